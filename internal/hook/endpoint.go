@@ -1,0 +1,72 @@
+package hook
+
+import (
+	"strings"
+	"time"
+)
+
+// EndpointState says whether an endpoint gets deliveries.
+type EndpointState string
+
+// The states of an endpoint.
+const (
+	EndpointActive   EndpointState = "active"
+	EndpointPaused   EndpointState = "paused"   // by its owner
+	EndpointDisabled EndpointState = "disabled" // by us: StateReason says why
+)
+
+// Header is one extra request header of an endpoint, name as it is sent.
+type Header struct{ Name, Value string }
+
+// EndpointSecret is one signing secret of an endpoint.
+type EndpointSecret struct {
+	Sealed    Sealed
+	CreatedAt time.Time
+	ExpiresAt time.Time // when it stops signing after a rotation; zero: it stays
+}
+
+// Endpoint is a customer's URL with what it wants and how it is served.
+type Endpoint struct {
+	ID          string // "ep_…"
+	Num         EndpointNum
+	Tenant      string
+	TenantNum   TenantNum
+	URL         string   // exactly as given
+	EventTypes  []string // names, or "prefix.*"; empty: all
+	Dialect     string
+	Secrets     []EndpointSecret // newest first; empty: unsigned, or the tenant's
+	Description string
+	Headers     []Header
+	Filter      []byte          // condition tree as JSON, or nil
+	Schedule    []time.Duration // waits between attempts; nil: the dialect's
+	Timeout     time.Duration   // of a whole attempt; 0: the dialect's
+	RateLimit   float64         // requests per second; 0: none
+	MaxInFlight int             // requests at once; 0: the server's default
+	State       EndpointState
+	StateReason string    // why it is disabled
+	StateAt     time.Time // since when
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	Deleted     bool // kept as a tombstone while its deliveries are
+}
+
+// Active reports whether deliveries are sent.
+func (e *Endpoint) Active() bool { return e.State == EndpointActive && !e.Deleted }
+
+// MatchesType reports whether one of patterns covers an event type: the exact
+// name, or "prefix.*" for all names that begin with "prefix.". No pattern
+// means every type.
+func MatchesType(patterns []string, eventType string) bool {
+	if len(patterns) == 0 {
+		return true
+	}
+	for _, p := range patterns {
+		if p == eventType {
+			return true
+		}
+		if prefix, ok := strings.CutSuffix(p, "*"); ok && strings.HasSuffix(prefix, ".") && strings.HasPrefix(eventType, prefix) {
+			return true
+		}
+	}
+	return false
+}

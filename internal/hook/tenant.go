@@ -1,0 +1,106 @@
+package hook
+
+import "time"
+
+// Sealed is a secret as it is kept: encrypted by internal/keyring, bound to
+// its tenant and record. It is safe to store and useless to read.
+type Sealed string
+
+// Tenant is one customer account of the provider. It owns endpoints, events
+// and keys.
+type Tenant struct {
+	ID         string // chosen by the provider; see ValidTenantID
+	Num        TenantNum
+	Name       string
+	Dialect    string            // what its endpoints speak when they do not say
+	APIVersion string            // which version of an event type's shape it gets; "" is the newest
+	Settings   map[string]string // free for the provider and for vendors' contracts
+	Secrets    map[string]Sealed // store-wide secrets by dialect, for dialects whose secret is the tenant's
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	Deleted    bool // kept as a tombstone while its events are
+}
+
+// ValidTenantID checks a caller's id for a tenant: 1 to 128 of A-Z a-z 0-9 _ . : - and
+// neither "." nor "..", so that it can stand in a path.
+func ValidTenantID(id string) error {
+	if err := validName("tenant id", id, 128, "_.:-"); err != nil {
+		return err
+	}
+	return nil
+}
+
+// ValidType checks an event type: 1 to 128 of A-Z a-z 0-9 _ . -.
+func ValidType(t string) error { return validName("event type", t, 128, "_.-") }
+
+// ValidEventKey checks a caller's own id for an event: 1 to 256 bytes of
+// printable ASCII.
+func ValidEventKey(key string) error {
+	if len(key) == 0 || len(key) > 256 {
+		return Errorf(CodeInvalid, "an event id of your own has 1 to 256 characters, this has %d", len(key))
+	}
+	for i := range len(key) {
+		if key[i] < ' ' || key[i] > '~' {
+			return Errorf(CodeInvalid, "an event id of your own holds printable ASCII only; byte %d is %#02x", i, key[i])
+		}
+	}
+	return nil
+}
+
+func validName(what, s string, limit int, extra string) error {
+	if len(s) == 0 || len(s) > limit {
+		return Errorf(CodeInvalid, "the %s has %d characters, it must have 1 to %d", what, len(s), limit)
+	}
+	if s == "." || s == ".." {
+		return Errorf(CodeInvalid, "the %s cannot be %q", what, s)
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+			continue
+		}
+		ok := false
+		for j := range len(extra) {
+			ok = ok || extra[j] == c
+		}
+		if !ok {
+			return Errorf(CodeInvalid, "the %s %q holds %q at place %d; letters, digits and %s are allowed", what, clip(s), string(rune(c)), i, extra)
+		}
+	}
+	return nil
+}
+
+// EventType describes a name of events to the people who subscribe to it.
+type EventType struct {
+	Name        string
+	Description string
+	Schema      []byte // JSON Schema 2020-12 of data, or nil
+	Sample      []byte // an example of data, or nil
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	Deleted     bool
+}
+
+// Scope is what a key may do.
+type Scope string
+
+// The scopes. Admin may do everything, for all tenants.
+const (
+	ScopePublish Scope = "publish" // publish events
+	ScopeManage  Scope = "manage"  // endpoints, redelivery, tests, and reading
+	ScopeRead    Scope = "read"    // look, change nothing
+	ScopeAdmin   Scope = "admin"   // tenants, keys, event types, and all the above
+)
+
+// Key is a credential of the native API. The key itself is shown once; what
+// is kept is its SHA-256.
+type Key struct {
+	ID        string
+	Hash      [32]byte // SHA-256 of the key
+	Hint      string   // its first characters, to recognise it by
+	Tenants   []string // the tenants it is bound to; empty: all of them
+	Scopes    []Scope
+	CreatedAt time.Time
+	ExpiresAt time.Time // zero: never
+	Deleted   bool
+}

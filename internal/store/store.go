@@ -1,0 +1,374 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"grapnel/internal/hook"
+)
+
+// Errors that callers branch on. Engines wrap them with what they know.
+var (
+	// ErrNotFound: there is no such event or delivery, or not any more.
+	ErrNotFound = errors.New("not found")
+	// ErrLeaseLost: the token is not the current one; nothing was changed.
+	ErrLeaseLost = errors.New("lease lost")
+	// ErrKeyTaken: a key of the batch came into use since it was looked up;
+	// nothing was stored. Look up again.
+	ErrKeyTaken = errors.New("key taken")
+	// ErrStale: the configuration has moved past the revision that the call was
+	// based on; nothing was stored. Reload and try again.
+	ErrStale = errors.New("configuration revision is stale")
+	// ErrUnknown: a commit failed in a way that leaves open whether it took
+	// place. The engine finds out before it answers the next call.
+	ErrUnknown = errors.New("commit outcome unknown")
+	// ErrFull: there is no room to write to. Reading goes on; writing comes back
+	// by itself when there is room.
+	ErrFull = errors.New("storage full")
+	// ErrUnavailable: the store cannot write or be reached just now.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrLocked: another process owns the store. The message names it.
+	ErrLocked = errors.New("store is in use")
+	// ErrNewer: the store was written by a newer version of the program.
+	ErrNewer = errors.New("store has a newer schema")
+	// ErrClosed: Close has been called.
+	ErrClosed = errors.New("store is closed")
+)
+
+// Partitions is the fixed number of partitions that lanes are spread over.
+const Partitions = 64
+
+// PartitionOf is the partition of an endpoint's lane.
+func PartitionOf(endpoint hook.EndpointNum) int {
+	// Fibonacci hashing: consecutive numbers spread evenly.
+	return int(uint64(endpoint) * 0x9e3779b97f4a7c15 >> 58)
+}
+
+// Store is what an engine provides. All methods may be called from many
+// goroutines at once.
+type Store interface {
+	Configurator
+	Leaser
+	Log
+	Queue
+	Reader
+	Upkeeper
+
+	// Close flushes and lets go of everything. It waits for running calls.
+	Close() error
+}
+
+// Configurator keeps what people configure.
+type Configurator interface {
+	// Configure stores a change in one transaction and returns the new revision.
+	// It gives tenants and endpoints whose Num is 0 their number, in place.
+	// If c.Base is not 0 and not the present revision, it returns ErrStale.
+	Configure(ctx context.Context, c *Change) (revision int64, err error)
+
+	// Configuration returns all that changed after the revision since (0: all
+	// there is, tombstones included), in the state of one moment.
+	Configuration(ctx context.Context, since int64) (*Configuration, error)
+}
+
+// Change is a set of records to store as they are: new ones, changed ones, and
+// deleted ones (Deleted set) as tombstones.
+type Change struct {
+	Base      int64 // revision that the change was made from; 0: any
+	Tenants   []*hook.Tenant
+	Endpoints []*hook.Endpoint
+	Types     []*hook.EventType
+	Keys      []*hook.Key
+}
+
+// Configuration is what a Change leaves, with the revision it leads to.
+type Configuration struct {
+	Revision  int64
+	Tenants   []*hook.Tenant
+	Endpoints []*hook.Endpoint
+	Types     []*hook.EventType
+	Keys      []*hook.Key
+}
+
+// Leaser hands out the right to send.
+type Leaser interface {
+	// Acquire takes a lease for node, over all partitions that it can have. On
+	// an engine with one process, that is all of them for as long as the store
+	// is open, and the token is the number of the start.
+	Acquire(ctx context.Context, node string) (Lease, error)
+
+	// Renew extends a lease and returns it as it is now, maybe with other
+	// partitions. ErrLeaseLost: it is over.
+	Renew(ctx context.Context, l Lease) (Lease, error)
+
+	// Release gives a lease back.
+	Release(ctx context.Context, l Lease) error
+}
+
+// Lease is a node's right to send for the lanes of some partitions.
+type Lease struct {
+	Node       string
+	Token      int64
+	Partitions uint64    // bit i: partition i is held
+	Expires    time.Time // zero: never
+}
+
+// Holds reports whether the lease covers an endpoint's lane.
+func (l Lease) Holds(endpoint hook.EndpointNum) bool {
+	return l.Partitions>>PartitionOf(endpoint)&1 == 1
+}
+
+// Log takes events in.
+type Log interface {
+	// Known looks keys up that were stored at or after since. Results stand in
+	// the order of the question, nil for what is not known.
+	Known(ctx context.Context, q KnownQuery) (Known, error)
+
+	// Append stores events, with their targets, and idempotency records in one
+	// transaction. Ids must ascend over all calls, and be greater than Last of
+	// the opened store; one caller at a time. It sets Number of each event. The
+	// slices it is given may be read until it returns, and the events' contents
+	// are never changed by anyone.
+	Append(ctx context.Context, b *Batch) error
+
+	// LastEvent is the highest event id ever stored, zero if there is none.
+	LastEvent(ctx context.Context) (hook.EventID, error)
+}
+
+// Batch is what Append stores at once.
+type Batch struct {
+	Revision int64 // of the configuration that the events were matched with; ErrStale if an engine knows a newer one
+	Events   []*hook.Event
+	Requests []*Request
+}
+
+// EventKey is a caller's own id of an event: unique in its tenant.
+type EventKey struct {
+	Tenant hook.TenantNum
+	Key    string
+}
+
+// RequestKey is an Idempotency-Key with who sent it: unique in its scope.
+type RequestKey struct{ Scope, Key string }
+
+// Request remembers a request that carried an Idempotency-Key.
+type Request struct {
+	RequestKey
+	At          time.Time
+	Fingerprint [32]byte // SHA-256 of what was asked
+	Answer      []byte   // what the caller was told, in ingest's own form
+}
+
+// KnownQuery asks for keys.
+type KnownQuery struct {
+	Since    time.Time
+	Events   []EventKey
+	Requests []RequestKey
+}
+
+// Known answers a KnownQuery.
+type Known struct {
+	Events   []*KnownEvent
+	Requests []*Request
+}
+
+// KnownEvent is an event that has a key already.
+type KnownEvent struct {
+	ID          hook.EventID
+	Fingerprint [16]byte
+}
+
+// Queue is the log as dispatch sees it: lanes with work.
+type Queue interface {
+	// Lanes lists the lanes under the lease that have work, at start. Its cost
+	// grows with the number of lanes that have work, not with their length.
+	Lanes(ctx context.Context, l Lease) ([]Lane, error)
+
+	// Fresh returns up to q.Limit fresh deliveries of a lane, oldest first.
+	Fresh(ctx context.Context, q FreshQuery) (FreshPage, error)
+
+	// Retries returns up to limit recorded pending deliveries of a lane that are
+	// due at or before until, earliest first, and when the one after them is
+	// due (zero: there is none).
+	Retries(ctx context.Context, endpoint hook.EndpointNum, until time.Time, limit int) (due []*Work, next time.Time, err error)
+
+	// Record stores outcomes in one transaction for each place that they live
+	// in; outcomes of one delivery must come in order. An outcome whose attempt
+	// number is recorded already, or that would take a delivery out of a
+	// terminal state, or whose event is not there any more, changes nothing and
+	// is no error. ErrLeaseLost: none was stored.
+	Record(ctx context.Context, l Lease, outcomes []*Outcome) error
+
+	// Redeliver makes a recorded delivery pending and due at now, whatever its
+	// state, as the named exception to "terminal is terminal". Its schedule
+	// begins anew. ErrNotFound without such an event or target. A fresh delivery
+	// is left as it is.
+	Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Time) error
+
+	// Checkpoint keeps progress for the next start.
+	Checkpoint(ctx context.Context, l Lease, p Progress) error
+}
+
+// Lane is a lane that has work.
+type Lane struct {
+	Endpoint hook.EndpointNum
+	Fresh    hook.EventID // where to look for fresh deliveries from; zero: there are none
+	NextAt   time.Time    // when the first recorded pending delivery is due; zero: there is none
+}
+
+// FreshQuery asks for fresh deliveries of events From ≤ id < Before.
+type FreshQuery struct {
+	Endpoint hook.EndpointNum
+	From     hook.EventID
+	Before   hook.EventID // zero: no bound
+	Limit    int
+}
+
+// FreshPage is a page of fresh deliveries. Next is where the following page
+// begins; zero when there is none. A page may be empty and still have a Next.
+type FreshPage struct {
+	Work []*Work
+	Next hook.EventID
+}
+
+// Work is a delivery with all that an attempt needs from the store.
+type Work struct {
+	Event    *hook.Event
+	Endpoint hook.EndpointNum
+	Attempts int       // recorded so far
+	Base     int       // Attempts when its schedule began: 0, or as it was at the last redelivery
+	FirstAt  time.Time // when the first attempt of this schedule began; zero before
+	NextAt   time.Time // when it is due; zero: at once
+	Body     []byte    // as sent before; nil before the first attempt
+	Trigger  hook.Trigger
+}
+
+// Key names the delivery.
+func (w *Work) Key() hook.DeliveryKey {
+	return hook.DeliveryKey{Event: w.Event.ID, Endpoint: w.Endpoint}
+}
+
+// Outcome is a change of a delivery's state, mostly by an attempt.
+type Outcome struct {
+	Key     hook.DeliveryKey
+	Attempt *hook.Attempt // nil: no request was made
+	At      time.Time
+	State   hook.DeliveryState
+	Reason  string
+	NextAt  time.Time // when due again, if State is Pending
+	FirstAt time.Time // when this schedule's first attempt began
+	Base    int       // as in Work
+	Body    []byte    // the body to keep for the next attempts; nil: it is kept already, or not needed
+}
+
+// Progress says how far dispatch is: all deliveries of events before Floor are
+// recorded, but for lanes that are behind, each from its own mark on.
+type Progress struct {
+	Floor    hook.EventID
+	Behind   []LaneMark         // lanes that are behind now, new or moved since the last call
+	CaughtUp []hook.EndpointNum // lanes that are not behind any more
+}
+
+// LaneMark says that a lane's deliveries of events before From are recorded.
+type LaneMark struct {
+	Endpoint hook.EndpointNum
+	From     hook.EventID
+}
+
+// Reader answers people's questions about the log. A tenant number of 0 means
+// all tenants.
+type Reader interface {
+	// Event returns one event. ErrNotFound if it is not there, or another
+	// tenant's.
+	Event(ctx context.Context, tenant hook.TenantNum, id hook.EventID) (*hook.Event, error)
+
+	// EventByKey finds an event by the caller's own id, among those accepted at
+	// or after since.
+	EventByKey(ctx context.Context, key EventKey, since time.Time) (*hook.Event, error)
+
+	// Events lists events, newest first.
+	Events(ctx context.Context, q EventQuery) (EventPage, error)
+
+	// Deliveries lists deliveries, those of the newest events first, then by
+	// endpoint number, highest first.
+	Deliveries(ctx context.Context, q DeliveryQuery) (DeliveryPage, error)
+
+	// Delivery returns one delivery. ErrNotFound as Event.
+	Delivery(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) (*hook.Delivery, error)
+
+	// Attempts lists a delivery's attempts, oldest first.
+	Attempts(ctx context.Context, key hook.DeliveryKey) ([]*hook.Attempt, error)
+}
+
+// EventQuery selects events.
+type EventQuery struct {
+	Tenant       hook.TenantNum
+	Type         string       // "": all
+	Since, Until time.Time    // of acceptance, Since ≤ t < Until; zero: no bound
+	Before       hook.EventID // only ids below; zero: from the newest
+	Limit        int
+}
+
+// EventPage is a page of events. Next, if not zero, is the Before of the
+// following page; a page may hold fewer than asked for and still have a Next.
+type EventPage struct {
+	Events []*hook.Event
+	Next   hook.EventID
+}
+
+// DeliveryQuery selects deliveries. A fresh delivery counts as Pending, or as
+// Cancelled where its target's disposition is not Deliver.
+type DeliveryQuery struct {
+	Tenant       hook.TenantNum
+	Endpoint     hook.EndpointNum // 0: all
+	Event        hook.EventID     // zero: all
+	Type         string           // "": all
+	States       []hook.DeliveryState
+	Since, Until time.Time        // of the event's acceptance
+	Before       hook.DeliveryKey // only those after this one in the order of the list; zero: from the newest
+	Limit        int
+}
+
+// DeliveryPage is a page of deliveries, as EventPage is of events.
+type DeliveryPage struct {
+	Deliveries []*hook.Delivery
+	Next       hook.DeliveryKey
+}
+
+// Upkeeper keeps the store small and tells how it is.
+type Upkeeper interface {
+	// Prune removes events accepted before q.Before, with all that belongs to
+	// them, in units of the engine's own. A unit with deliveries that can still
+	// be sent stays; deliveries of inactive endpoints, and those held, end with
+	// it as expired.
+	Prune(ctx context.Context, q PruneQuery) (Pruned, error)
+
+	// Stats tells how the store is. It is cheap enough to be asked every second.
+	Stats(ctx context.Context) (Stats, error)
+}
+
+// PruneQuery says what may go.
+type PruneQuery struct {
+	Before   time.Time
+	Inactive func(hook.EndpointNum) bool // endpoints that get nothing now
+}
+
+// Pruned says what went.
+type Pruned struct {
+	Units   int // segments or partitions removed
+	Events  int64
+	Expired map[hook.EndpointNum]int64 // deliveries that ended without having been sent
+}
+
+// Stats tells how the store is.
+type Stats struct {
+	Engine     string // "sqlite 3.53.4"
+	Durability string // what a commit waits for, in words
+	Events     int64
+	Units      int   // segments or partitions
+	Bytes      int64 // on disk
+	Oldest     time.Time
+	Expired    int64 // deliveries expired by retention since the beginning
+	Writable   bool
+	Problem    string // why it is not writable
+}
