@@ -1,0 +1,341 @@
+// Package filter evaluates the conditions that customers put on an endpoint:
+// trees in JSON of and, or, not and {field, operator, value}, natively and in
+// bounded time. Whether an event matches never fails: a field that is not
+// there, or of another type, simply does not satisfy its condition.
+package filter
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"grapnel/internal/hook"
+)
+
+// The limits of a tree, so that evaluating one is cheap.
+const (
+	MaxDepth      = 8
+	MaxConditions = 64
+	maxListLength = 256
+	maxPattern    = 256
+	maxText       = 16 << 10 // a longer text satisfies neither like nor not_like
+)
+
+// Filter is a checked condition tree.
+type Filter struct{ root node }
+
+// node is one level of the tree: and, or and not have kids, a condition has
+// none.
+type node struct {
+	kind  byte // 'a'nd, 'o'r, 'n'ot, 'c'ondition
+	kids  []node
+	path  []string
+	op    string
+	value any
+	list  []any
+}
+
+var operators = []string{"eq", "neq", "in", "not_in", "like", "not_like", "lt", "lte", "gt", "gte", "exists"}
+
+// Parse checks a condition tree. Errors are hook.Errors of CodeInvalid whose
+// Field points into the tree.
+func Parse(raw []byte) (*Filter, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var tree any
+	if err := dec.Decode(&tree); err != nil {
+		return nil, hook.Invalid("", "the filter is not JSON: %v", err)
+	}
+	left := MaxConditions
+	root, err := parseNode(tree, "", MaxDepth, &left)
+	if err != nil {
+		return nil, err
+	}
+	return &Filter{root}, nil
+}
+
+func parseNode(v any, at string, depth int, left *int) (node, error) {
+	obj, ok := v.(map[string]any)
+	if !ok {
+		return node{}, hook.Invalid(at, "want an object with and, or, not, or field, operator and value")
+	}
+	if depth == 0 {
+		return node{}, hook.Invalid(at, "the filter is nested more than %d deep", MaxDepth)
+	}
+	if _, ok := obj["field"]; ok {
+		return parseCondition(obj, at, left)
+	}
+	if len(obj) != 1 {
+		return node{}, hook.Invalid(at, "want exactly one of and, or, not, or field, operator and value")
+	}
+	for name, inner := range obj {
+		at := at + "/" + name
+		switch name {
+		case "and", "or":
+			list, ok := inner.([]any)
+			if !ok || len(list) == 0 {
+				return node{}, hook.Invalid(at, "%s wants a list of at least one condition", name)
+			}
+			n := node{kind: name[0]}
+			for i, item := range list {
+				kid, err := parseNode(item, fmt.Sprintf("%s/%d", at, i), depth-1, left)
+				if err != nil {
+					return node{}, err
+				}
+				n.kids = append(n.kids, kid)
+			}
+			return n, nil
+		case "not":
+			kid, err := parseNode(inner, at, depth-1, left)
+			return node{kind: 'n', kids: []node{kid}}, err
+		default:
+			return node{}, hook.Invalid(at, "%q is not known here: want and, or, not, or field, operator and value", name)
+		}
+	}
+	return node{}, nil // not reached: the object has one member
+}
+
+func parseCondition(obj map[string]any, at string, left *int) (node, error) {
+	if *left--; *left < 0 {
+		return node{}, hook.Invalid(at, "the filter has more than %d conditions", MaxConditions)
+	}
+	for name := range obj {
+		if name != "field" && name != "operator" && name != "value" {
+			return node{}, hook.Invalid(at+"/"+name, "%q is not known here: a condition has field, operator and value", name)
+		}
+	}
+	field, _ := obj["field"].(string)
+	path := strings.Split(field, ".")
+	if slices.Contains(path, "") || !slices.Contains([]string{"type", "data", "metadata"}, path[0]) {
+		return node{}, hook.Invalid(at+"/field", "a field is type, or a path such as data.customer.country or metadata.store_id")
+	}
+	n := node{kind: 'c', path: path}
+	n.op, _ = obj["operator"].(string)
+	if !slices.Contains(operators, n.op) {
+		return node{}, hook.Invalid(at+"/operator", "want one of %s", strings.Join(operators, ", "))
+	}
+	value, given := obj["value"]
+	if !given && n.op != "exists" {
+		return node{}, hook.Invalid(at+"/value", "is missing")
+	}
+	return n, n.setValue(value, at+"/value")
+}
+
+// setValue checks that a condition's value is of a kind that its operator can
+// use.
+func (n *node) setValue(v any, at string) error {
+	n.value = v
+	switch n.op {
+	case "in", "not_in":
+		list, ok := v.([]any)
+		if !ok || len(list) == 0 || len(list) > maxListLength {
+			return hook.Invalid(at, "%s wants a list of 1 to %d values", n.op, maxListLength)
+		}
+		for _, item := range list {
+			if !scalar(item) {
+				return hook.Invalid(at, "%s compares texts, numbers, true, false and null only", n.op)
+			}
+		}
+		n.list = list
+	case "like", "not_like":
+		s, ok := v.(string)
+		if !ok || len(s) > maxPattern {
+			return hook.Invalid(at, "%s wants a text of at most %d bytes: %% stands for any text, _ for any character, \\ before one of them for itself", n.op, maxPattern)
+		}
+		n.value = strings.ToLower(s)
+	case "lt", "lte", "gt", "gte":
+		switch v.(type) {
+		case string, json.Number:
+		default:
+			return hook.Invalid(at, "%s compares numbers or texts", n.op)
+		}
+	case "exists":
+		if _, ok := v.(bool); !ok && v != nil {
+			return hook.Invalid(at, "exists wants true or false")
+		}
+	default:
+		if !scalar(v) {
+			return hook.Invalid(at, "%s compares texts, numbers, true, false and null only", n.op)
+		}
+	}
+	return nil
+}
+
+func scalar(v any) bool {
+	switch v.(type) {
+	case nil, bool, string, json.Number:
+		return true
+	}
+	return false
+}
+
+// Subject is an event as filters see it. Its data is decoded once, when the
+// first filter asks for it.
+type Subject struct {
+	event          *hook.Event
+	data, metadata any
+	decoded        bool
+}
+
+// NewSubject prepares an event for any number of filters.
+func NewSubject(e *hook.Event) *Subject { return &Subject{event: e} }
+
+func decode(raw []byte) any {
+	if len(raw) == 0 {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber() // so that no digit is lost
+	var v any
+	if dec.Decode(&v) != nil {
+		return nil // ingest takes valid JSON only
+	}
+	return v
+}
+
+// field finds the value at a path and whether it is there.
+func (s *Subject) field(path []string) (any, bool) {
+	if path[0] == "type" {
+		return s.event.Type, len(path) == 1
+	}
+	if !s.decoded {
+		s.data, s.metadata, s.decoded = decode(s.event.Data), decode(s.event.Metadata), true
+	}
+	v := s.data
+	if path[0] == "metadata" {
+		v = s.metadata
+	}
+	for _, name := range path[1:] {
+		obj, ok := v.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if v, ok = obj[name]; !ok {
+			return nil, false
+		}
+	}
+	return v, true
+}
+
+// Match reports whether an event satisfies the filter.
+func (f *Filter) Match(s *Subject) bool { return f.root.match(s) }
+
+func (n *node) match(s *Subject) bool {
+	switch n.kind {
+	case 'a':
+		return !slices.ContainsFunc(n.kids, func(k node) bool { return !k.match(s) })
+	case 'o':
+		return slices.ContainsFunc(n.kids, func(k node) bool { return k.match(s) })
+	case 'n':
+		return !n.kids[0].match(s)
+	}
+	v, there := s.field(n.path)
+	switch n.op {
+	case "exists":
+		return there != (n.value == false)
+	case "eq":
+		return there && equal(v, n.value)
+	case "neq":
+		return !there || !equal(v, n.value)
+	case "in":
+		return there && n.inList(v)
+	case "not_in":
+		return !there || !n.inList(v)
+	case "like", "not_like":
+		text, ok := v.(string)
+		return ok && len(text) <= maxText && like(strings.ToLower(text), n.value.(string)) == (n.op == "like")
+	}
+	order, ok := compare(v, n.value)
+	if !ok {
+		return false
+	}
+	switch n.op {
+	case "lt":
+		return order < 0
+	case "lte":
+		return order <= 0
+	case "gt":
+		return order > 0
+	default:
+		return order >= 0
+	}
+}
+
+func (n *node) inList(v any) bool {
+	return slices.ContainsFunc(n.list, func(item any) bool { return equal(v, item) })
+}
+
+func equal(a, b any) bool {
+	if x, ok := a.(json.Number); ok {
+		if y, ok := b.(json.Number); ok {
+			order, ok := compare(x, y)
+			return ok && order == 0
+		}
+		return false
+	}
+	return scalar(a) && a == b
+}
+
+// compare orders two numbers or two texts. Numbers are compared exactly, but
+// for those whose exponent would make that dear: these only equal themselves.
+func compare(a, b any) (int, bool) {
+	switch x := a.(type) {
+	case string:
+		y, ok := b.(string)
+		return strings.Compare(x, y), ok
+	case json.Number:
+		y, ok := b.(json.Number)
+		if !ok {
+			return 0, false
+		}
+		p, ok1 := rational(x)
+		q, ok2 := rational(y)
+		if !ok1 || !ok2 {
+			return 0, x == y
+		}
+		return p.Cmp(q), true
+	}
+	return 0, false
+}
+
+// rational reads a number exactly. One longer than 64 characters, or with an
+// exponent of more than two digits, is not read: 1e999999999 would cost a
+// gigabyte.
+func rational(n json.Number) (*big.Rat, bool) {
+	s := string(n)
+	if i := strings.IndexAny(s, "eE"); len(s) > 64 || i >= 0 && len(strings.TrimLeft(s[i+1:], "+-")) > 2 {
+		return nil, false
+	}
+	return new(big.Rat).SetString(s)
+}
+
+// like matches text against a pattern of %, _ and backslash escapes, in time
+// proportional to len(text) × len(pattern) at worst.
+func like(text, pattern string) bool {
+	t, p := []rune(text), []rune(pattern)
+	i, j := 0, 0
+	star, mark := -1, 0 // the last % and how much of the text it has taken
+	for i < len(t) {
+		switch {
+		case j < len(p) && p[j] == '%':
+			star, mark = j, i
+			j++
+		case j < len(p) && p[j] == '\\' && j+1 < len(p) && p[j+1] == t[i]:
+			i, j = i+1, j+2
+		case j < len(p) && p[j] != '\\' && (p[j] == '_' || p[j] == t[i]):
+			i, j = i+1, j+1
+		case star >= 0:
+			mark++
+			i, j = mark, star+1
+		default:
+			return false
+		}
+	}
+	for j < len(p) && p[j] == '%' {
+		j++
+	}
+	return j == len(p)
+}

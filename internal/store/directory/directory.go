@@ -1,0 +1,290 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// Directory holds the configuration. Its methods may be called from many
+// goroutines at once.
+type Directory struct {
+	source store.Configurator
+
+	refresh  sync.Mutex // one Refresh at a time; guards watchers
+	watchers []func(*store.Configuration)
+
+	revision atomic.Int64
+
+	mu        sync.RWMutex
+	tenants   map[hook.TenantNum]*tenant
+	byID      map[string]*tenant // live ones
+	endpoints map[hook.EndpointNum]*hook.Endpoint
+	types     map[string]*hook.EventType
+	keys      map[[32]byte]*hook.Key
+}
+
+// tenant is a tenant with its live endpoints, in the order of their numbers.
+type tenant struct {
+	*hook.Tenant
+	endpoints []*hook.Endpoint
+}
+
+// Load reads the whole configuration.
+func Load(ctx context.Context, source store.Configurator) (*Directory, error) {
+	d := &Directory{
+		source:    source,
+		tenants:   map[hook.TenantNum]*tenant{},
+		byID:      map[string]*tenant{},
+		endpoints: map[hook.EndpointNum]*hook.Endpoint{},
+		types:     map[string]*hook.EventType{},
+		keys:      map[[32]byte]*hook.Key{},
+	}
+	if err := d.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Refresh reads what changed since the last time. When it returns, everything
+// that was stored before the call is visible.
+func (d *Directory) Refresh(ctx context.Context) error {
+	d.refresh.Lock()
+	defer d.refresh.Unlock()
+	c, err := d.source.Configuration(ctx, d.revision.Load())
+	if err != nil {
+		return fmt.Errorf("refresh the directory: %w", err)
+	}
+	if c.Revision == d.revision.Load() {
+		return nil
+	}
+	d.apply(c)
+	d.revision.Store(c.Revision)
+	for _, w := range d.watchers {
+		w(c)
+	}
+	return nil
+}
+
+// Revision is that of the configuration held.
+func (d *Directory) Revision() int64 { return d.revision.Load() }
+
+// Watch calls f after each Refresh that changed something, with what changed,
+// in order and never twice at once. f must not call Refresh or Watch.
+func (d *Directory) Watch(f func(changed *store.Configuration)) {
+	d.refresh.Lock()
+	defer d.refresh.Unlock()
+	d.watchers = append(d.watchers, f)
+}
+
+func (d *Directory) apply(c *store.Configuration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range c.Tenants {
+		d.applyTenant(t)
+	}
+	// Endpoints come grouped, so that a tenant's list is rebuilt once however
+	// many of its endpoints changed.
+	touched := map[hook.TenantNum][]*hook.Endpoint{}
+	for _, e := range c.Endpoints {
+		d.endpoints[e.Num] = e
+		touched[e.TenantNum] = append(touched[e.TenantNum], e)
+	}
+	for num, changed := range touched {
+		if t := d.tenants[num]; t != nil {
+			t.endpoints = merge(t.endpoints, changed)
+		}
+	}
+	for _, t := range c.Types {
+		if t.Deleted {
+			delete(d.types, t.Name)
+		} else {
+			d.types[t.Name] = t
+		}
+	}
+	for _, k := range c.Keys {
+		if k.Deleted {
+			delete(d.keys, k.Hash)
+		} else {
+			d.keys[k.Hash] = k
+		}
+	}
+}
+
+func (d *Directory) applyTenant(t *hook.Tenant) {
+	old := d.tenants[t.Num]
+	entry := &tenant{Tenant: t}
+	if old != nil {
+		entry.endpoints = old.endpoints
+	}
+	d.tenants[t.Num] = entry
+	switch {
+	case !t.Deleted:
+		d.byID[t.ID] = entry
+	case d.byID[t.ID] == old: // the id may have gone to a new tenant since
+		delete(d.byID, t.ID)
+	}
+}
+
+// merge puts changed endpoints into a list of live ones, which it leaves as
+// it is for those who are reading it.
+func merge(live, changed []*hook.Endpoint) []*hook.Endpoint {
+	replaced := make(map[hook.EndpointNum]bool, len(changed))
+	for _, e := range changed {
+		replaced[e.Num] = true
+	}
+	out := make([]*hook.Endpoint, 0, len(live)+len(changed))
+	for _, e := range live {
+		if !replaced[e.Num] {
+			out = append(out, e)
+		}
+	}
+	for _, e := range changed {
+		if !e.Deleted {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b *hook.Endpoint) int { return cmp.Compare(a.Num, b.Num) })
+	return out
+}
+
+// Tenant finds a live tenant by its id.
+func (d *Directory) Tenant(id string) (*hook.Tenant, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if t := d.byID[id]; t != nil {
+		return t.Tenant, true
+	}
+	return nil, false
+}
+
+// TenantByNum finds a tenant by its number, deleted ones included.
+func (d *Directory) TenantByNum(num hook.TenantNum) (*hook.Tenant, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if t := d.tenants[num]; t != nil {
+		return t.Tenant, true
+	}
+	return nil, false
+}
+
+// Tenants lists the live tenants by id.
+func (d *Directory) Tenants() []*hook.Tenant {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	out := make([]*hook.Tenant, 0, len(d.byID))
+	for _, t := range d.byID {
+		out = append(out, t.Tenant)
+	}
+	slices.SortFunc(out, func(a, b *hook.Tenant) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// Endpoint finds an endpoint by its number, deleted ones included.
+func (d *Directory) Endpoint(num hook.EndpointNum) (*hook.Endpoint, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	e, ok := d.endpoints[num]
+	return e, ok
+}
+
+// EndpointByID finds a live endpoint of a tenant.
+func (d *Directory) EndpointByID(tenant, id string) (*hook.Endpoint, bool) {
+	for _, e := range d.Endpoints(tenant) {
+		if e.ID == id {
+			return e, true
+		}
+	}
+	return nil, false
+}
+
+// Endpoints lists a tenant's live endpoints in the order of their numbers. The
+// list is shared: do not change it.
+func (d *Directory) Endpoints(tenant string) []*hook.Endpoint {
+	_, endpoints, _ := d.TenantWithEndpoints(tenant)
+	return endpoints
+}
+
+// TenantWithEndpoints finds a live tenant and its live endpoints, both of the
+// same moment.
+func (d *Directory) TenantWithEndpoints(id string) (*hook.Tenant, []*hook.Endpoint, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if t := d.byID[id]; t != nil {
+		return t.Tenant, t.endpoints, true
+	}
+	return nil, nil, false
+}
+
+// CountEndpoints counts the live endpoints in each state.
+func (d *Directory) CountEndpoints() map[hook.EndpointState]int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	n := map[hook.EndpointState]int{}
+	for _, t := range d.byID {
+		for _, e := range t.endpoints {
+			n[e.State]++
+		}
+	}
+	return n
+}
+
+// Key finds a live key by the SHA-256 of its text.
+func (d *Directory) Key(hash [32]byte) (*hook.Key, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	k, ok := d.keys[hash]
+	return k, ok
+}
+
+// KeyByID finds a live key by its id.
+func (d *Directory) KeyByID(id string) (*hook.Key, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, k := range d.keys {
+		if k.ID == id {
+			return k, true
+		}
+	}
+	return nil, false
+}
+
+// Keys lists the live keys, oldest first.
+func (d *Directory) Keys() []*hook.Key {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	out := make([]*hook.Key, 0, len(d.keys))
+	for _, k := range d.keys {
+		out = append(out, k)
+	}
+	slices.SortFunc(out, func(a, b *hook.Key) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// Type finds a registered event type.
+func (d *Directory) Type(name string) (*hook.EventType, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	t, ok := d.types[name]
+	return t, ok
+}
+
+// Types lists the registered event types by name.
+func (d *Directory) Types() []*hook.EventType {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	out := make([]*hook.EventType, 0, len(d.types))
+	for _, t := range d.types {
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b *hook.EventType) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
