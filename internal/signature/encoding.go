@@ -1,0 +1,47 @@
+package signature
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+)
+
+// Encoding is how the bytes of a signature are written as text.
+type Encoding string
+
+// The encodings.
+const (
+	Hex    Encoding = "hex"    // lower case
+	Base64 Encoding = "base64" // RFC 4648 section 4: standard alphabet, padded
+)
+
+// Valid reports whether the encoding is one of those above.
+func (e Encoding) Valid() bool { return e == Hex || e == Base64 }
+
+// Append appends the text of raw to dst.
+func (e Encoding) Append(dst, raw []byte) []byte {
+	if e == Hex {
+		return hex.AppendEncode(dst, raw)
+	}
+	return base64.StdEncoding.AppendEncode(dst, raw)
+}
+
+// Decode reads what Append wrote and nothing else: there is one text for each
+// signature, so that a changed text never verifies. Go's decoders alone would
+// pass upper-case hex, line breaks and loose padding bits.
+func (e Encoding) Decode(text string) ([]byte, error) {
+	var raw []byte
+	var err error
+	if e == Hex {
+		raw, err = hex.DecodeString(text)
+	} else {
+		raw, err = base64.StdEncoding.DecodeString(text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if string(e.Append(nil, raw)) != text {
+		return nil, fmt.Errorf("this is not the canonical %s of its bytes", e)
+	}
+	return raw, nil
+}
