@@ -1,0 +1,66 @@
+//go:build crashpoint
+
+package crashpoint
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Enabled reports whether this build can be armed.
+const Enabled = true
+
+// Hit marks the point called name and ends the process there if the
+// environment says so.
+func Hit(name string) {
+	a := armed()
+	if a.name != name || a.left.Add(-1) != 0 {
+		return
+	}
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Kill() // SIGKILL: takes effect before anything else of ours runs
+	}
+	select {}
+}
+
+type arming struct {
+	name string
+	left atomic.Int64
+}
+
+// armed reads the environment once. It is the package's only state, and only
+// in builds for tests.
+var armed = sync.OnceValue(func() *arming {
+	a, err := parse(os.Getenv(Environment))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(2)
+	}
+	return a
+})
+
+func parse(s string) (*arming, error) {
+	a := &arming{}
+	if s == "" {
+		return a, nil
+	}
+	name, count, given := strings.Cut(s, ":")
+	n := int64(1)
+	if given {
+		var err error
+		if n, err = strconv.ParseInt(count, 10, 64); err != nil || n < 1 {
+			return nil, fmt.Errorf("%s=%q: want name:count with a count of 1 or more", Environment, s)
+		}
+	}
+	if !slices.Contains(Names(), name) {
+		return nil, fmt.Errorf("%s=%q: no such point; there are %s", Environment, s, strings.Join(Names(), ", "))
+	}
+	a.name = name
+	a.left.Store(n)
+	return a, nil
+}
