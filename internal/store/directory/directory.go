@@ -65,7 +65,6 @@ func (d *Directory) Refresh(ctx context.Context) error {
 		return nil
 	}
 	d.apply(c)
-	d.revision.Store(c.Revision)
 	for _, w := range d.watchers {
 		w(c)
 	}
@@ -86,6 +85,9 @@ func (d *Directory) Watch(f func(changed *store.Configuration)) {
 func (d *Directory) apply(c *store.Configuration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	// Under the lock, so that whoever finds the same revision before and after
+	// a series of look-ups knows that they all saw that one.
+	d.revision.Store(c.Revision)
 	for _, t := range c.Tenants {
 		d.applyTenant(t)
 	}

@@ -1,0 +1,341 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// committer turns waiting submissions into transactions, one group after the
+// other. It alone gives events their ids, so that these ascend in the order
+// of the commits.
+type committer struct {
+	cfg     Config
+	last    int64 // Seq of the last id given
+	matcher *matcher
+}
+
+func (c *committer) run(queue <-chan *submission) {
+	var group []*submission
+	for first := range queue {
+		group = gather(append(group[:0], first), queue)
+		c.commit(group)
+		clear(group)
+	}
+}
+
+// gather adds to a group what waits already, within the group's bounds.
+func gather(group []*submission, queue <-chan *submission) []*submission {
+	events, bytes := group[0].size()
+	for events < groupEvents && bytes < groupBytes {
+		select {
+		case s, ok := <-queue:
+			if !ok {
+				return group
+			}
+			n, b := s.size()
+			events, bytes = events+n, bytes+b
+			group = append(group, s)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (s *submission) size() (events, bytes int) {
+	for i := range s.Items {
+		bytes += len(s.Items[i].Data) + len(s.Items[i].Previous)
+	}
+	return len(s.Items), bytes
+}
+
+// commit stores a group and answers it. A group that cannot be stored for a
+// reason of its own is halved until the submission at fault stands alone.
+func (c *committer) commit(group []*submission) {
+	err := c.try(group)
+	if err != nil && len(group) > 1 && hook.CodeOf(unavailable(err)) == hook.CodeInternal {
+		c.commit(group[:len(group)/2])
+		c.commit(group[len(group)/2:])
+		return
+	}
+	for _, s := range group {
+		if err != nil {
+			s.results, s.replayed, s.err = nil, false, unavailable(err)
+		}
+		close(s.answered)
+	}
+	if err != nil {
+		c.cfg.Logger.Error("events could not be stored", "submissions", len(group), "error", err)
+	}
+}
+
+// maxTries bounds how often a group is matched anew because the configuration
+// or a key changed under it.
+const maxTries = 5
+
+func (c *committer) try(group []*submission) error {
+	ctx := context.Background() // callers who went away still get their events stored
+	for tries := 1; ; tries++ {
+		g, err := c.plan(ctx, group)
+		if err != nil {
+			return err
+		}
+		if c.cfg.Directory.Revision() != g.batch.Revision && tries < maxTries {
+			continue // the configuration moved while we matched
+		}
+		if len(g.batch.Events)+len(g.batch.Requests) == 0 {
+			return nil
+		}
+		err = c.cfg.Log.Append(ctx, &g.batch)
+		switch {
+		case err == nil:
+			c.offer(g.batch.Events)
+			return nil
+		case errors.Is(err, store.ErrUnknown):
+			return c.resolve(ctx, g.batch.Events, err)
+		case tries == maxTries:
+			return err
+		case errors.Is(err, store.ErrStale):
+			if err := c.cfg.Directory.Refresh(ctx); err != nil {
+				return err
+			}
+		case !errors.Is(err, store.ErrKeyTaken):
+			return err
+		}
+	}
+}
+
+func (c *committer) offer(events []*hook.Event) {
+	if len(events) > 0 {
+		c.cfg.Offer(events)
+	}
+}
+
+// resolve finds out what became of a commit that ended in doubt. Its events
+// must not be left in the store with nobody sending them, so it does not
+// give up.
+func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt error) error {
+	if len(events) == 0 {
+		return doubt
+	}
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		last, err := c.cfg.Log.LastEvent(ctx)
+		switch {
+		case err == nil && last.Seq() >= events[0].ID.Seq():
+			c.offer(events)
+			return nil
+		case err == nil:
+			return doubt
+		case errors.Is(err, store.ErrClosed):
+			return doubt
+		}
+		time.Sleep(wait)
+	}
+}
+
+// group is what a try is about to store, and what it has seen in it: the same
+// key may come twice in one group.
+type group struct {
+	now      time.Time
+	batch    store.Batch
+	known    known
+	events   map[store.EventKey]*hook.Event
+	requests map[store.RequestKey]*submission
+}
+
+// known is what the store has of the keys of a group.
+type known struct {
+	events   map[store.EventKey]*store.KnownEvent
+	requests map[store.RequestKey]*store.Request
+}
+
+// plan decides what to store for a group, and fills in everybody's results as
+// they will be when it is stored.
+func (c *committer) plan(ctx context.Context, submissions []*submission) (*group, error) {
+	g := &group{now: c.cfg.Now(), batch: store.Batch{Revision: c.cfg.Directory.Revision()}}
+	g.batch.Events = make([]*hook.Event, 0, len(submissions))
+	if err := c.look(ctx, g, submissions); err != nil {
+		return nil, err
+	}
+	for _, s := range submissions {
+		s.results, s.replayed, s.err = nil, false, nil
+		if s.Key == "" {
+			c.take(g, s)
+			continue
+		}
+		key := store.RequestKey{Scope: s.Scope, Key: s.Key}
+		if s.replay(g, key) {
+			continue
+		}
+		c.take(g, s)
+		g.requests[key] = s
+		g.batch.Requests = append(g.batch.Requests, &store.Request{
+			RequestKey: key, At: g.now, Fingerprint: s.Fingerprint, Answer: encodeAnswer(s.results),
+		})
+	}
+	return g, nil
+}
+
+// look asks the store for all keys of a group at once, if there are any.
+func (c *committer) look(ctx context.Context, g *group, submissions []*submission) error {
+	q := store.KnownQuery{Since: g.now.Add(-c.cfg.Window)}
+	for _, s := range submissions {
+		if s.Key != "" {
+			q.Requests = append(q.Requests, store.RequestKey{Scope: s.Scope, Key: s.Key})
+		}
+		for i := range s.Items {
+			if key, ok := c.eventKey(&s.Items[i]); ok {
+				q.Events = append(q.Events, key)
+			}
+		}
+	}
+	g.events = map[store.EventKey]*hook.Event{}
+	g.requests = map[store.RequestKey]*submission{}
+	if len(q.Events)+len(q.Requests) == 0 {
+		return nil
+	}
+	found, err := c.cfg.Log.Known(ctx, q)
+	if err != nil {
+		return err
+	}
+	g.known = known{events: map[store.EventKey]*store.KnownEvent{}, requests: map[store.RequestKey]*store.Request{}}
+	for i, key := range q.Events {
+		if found.Events[i] != nil {
+			g.known.events[key] = found.Events[i]
+		}
+	}
+	for i, key := range q.Requests {
+		if found.Requests[i] != nil {
+			g.known.requests[key] = found.Requests[i]
+		}
+	}
+	return nil
+}
+
+func (c *committer) eventKey(it *Item) (store.EventKey, bool) {
+	if it.Key == "" {
+		return store.EventKey{}, false
+	}
+	t, ok := c.cfg.Directory.Tenant(it.Tenant)
+	if !ok {
+		return store.EventKey{}, false
+	}
+	return store.EventKey{Tenant: t.Num, Key: it.Key}, true
+}
+
+// replay answers a submission whose key is known, from the store or from
+// earlier in the same group.
+func (s *submission) replay(g *group, key store.RequestKey) bool {
+	mismatch := hook.Errorf(hook.CodeMismatch, "Idempotency-Key %q was used before for another request: use a new key for a new request", s.Key)
+	if r := g.known.requests[key]; r != nil {
+		switch {
+		case r.Fingerprint != s.Fingerprint:
+			s.err = mismatch
+		default:
+			s.replayed = true
+			s.results, s.err = decodeAnswer(r.Answer)
+		}
+		return true
+	}
+	if first := g.requests[key]; first != nil {
+		switch {
+		case first.Fingerprint != s.Fingerprint:
+			s.err = mismatch
+		default:
+			s.replayed, s.results = true, first.results
+		}
+		return true
+	}
+	return false
+}
+
+// take decides what to do with each event of a submission.
+func (c *committer) take(g *group, s *submission) {
+	s.results = make([]Result, len(s.Items))
+	for i := range s.Items {
+		if s.Errs != nil && s.Errs[i] != nil {
+			s.results[i].Err = asError(s.Errs[i])
+			continue
+		}
+		s.results[i] = c.takeEvent(g, s, &s.Items[i])
+	}
+}
+
+func (c *committer) takeEvent(g *group, s *submission, it *Item) Result {
+	key, keyed := c.eventKey(it)
+	var print [16]byte
+	if keyed {
+		print = fingerprint(it)
+		if r, ok := g.repeated(key, print); ok {
+			return r
+		}
+	}
+	e := &hook.Event{
+		Key: it.Key, Type: it.Type, Time: it.Time, Data: it.Data, Previous: it.Previous, Metadata: it.Metadata,
+		Fingerprint: print, Revision: g.batch.Revision,
+	}
+	tenant, ok := c.cfg.Directory.Tenant(it.Tenant)
+	if ok {
+		e.Tenant = tenant.Num
+	}
+	if s.Only != nil && ok {
+		e.Targets = []hook.Target{{Endpoint: s.Only.Num}}
+	} else {
+		targets, err := c.matcher.match(it.Tenant, e, it.Suppress)
+		if err != nil {
+			return Result{Err: asError(err)}
+		}
+		e.Targets = targets
+	}
+	e.ID = hook.NextEventID(c.last, g.now, rand.Uint64())
+	c.last = e.ID.Seq()
+	if e.Time.IsZero() {
+		e.Time = e.ID.Time()
+	}
+	if keyed {
+		g.events[key] = e
+	}
+	g.batch.Events = append(g.batch.Events, e)
+	return Result{ID: e.ID, Matched: deliveries(e.Targets)}
+}
+
+func deliveries(targets []hook.Target) (n int) {
+	for _, t := range targets {
+		if t.Disposition == hook.Deliver {
+			n++
+		}
+	}
+	return n
+}
+
+// repeated answers an event whose key is known, from the store or from
+// earlier in the same group.
+func (g *group) repeated(key store.EventKey, print [16]byte) (Result, bool) {
+	var id hook.EventID
+	var had [16]byte
+	if k := g.known.events[key]; k != nil {
+		id, had = k.ID, k.Fingerprint
+	} else if e := g.events[key]; e != nil {
+		id, had = e.ID, e.Fingerprint
+	} else {
+		return Result{}, false
+	}
+	if had != print {
+		return Result{Err: &hook.Error{Code: hook.CodeMismatch, Field: "/id",
+			Message: "the event id \"" + clip(key.Key) + "\" was used before for another event: nothing was stored, use a new id"}}, true
+	}
+	return Result{ID: id, Duplicate: true}, true
+}
+
+func asError(err error) *hook.Error {
+	var e *hook.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &hook.Error{Code: hook.CodeInternal, Message: "the event could not be stored", Err: err}
+}
