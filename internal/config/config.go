@@ -15,12 +15,11 @@ type Config struct {
 
 	EgressAllow []string `placeholder:"CIDR" help:"Private range that deliveries may go to, with all its ports; may be given several times. Cloud metadata addresses stay closed."`
 
-	Drain             Duration `placeholder:"TIME" default:"30s" help:"How long running attempts may take to finish when the server stops (default ${default})."`
+	Drain             Duration `placeholder:"TIME" default:"${drain}" help:"How long running attempts may take to finish when the server stops (default ${default})."`
 	Retention         Duration `placeholder:"TIME" default:"30d" help:"How long events and their deliveries are kept (default ${default})."`
 	IdempotencyWindow Duration `placeholder:"TIME" default:"24h" help:"How long an event id of the publisher's own, or an Idempotency-Key, is remembered (default ${default})."`
 
 	MaxEventSize Size `placeholder:"SIZE" default:"1MiB" help:"Largest event that is taken; one above it is refused, never cut (default ${default})."`
-	MaxBatch     int  `placeholder:"N" default:"1000" help:"Most events in one request (default ${default})."`
 	MaxInFlight  int  `placeholder:"N" default:"1024" help:"Most delivery attempts at once, over all endpoints (default ${default})."`
 
 	LogFormat string `placeholder:"FORMAT" default:"${log_format}" help:"Log lines as json or text (default ${default})."`
@@ -44,7 +43,6 @@ const (
 const (
 	minEventSize = 1 << 10  // 1 KiB: below it ordinary events would be refused
 	maxEventSize = 64 << 20 // 64 MiB: an event is held in memory whole
-	maxBatch     = 10_000
 	maxInFlight  = 65_536
 	maxDrain     = Duration(time.Hour)
 	minRetention = Duration(time.Hour)
@@ -59,23 +57,27 @@ func Dev() Config { return defaults(DevVars()) }
 // ServeVars are the defaults that differ between the two ways to run the
 // server, by the names that Config's tags use, as they are for production.
 func ServeVars() map[string]string {
-	return map[string]string{"data": "grapnel-data", "listen": ":8080", "log_format": "json", "log_level": "info"}
+	return map[string]string{"data": "grapnel-data", "listen": ":8080", "drain": "30s", "log_format": "json", "log_level": "info"}
 }
 
-// DevVars are the defaults that ServeVars names, as they are for a trial.
+// DevVars are the defaults that ServeVars names, as they are for a trial: what
+// is under way is given back soon, for a person waits for the prompt.
 func DevVars() map[string]string {
-	return map[string]string{"data": ".grapnel", "listen": "127.0.0.1:8080", "log_format": "text", "log_level": "warn"}
+	return map[string]string{"data": ".grapnel", "listen": "127.0.0.1:8080", "drain": "500ms", "log_format": "text", "log_level": "warn"}
 }
 
 func defaults(vars map[string]string) Config {
+	var drain Duration
+	if err := drain.UnmarshalText([]byte(vars["drain"])); err != nil {
+		drain = Duration(30 * time.Second)
+	}
 	return Config{
 		Data:              vars["data"],
 		Listen:            vars["listen"],
-		Drain:             Duration(30 * time.Second),
+		Drain:             drain,
 		Retention:         Duration(30 * day),
 		IdempotencyWindow: Duration(day),
 		MaxEventSize:      1 << 20,
-		MaxBatch:          1000,
 		MaxInFlight:       1024,
 		LogFormat:         vars["log_format"],
 		LogLevel:          vars["log_level"],

@@ -45,7 +45,6 @@ func TestValidate(t *testing.T) {
 		{"retention", func(c *config.Config) { c.Retention = config.Duration(time.Minute) }, "--retention", "30d"},
 		{"window beyond retention", func(c *config.Config) { c.IdempotencyWindow = c.Retention + 1 }, "--idempotency-window", "--retention"},
 		{"event size", func(c *config.Config) { c.MaxEventSize = 1 }, "--max-event-size", "1KiB"},
-		{"batch", func(c *config.Config) { c.MaxBatch = 0 }, "--max-batch", "10000"},
 		{"in flight", func(c *config.Config) { c.MaxInFlight = -1 }, "--max-in-flight", "65536"},
 		{"log format", func(c *config.Config) { c.LogFormat = "xml" }, "--log-format", "json or text"},
 		{"log level", func(c *config.Config) { c.LogLevel = "loud" }, "--log-level", "warn or error"},
@@ -83,9 +82,9 @@ func TestValidate(t *testing.T) {
 func TestValidateTellsAll(t *testing.T) {
 	t.Parallel()
 	c := config.Serve()
-	c.Listen, c.MaxBatch = "", 0
+	c.Listen, c.MaxInFlight = "", 0
 	text := fmt.Sprint(c.Validate(nil))
-	if !strings.Contains(text, "--listen") || !strings.Contains(text, "--max-batch") {
+	if !strings.Contains(text, "--listen") || !strings.Contains(text, "--max-in-flight") {
 		t.Error(text)
 	}
 }

@@ -134,9 +134,6 @@ func (v *checker) numbers(c *Config) {
 	if c.MaxEventSize < minEventSize || c.MaxEventSize > maxEventSize {
 		v.fault("max-event-size", fmt.Sprintf("%s is out of range", c.MaxEventSize), "write a size between 1KiB and 64MiB")
 	}
-	if c.MaxBatch < 1 || c.MaxBatch > maxBatch {
-		v.fault("max-batch", fmt.Sprintf("%d is out of range", c.MaxBatch), "write a number between 1 and 10000")
-	}
 	if c.MaxInFlight < 1 || c.MaxInFlight > maxInFlight {
 		v.fault("max-in-flight", fmt.Sprintf("%d is out of range", c.MaxInFlight), "write a number between 1 and 65536")
 	}
