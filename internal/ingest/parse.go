@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -37,6 +38,7 @@ type Item struct {
 // the offset.
 func ParseEvent(body []byte, maxData int) (Item, error) {
 	d := newDecoder(body, maxData)
+	defer d.free()
 	item, err := d.event()
 	if err != nil {
 		return Item{}, err
@@ -56,6 +58,7 @@ func ParseBatch(body []byte, ndjson bool, maxData int) ([]Item, []error, error) 
 		return parseLines(body, maxData)
 	}
 	d := newDecoder(body, maxData)
+	defer d.free()
 	if d.json.PeekKind() != '[' {
 		if _, err := d.json.ReadToken(); err != nil {
 			return nil, nil, d.syntax(err)
@@ -110,13 +113,30 @@ func tooMany() error {
 // last one, while its JSON is sound.
 type decoder struct {
 	json    *jsontext.Decoder
+	source  bytes.Reader
 	maxData int
 	refused error
 	scratch []byte
 }
 
+// decoders are used again: their buffers cost more than reading an event.
+var decoders = sync.Pool{New: func() any {
+	d := &decoder{}
+	d.json = jsontext.NewDecoder(&d.source)
+	return d
+}}
+
 func newDecoder(body []byte, maxData int) *decoder {
-	return &decoder{json: jsontext.NewDecoder(bytes.NewBuffer(body)), maxData: maxData}
+	d := decoders.Get().(*decoder)
+	d.source.Reset(body)
+	d.json.Reset(&d.source)
+	d.maxData, d.refused = maxData, nil
+	return d
+}
+
+func (d *decoder) free() {
+	d.source.Reset(nil)
+	decoders.Put(d)
 }
 
 // syntax turns an error of the JSON reader into one that names the place.
@@ -163,7 +183,6 @@ func (d *decoder) event() (item Item, err error) {
 		return item, nil
 	}
 	d.json.ReadToken()
-	base := d.json.StackPointer()
 	for d.json.PeekKind() != '}' {
 		name, err := d.json.ReadValue()
 		if err != nil {
@@ -176,11 +195,12 @@ func (d *decoder) event() (item Item, err error) {
 	if _, err := d.json.ReadToken(); err != nil {
 		return item, d.syntax(err)
 	}
+	// The object is closed, so the pointer is that of the event as a whole.
 	switch {
 	case item.Type == "":
-		d.refuse(hook.Invalid(string(base)+"/type", "is missing"))
+		d.refuse(hook.Invalid(string(d.json.StackPointer())+"/type", "is missing"))
 	case item.Data == nil:
-		d.refuse(hook.Invalid(string(base)+"/data", "is missing"))
+		d.refuse(hook.Invalid(string(d.json.StackPointer())+"/data", "is missing"))
 	}
 	return item, nil
 }
