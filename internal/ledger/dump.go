@@ -18,7 +18,7 @@ type Delivery struct {
 	State    string    `json:"state"` // pending, held, delivered, failed, cancelled
 	Reason   string    `json:"reason"`
 	Attempts int       `json:"attempts"` // recorded
-	NextAt   time.Time `json:"next_at"`
+	NextAt   time.Time `json:"next_attempt_at"`
 	Rows     []Attempt `json:"-"` // the attempts themselves, where Dump fetched them
 }
 

@@ -1,0 +1,93 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options says what to measure. Zero values get the defaults named here.
+type Options struct {
+	Scenarios   []string      // names of Scenarios; none: all that are marked as default
+	Duration    time.Duration // of one window of load; default 10 s
+	Runs        int           // of each scenario, medians are printed; default 3
+	Endpoints   int           // that events are spread over, one endpoint each; default 1
+	Size        int           // bytes of an event's data; default 1024
+	Connections int           // that publish at once; default 64
+	Batch       int           // events in one post of the batch scenario; default 100
+	Rate        float64       // events a second where the scenario has a timetable; default: the scenario's
+	Events      int64         // that growth stores first; default 2,000,000
+	JSON        bool          // print JSON instead of a table
+
+	Binary  string   // the program; default: the running one
+	Dir     string   // where data folders are made and removed; default: the system's temporary folder
+	Env     []string // added to the server's environment, "NAME=value"
+	Version string   // of the program, for the report
+	Commit  string   // as Version
+
+	// Serve and Work override how the server and the workers are started; the
+	// data folder and the address, or the role, are appended. For tests.
+	Serve []string
+	Work  []string
+}
+
+const (
+	defaultDuration    = 10 * time.Second
+	defaultRuns        = 3
+	defaultSize        = 1024
+	defaultConnections = 64
+	defaultBatch       = 100
+	defaultEvents      = 2_000_000
+)
+
+// complete fills in defaults and refuses what cannot be measured.
+func (o Options) complete() (Options, error) {
+	o.Duration = orDefault(o.Duration, defaultDuration)
+	o.Runs = orDefault(o.Runs, defaultRuns)
+	o.Endpoints = orDefault(o.Endpoints, 1)
+	o.Size = orDefault(o.Size, defaultSize)
+	o.Connections = orDefault(o.Connections, defaultConnections)
+	o.Batch = orDefault(o.Batch, defaultBatch)
+	o.Events = orDefault(o.Events, defaultEvents)
+	switch {
+	case o.Duration < 0 || o.Runs < 0 || o.Endpoints < 0 || o.Connections < 0 || o.Rate < 0 || o.Events < 0:
+		return o, errors.New("durations, counts and rates must be positive")
+	case o.Size < 64 || o.Size > 1<<20:
+		return o, fmt.Errorf("the size is %d bytes, it must be between 64 and %d", o.Size, 1<<20)
+	case o.Batch < 2 || o.Batch > 1000:
+		return o, fmt.Errorf("a batch has %d events, it must have 2 to 1000", o.Batch)
+	}
+	if len(o.Scenarios) == 0 {
+		for _, s := range scenarios() {
+			if s.Default {
+				o.Scenarios = append(o.Scenarios, s.Name)
+			}
+		}
+	}
+	for _, name := range o.Scenarios {
+		if _, ok := find(name); !ok {
+			return o, fmt.Errorf("there is no scenario %q; there are %s", name, strings.Join(Scenarios(), ", "))
+		}
+	}
+	o.Scenarios = slices.Compact(o.Scenarios)
+	return o, nil
+}
+
+func orDefault[T comparable](v, byDefault T) T {
+	var zero T
+	if v == zero {
+		return byDefault
+	}
+	return v
+}
+
+// Scenarios lists the names of all scenarios.
+func Scenarios() []string {
+	var names []string
+	for _, s := range scenarios() {
+		names = append(names, s.Name)
+	}
+	return names
+}
