@@ -1,0 +1,72 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+// phase is how far the making of a connection for an attempt has come.
+type phase int32
+
+const (
+	inDNS     phase = 1
+	inConnect phase = 2
+	inTLS     phase = 3
+)
+
+// attempt is what happens to one request. It is the request's context at the
+// same time, which saves an allocation and leads the dialler to it.
+//
+// The transport dials on a goroutine of its own that may outlive the attempt,
+// and it writes and reads on two others: fields that these set are atomic.
+type attempt struct {
+	context.Context // ends with the deadline
+	begin, deadline time.Time
+	phase           atomic.Int32 // set by the dialler
+	wrote, first    atomic.Int64 // nanoseconds since begin; 0: did not happen
+
+	// Set on the caller's goroutine when a connection is there.
+	conn   *conn
+	reused bool
+
+	trace httptrace.ClientTrace
+}
+
+type attemptKey struct{}
+
+func newAttempt(ctx context.Context, begin, deadline time.Time) *attempt {
+	a := &attempt{begin: begin, deadline: deadline}
+	a.trace.GotConn = a.gotConn
+	a.trace.WroteRequest = a.wroteRequest
+	a.trace.GotFirstResponseByte = a.firstByte
+	a.Context = httptrace.WithClientTrace(ctx, &a.trace)
+	return a
+}
+
+// Value is that of the context beneath, and the attempt itself for its key.
+func (a *attempt) Value(key any) any {
+	if _, ok := key.(attemptKey); ok {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
+func (a *attempt) gotConn(info httptrace.GotConnInfo) {
+	nc := info.Conn
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	a.conn, _ = nc.(*conn)
+	a.reused = info.Reused
+}
+
+func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
+	if info.Err == nil {
+		a.wrote.Store(int64(time.Since(a.begin)))
+	}
+}
+
+func (a *attempt) firstByte() { a.first.CompareAndSwap(0, int64(time.Since(a.begin))) }

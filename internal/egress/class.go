@@ -1,0 +1,195 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The classes of failure, Result.Class. The empty class is an answer. Those
+// that begin with "timeout_" name the phase in which the time ran out.
+const (
+	ClassRequest        = "request"         // the request cannot be sent as it is: its URL, method or a header is wrong
+	ClassBlocked        = "blocked"         // the address may not be dialled
+	ClassDNS            = "dns"             // the name does not resolve, or not in time
+	ClassRefused        = "refused"         // the host refused the connection
+	ClassConnect        = "connect"         // no connection for another reason: no route, host or network unreachable
+	ClassTimeoutConnect = "timeout_connect" // the host did not accept the connection in time
+	ClassTimeoutTLS     = "timeout_tls"     // the TLS handshake did not end in time
+	ClassTimeoutWrite   = "timeout_write"   // the endpoint did not read the request in time
+	ClassTimeoutHeader  = "timeout_header"  // the request was sent, no complete header came in time
+	ClassTimeoutBody    = "timeout_body"    // a header without success came, its body did not end in time
+	ClassTLS            = "tls"             // the TLS handshake failed, most often over the certificate
+	ClassReset          = "reset"           // the connection was closed before the answer was complete
+	ClassProtocol       = "protocol"        // what came back is no acceptable HTTP answer
+	ClassCanceled       = "canceled"        // the caller gave up
+)
+
+// failure is why an attempt got no answer, in the terms of a Result.
+type failure struct {
+	class, detail string
+	remote        string // the address last dialled, unless it was blocked
+	phases        phases
+}
+
+// Error is the failure in words.
+func (f *failure) Error() string { return f.class + ": " + f.detail }
+
+const blockedDetail = "requests to this address are not allowed"
+
+func blocked() *failure { return &failure{class: ClassBlocked, detail: blockedDetail} }
+
+// lookupFailure says why a name could not be resolved.
+func lookupFailure(host string, err error) *failure {
+	f := &failure{class: ClassDNS, detail: "the name " + host + " could not be resolved"}
+	var dns *net.DNSError
+	switch {
+	case isTimeout(err):
+		f.detail = "the name " + host + " could not be resolved in time"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		f.detail = "the name " + host + " does not exist or has no address"
+	}
+	return f
+}
+
+// connectFailure says why a TCP connection could not be made.
+func connectFailure(remote string, err error) *failure {
+	f := &failure{remote: remote}
+	switch {
+	case errors.Is(err, errBlocked):
+		return blocked()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		f.class, f.detail = ClassRefused, "the host refused the connection"
+	case isTimeout(err):
+		f.class, f.detail = ClassTimeoutConnect, "the host did not accept the connection in time"
+	case errors.Is(err, context.Canceled):
+		f.class, f.detail = ClassCanceled, "the attempt was called off while connecting"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
+		f.class, f.detail = ClassConnect, "there is no route to the host"
+	default:
+		f.class, f.detail = ClassConnect, "no connection could be made: "+plainWords(rootCause(err))
+	}
+	return f
+}
+
+// tlsFailure says why a TLS handshake failed (case 49). ok is false when err
+// has nothing to do with TLS.
+func tlsFailure(err error) (f *failure, ok bool) {
+	f = &failure{class: ClassTLS}
+	var (
+		invalid   x509.CertificateInvalidError
+		name      x509.HostnameError
+		authority x509.UnknownAuthorityError
+		verify    *tls.CertificateVerificationError
+		record    tls.RecordHeaderError
+		alert     tls.AlertError
+		remote    *net.OpError
+	)
+	switch {
+	case errors.As(err, &name):
+		f.detail = "the certificate is for another name"
+	case errors.As(err, &authority):
+		f.detail = "the certificate is signed by an unknown authority"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		f.detail = "the certificate has expired or is not yet valid"
+	case errors.As(err, &invalid), errors.As(err, &verify):
+		f.detail = "the certificate is not valid: " + plainWords(rootCause(err))
+	case errors.As(err, &record):
+		f.detail = "the host does not speak TLS on this port"
+	case errors.As(err, &alert):
+		f.detail = "TLS failed: " + plainWords(alert)
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		f.detail = "the host ended the TLS handshake: " + plainWords(remote.Err)
+	case strings.HasPrefix(err.Error(), "tls: "), strings.HasPrefix(err.Error(), "x509: "):
+		f.detail = "TLS failed: " + plainWords(err)
+	default:
+		return nil, false
+	}
+	return f, true
+}
+
+// exchangeFailure says why a request on a standing connection got no answer.
+func exchangeFailure(err error) *failure {
+	if f, ok := tlsFailure(err); ok {
+		return f
+	}
+	text := err.Error()
+	switch {
+	case isReset(err), strings.Contains(text, "server closed idle connection"), strings.Contains(text, "GOAWAY"),
+		strings.Contains(text, "client connection lost"), strings.Contains(text, "client connection force closed"):
+		return &failure{class: ClassReset, detail: "the endpoint closed the connection before it answered"}
+	case strings.Contains(text, "response headers exceeded"), strings.Contains(text, "response header list larger"),
+		strings.Contains(text, "1xx informational responses"):
+		return &failure{class: ClassProtocol, detail: "the header of the answer is too large"}
+	}
+	return &failure{class: ClassProtocol, detail: "the answer is not valid HTTP: " + plainWords(err)}
+}
+
+// outOfTime is the failure of an attempt whose deadline passed or whose
+// caller gave up.
+func (a *attempt) outOfTime(err error) *failure {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return &failure{class: ClassCanceled, detail: "the attempt was called off"}
+	}
+	f := &failure{}
+	phase := phase(a.phase.Load())
+	switch {
+	case a.conn == nil && phase <= inDNS:
+		f.class, f.detail = ClassDNS, "the name could not be resolved in time"
+	case a.conn == nil && phase == inConnect:
+		f.class, f.detail = ClassTimeoutConnect, "the host did not accept the connection in time"
+	case a.conn == nil:
+		f.class, f.detail = ClassTimeoutTLS, "the TLS handshake did not end in time"
+	case a.wrote.Load() == 0 && a.first.Load() == 0:
+		f.class, f.detail = ClassTimeoutWrite, "the endpoint did not read the request in time"
+	default:
+		f.class, f.detail = ClassTimeoutHeader, "the endpoint did not answer in time"
+	}
+	return f
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
+}
+
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// plainWords is an error's text, short and on one line: parts of it may come
+// from the endpoint.
+func plainWords(err error) string {
+	const limit = 240
+	s := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "net/http: "), "HTTP/1.x transport connection broken: ")
+	if len(s) > limit {
+		s = s[:limit] + "…"
+	}
+	s = strings.ToValidUTF8(s, "�")
+	if q := strconv.QuoteToGraphic(s); len(q) != len(s)+2 {
+		return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+	}
+	return s
+}
+
+// phases are the parts of making a connection.
+type phases struct{ dns, connect, tls time.Duration }
