@@ -1,0 +1,303 @@
+package dispatch
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"grapnel/internal/crashpoint"
+	"grapnel/internal/dialect"
+	"grapnel/internal/egress"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// classPanic is the failure class of an attempt that broke in our own code.
+const classPanic = "panic"
+
+// When a panic is tried again if not even the schedule can be asked.
+const (
+	panicWait     = time.Minute
+	panicAttempts = 10
+)
+
+// attempt makes one attempt of a delivery and sets its outcome. The endpoint
+// and its tenant are those of this moment, and so are URL, headers, secrets
+// and policy; only the body stays what it was at first.
+func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
+	var c *dialect.Dialect
+	var endpoint *hook.Endpoint
+	defer func() {
+		if v := recover(); v != nil {
+			e = d.panicked(dl, c, endpoint, v)
+		}
+	}()
+	endpoint, tenant, m, why := d.lookUp(dl)
+	switch m {
+	case holding:
+		return effect{givenBack: true}
+	case cancelling:
+		return end(dl, hook.Cancelled, why)
+	}
+	c, ok := d.Dialects.Get(endpoint.Dialect)
+	if !ok {
+		return end(dl, hook.Held, fmt.Sprintf("there is no dialect %q", endpoint.Dialect))
+	}
+	if dl.body == nil {
+		body, err := c.Body(dialect.Input{Event: dl.event, Endpoint: endpoint, Tenant: tenant, PublicURL: d.PublicURL})
+		if err != nil {
+			return end(dl, hook.Held, "the body cannot be rendered: "+err.Error())
+		}
+		dl.body = body
+	}
+	now := time.Now()
+	keys, err := d.signers(dl.lane, c, endpoint, tenant, now)
+	if err != nil {
+		return end(dl, hook.Held, err.Error())
+	}
+	header, err := c.Header(dialect.Request{
+		Event: dl.event, URL: endpoint.URL, Method: c.Method(), Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys,
+	})
+	if err != nil {
+		return end(dl, hook.Held, "the request cannot be signed: "+err.Error())
+	}
+	timeout := endpoint.Timeout
+	if timeout == 0 {
+		timeout = c.Timeout()
+	}
+	d.Metrics.ScheduleLag(now.Sub(dl.dueAt()))
+	r := d.Egress.Do(ctx, &egress.Request{
+		Method: c.Method(), URL: endpoint.URL, Header: append(header, endpoint.Headers...),
+		Body: dl.body, Timeout: timeout, HTTP1: c.HTTP1(),
+	})
+	crashpoint.Hit("after-response")
+	return d.conclude(dl, c, endpoint, r)
+}
+
+// lookUp finds whom a delivery goes to, and whether it may.
+func (d *Dispatcher) lookUp(dl *delivery) (*hook.Endpoint, *hook.Tenant, mode, string) {
+	endpoint, ok := d.Directory.Endpoint(dl.lane.num)
+	if !ok {
+		return nil, nil, holding, ""
+	}
+	tenant, _ := d.Directory.TenantByNum(endpoint.TenantNum)
+	m, why := d.judge(endpoint, tenant)
+	return endpoint, tenant, m, why
+}
+
+// end sets an outcome without a request.
+func end(dl *delivery, state hook.DeliveryState, reason string) effect {
+	dl.outcome = store.Outcome{Key: dl.key(), At: time.Now(), State: state, Reason: reason, FirstAt: dl.firstAt, Base: dl.base}
+	return effect{}
+}
+
+// conclude makes an attempt and an outcome of what came back.
+func (d *Dispatcher) conclude(dl *delivery, c *dialect.Dialect, endpoint *hook.Endpoint, r *egress.Result) effect {
+	now := time.Now()
+	a := newAttempt(dl, c, endpoint, r)
+	if r.Class == egress.ClassCanceled {
+		return d.interrupted(dl, a, now)
+	}
+	v := c.Judge(dialect.Answer{Status: r.Status, Class: r.Class, Header: r.Header, At: now})
+	a.State, a.Reason = hook.Failed, v.Reason
+	switch v.Result {
+	case dialect.Delivered:
+		a.State = hook.Delivered
+	case dialect.Retry:
+		d.reschedule(dl, a, c, endpoint, now, v.RetryAfter)
+	}
+	d.settleOutcome(dl, a, now)
+	return effect{health: healthOf(r, v), wait: v.RetryAfter, act: v.Endpoint, reason: v.Reason}
+}
+
+// healthOf says what an answer tells of the endpoint. Only what keeps a place
+// occupied or asks for less slows a lane down; a plain refusal to take the
+// event does not.
+func healthOf(r *egress.Result, v dialect.Verdict) health {
+	switch {
+	case v.Throttle:
+		return strained
+	case v.Result == dialect.Delivered:
+		return good
+	case r.Class == "":
+		return answered
+	case r.Class == egress.ClassBlocked || r.Class == egress.ClassRequest:
+		return unknown // no request left
+	}
+	return strained
+}
+
+// reschedule sets when a failed attempt is followed by the next one, if the
+// schedule has one.
+func (d *Dispatcher) reschedule(dl *delivery, a *hook.Attempt, c *dialect.Dialect, endpoint *hook.Endpoint, now time.Time, retryAfter time.Duration) {
+	s := c.Schedule(endpoint.Schedule)
+	next, ok := s.Next(dl.attempts-dl.base+1, dl.firstOr(a.At), now, retryAfter, rand.Float64())
+	if !ok {
+		a.Reason += "; no attempt is left"
+		return
+	}
+	a.State, a.NextAt = hook.Pending, next
+}
+
+// settleOutcome makes the outcome of an attempt.
+func (d *Dispatcher) settleOutcome(dl *delivery, a *hook.Attempt, now time.Time) {
+	dl.outcome = store.Outcome{
+		Key: a.Key, Attempt: a, At: now, State: a.State, Reason: a.Reason, NextAt: a.NextAt,
+		FirstAt: dl.firstOr(a.At), Base: dl.base,
+	}
+	if a.State == hook.Pending && !dl.kept {
+		dl.outcome.Body = dl.body
+	}
+	d.tellOf(dl, a, now)
+}
+
+// interrupted makes the outcome of a request that Stop broke off. It does not
+// count against the schedule and is due at once.
+func (d *Dispatcher) interrupted(dl *delivery, a *hook.Attempt, now time.Time) effect {
+	a.State, a.NextAt, a.Reason = hook.Pending, now, "interrupted by a shutdown; the endpoint may have got it"
+	first := dl.firstAt
+	d.settleOutcome(dl, a, now)
+	dl.outcome.Base, dl.outcome.FirstAt = dl.base+1, first
+	return effect{}
+}
+
+// panicked makes the outcome of an attempt that broke (case 10). It is retried
+// as any failure is, so a delivery that always breaks is given up in the end.
+func (d *Dispatcher) panicked(dl *delivery, c *dialect.Dialect, endpoint *hook.Endpoint, v any) effect {
+	d.Logger.Error("a delivery attempt panicked", "delivery_id", dl.key().String(), "attempt", dl.attempts+1,
+		"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	now := time.Now()
+	a := &hook.Attempt{
+		Key: dl.key(), N: dl.attempts + 1, At: dl.begun, Trigger: dl.trigger, Class: classPanic,
+		Detail: "an error of ours, not of the endpoint; the operator's log has it",
+		State:  hook.Failed, Reason: "internal error",
+	}
+	if !d.trySchedule(dl, a, c, endpoint, now) && dl.attempts-dl.base+1 < panicAttempts {
+		a.State, a.NextAt = hook.Pending, now.Add(panicWait)
+	}
+	dl.outcome = store.Outcome{
+		Key: a.Key, Attempt: a, At: now, State: a.State, Reason: a.Reason, NextAt: a.NextAt,
+		FirstAt: dl.firstOr(a.At), Base: dl.base,
+	}
+	if a.State == hook.Pending && !dl.kept {
+		dl.outcome.Body = dl.body
+	}
+	return effect{}
+}
+
+// trySchedule asks the schedule after a panic, which may be what had panicked.
+func (d *Dispatcher) trySchedule(dl *delivery, a *hook.Attempt, c *dialect.Dialect, endpoint *hook.Endpoint, now time.Time) (ok bool) {
+	if c == nil || endpoint == nil {
+		return false
+	}
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	d.reschedule(dl, a, c, endpoint, now, 0)
+	return true
+}
+
+// tellOf gives an attempt to the metrics and to whoever watches.
+func (d *Dispatcher) tellOf(dl *delivery, a *hook.Attempt, now time.Time) {
+	d.Metrics.Attempt(a.State.String(), codeClass(a.Status), a.Class, a.Timing)
+	if a.State == hook.Delivered {
+		d.Metrics.Delivered(now.Sub(acceptedAt(dl.seq)))
+	}
+	if d.Observe != nil {
+		d.Observe(a)
+	}
+}
+
+func newAttempt(dl *delivery, c *dialect.Dialect, endpoint *hook.Endpoint, r *egress.Result) *hook.Attempt {
+	return &hook.Attempt{
+		Key: dl.key(), N: dl.attempts + 1, At: r.At, Trigger: dl.trigger,
+		Method: c.Method(), URL: endpoint.URL, RequestHeader: r.RequestHeader,
+		BodySHA256: sha256.Sum256(dl.body), BodySize: len(dl.body),
+		Class: r.Class, Detail: r.Detail, Status: r.Status, Proto: r.Proto,
+		ResponseHeader: headerLines(r.Header), ResponseBody: r.Body, Truncated: r.Truncated,
+		RemoteAddr: r.RemoteAddr, TLSVersion: r.TLSVersion, Reused: r.Reused, Timing: r.Timing,
+	}
+}
+
+// headerLines writes an answer's header as lines, sorted by name.
+func headerLines(h http.Header) []byte {
+	if len(h) == 0 {
+		return nil
+	}
+	size := 0
+	for name, values := range h {
+		for _, v := range values {
+			size += len(name) + len(v) + 4
+		}
+	}
+	b := make([]byte, 0, size)
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			b = append(append(append(append(b, name...), ": "...), strings.ReplaceAll(v, "\r\n", " ")...), "\r\n"...)
+		}
+	}
+	return b
+}
+
+var codeClasses = [...]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+func codeClass(status int) string {
+	if c := status / 100; c >= 1 && c <= 5 {
+		return codeClasses[c]
+	}
+	return ""
+}
+
+// firstOr is when the first attempt of the delivery's schedule began, at if
+// that is this one.
+func (dl *delivery) firstOr(at time.Time) time.Time {
+	if dl.firstAt.IsZero() {
+		return at
+	}
+	return dl.firstAt
+}
+
+// dueAt is when the attempt was due: a fresh delivery at its acceptance.
+func (dl *delivery) dueAt() time.Time {
+	if dl.due.IsZero() {
+		return acceptedAt(dl.seq)
+	}
+	return dl.due
+}
+
+// acceptedAt is when an event was accepted, as finely as its id says.
+func acceptedAt(seq int64) time.Time {
+	const parts = 1 << 12 // of a millisecond; see hook.EventID
+	return time.Unix(0, seq/parts*int64(time.Millisecond)+seq%parts*int64(time.Millisecond)/parts)
+}
+
+// act disables or removes an endpoint because of what it answered. Until that
+// is done the lane rests.
+func (d *Dispatcher) act(l *lane, e effect) {
+	defer d.upkeep.Done()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.run), flushLimit)
+	defer cancel()
+	change := d.Manager.DisableEndpoint
+	if e.act == dialect.Unsubscribe {
+		change = d.Manager.Unsubscribe
+	}
+	if err := change(ctx, l.num, e.reason); err != nil {
+		d.Logger.Error("an endpoint's wish could not be carried out", "endpoint_num", int64(l.num), "reason", e.reason, "error", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.acting = false
+	d.configure(l)
+	now := time.Now()
+	d.settle(l, now)
+	d.kick(now)
+}

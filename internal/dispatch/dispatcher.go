@@ -1,0 +1,422 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/egress"
+	"grapnel/internal/hook"
+	"grapnel/internal/keyring"
+	"grapnel/internal/store"
+	"grapnel/internal/telemetry"
+)
+
+// Directory is the configuration as dispatch reads it.
+type Directory interface {
+	Endpoint(num hook.EndpointNum) (*hook.Endpoint, bool)
+	TenantByNum(num hook.TenantNum) (*hook.Tenant, bool)
+	Watch(f func(changed *store.Configuration))
+}
+
+// Egress sends one request. It never fails: a failure is data.
+type Egress interface {
+	Do(ctx context.Context, r *egress.Request) *egress.Result
+}
+
+// Manager changes an endpoint because of what it answered.
+type Manager interface {
+	DisableEndpoint(ctx context.Context, num hook.EndpointNum, reason string) error
+	Unsubscribe(ctx context.Context, num hook.EndpointNum, reason string) error
+}
+
+// Defaults of Config.
+const (
+	DefaultMaxInFlight = 4096
+	DefaultMemory      = 32 << 20
+)
+
+// Config is what a Dispatcher works with. Fields are needed unless they say
+// otherwise.
+type Config struct {
+	Queue     store.Queue
+	Lease     store.Lease
+	Directory Directory
+	Dialects  *dialect.Registry
+	Egress    Egress
+	Ring      *keyring.Ring
+	Manager   Manager
+	Metrics   *telemetry.Metrics // nil: none
+	Logger    *slog.Logger
+	PublicURL string
+
+	MaxInFlight int // requests at once over all endpoints; 0: DefaultMaxInFlight
+	Memory      int // bytes of deliveries that wait in memory; 0: DefaultMemory
+
+	// Observe is told of every attempt as soon as it is over, before it is
+	// recorded. It must not block, nor change what it is given. It may be nil.
+	Observe func(*hook.Attempt)
+}
+
+func (c *Config) complete() error {
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = DefaultMaxInFlight
+	}
+	if c.Memory == 0 {
+		c.Memory = DefaultMemory
+	}
+	if c.Queue == nil || c.Directory == nil || c.Dialects == nil || c.Egress == nil || c.Ring == nil || c.Manager == nil || c.Logger == nil {
+		return errors.New("dispatch: the configuration is not complete")
+	}
+	if c.MaxInFlight < 1 || c.Memory < 1 {
+		return fmt.Errorf("dispatch: MaxInFlight (%d) and Memory (%d) cannot be negative", c.MaxInFlight, c.Memory)
+	}
+	return nil
+}
+
+// Dispatcher delivers. Its methods may be called from many goroutines at once.
+type Dispatcher struct {
+	Config
+	send func(ctx context.Context, dl *delivery) effect // makes an attempt
+
+	quit    chan struct{}      // closed when nothing more may begin
+	lost    chan struct{}      // closed when the lease is lost
+	run     context.Context    // of all requests; ends when Stop cannot wait longer
+	cancel  context.CancelFunc // ends run
+	upkeep  sync.WaitGroup     // timers, pagers, janitor, actions
+	working sync.WaitGroup     // workers
+	record  *recorder
+
+	mu       sync.Mutex
+	phase    phase
+	barred   bool // a lost lease, or a store that does not take outcomes
+	lanes    map[hook.EndpointNum]*lane
+	tenants  map[hook.TenantNum]*tenant
+	rings    rings
+	timers   timers
+	pages    list[*lane] // that want a page
+	paging   sync.Cond   // pages or phase changed
+	idle     []*worker   // parked; the last one parked is the first to wake
+	inFlight [classes]int
+	drained  chan struct{} // closed when stopping and nothing is in flight
+	bytes    int           // of deliveries in memory
+	waiting  int           // deliveries in windows and backlogs
+	backed   int           // outcomes that are not recorded yet
+	backedBy int           // bytes that they hold
+	progress progress
+	awake    bool          // the janitor has something to do
+	stirred  chan struct{} // wakes it
+}
+
+// phase is where a dispatcher is in its life. It only goes on.
+type phase uint8
+
+const (
+	idle phase = iota
+	started
+	stopping
+)
+
+// New makes a dispatcher that does nothing until Start. From now on it has to
+// be told of every event by Offer.
+func New(c Config) (*Dispatcher, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{
+		Config:  c,
+		quit:    make(chan struct{}),
+		lost:    make(chan struct{}),
+		drained: make(chan struct{}),
+		stirred: make(chan struct{}, 1),
+		lanes:   map[hook.EndpointNum]*lane{},
+		tenants: map[hook.TenantNum]*tenant{},
+		timers:  newTimers(),
+	}
+	d.send = d.attempt
+	d.paging.L = &d.mu
+	d.record = newRecorder(d)
+	d.run, d.cancel = context.WithCancel(context.Background())
+	return d, nil
+}
+
+// Lost is closed when the lease is lost. Nothing is sent from then on; Stop
+// has still to be called.
+func (d *Dispatcher) Lost() <-chan struct{} { return d.lost }
+
+// Start finds the lanes that have work and begins to deliver.
+func (d *Dispatcher) Start(ctx context.Context) error {
+	d.Directory.Watch(d.changed)
+	lanes, err := d.Queue.Lanes(ctx, d.Lease)
+	if err != nil {
+		return fmt.Errorf("list the lanes with work: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.phase != idle {
+		return errors.New("dispatch: Start after Start or Stop")
+	}
+	d.phase = started
+	now := time.Now()
+	for _, sl := range lanes {
+		d.restore(sl, now)
+	}
+	d.upkeep.Go(d.runTimers)
+	d.upkeep.Go(d.runJanitor)
+	for range pagers {
+		d.upkeep.Go(d.runPager)
+	}
+	d.upkeep.Go(d.record.run)
+	d.kick(now)
+	return nil
+}
+
+// restore makes a lane of what the store tells at the start.
+func (d *Dispatcher) restore(sl store.Lane, now time.Time) {
+	l := d.lane(sl.Endpoint)
+	if l == nil {
+		return
+	}
+	if !sl.Fresh.IsZero() {
+		seq := sl.Fresh.Seq()
+		d.progress.base = max(d.progress.base, seq)
+		if l.from == 0 {
+			l.from = seq
+		}
+		l.from = min(l.from, seq)
+		l.told = unsure
+		d.fellBehind(l)
+	}
+	if !sl.NextAt.IsZero() {
+		l.stored(sl.NextAt)
+	}
+	d.settle(l, now)
+}
+
+// offerChunk is how many targets are taken in one hold of the mutex.
+const offerChunk = 256
+
+// Offer tells of events that were just stored: every one, once, in the order
+// of their ids. It never waits for the network or the store.
+func (d *Dispatcher) Offer(events []*hook.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	n := 0
+	for _, e := range events {
+		seq := e.ID.Seq()
+		if d.progress.first == 0 {
+			d.progress.first = seq
+		}
+		for _, t := range e.Targets {
+			if t.Disposition == hook.Deliver && d.Lease.Holds(t.Endpoint) {
+				d.offer(e, seq, t.Endpoint, now)
+			}
+			if n++; n%offerChunk == 0 {
+				d.kick(now)
+				d.mu.Unlock()
+				d.mu.Lock()
+			}
+		}
+		d.progress.last = seq
+	}
+	d.kick(now)
+	d.stir()
+}
+
+func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now time.Time) {
+	l := d.lane(num)
+	if l == nil || seq <= l.seen {
+		return
+	}
+	size := deliverySize + len(e.Data) + len(e.Previous) + len(e.Metadata)
+	if d.phase != started || !l.room(size, d.Memory-d.bytes) {
+		l.skip(seq, d.progress.first)
+		d.fellBehind(l)
+		d.settle(l, now)
+		return
+	}
+	dl := newDelivery(l, e)
+	dl.offered = now
+	d.took(dl)
+	dl.join(&l.live)
+	l.window.push(&dl.queue)
+	d.progress.front.push(&dl.front)
+	d.waiting++
+	d.settle(l, now)
+}
+
+// took counts a delivery that is in memory from now on.
+func (d *Dispatcher) took(dl *delivery) {
+	d.bytes += dl.size
+	dl.lane.bytes += dl.size
+	dl.lane.idleSince = time.Time{}
+}
+
+// forget takes a delivery out of memory.
+func (d *Dispatcher) forget(dl *delivery) {
+	l := dl.lane
+	d.bytes -= dl.size
+	l.bytes -= dl.size
+	dl.home.leave()
+	if dl.queue.leave() {
+		d.waiting--
+	}
+	if dl.heapPos >= 0 {
+		l.retries.take(dl)
+	}
+	d.unfresh(dl)
+}
+
+// unfresh ends what a delivery has to do with progress: it is recorded, or the
+// lane's mark stands for it.
+func (d *Dispatcher) unfresh(dl *delivery) {
+	if !dl.fresh {
+		return
+	}
+	dl.fresh = false
+	if !dl.front.leave() {
+		dl.lane.apart--
+	}
+	if dl.lane.behind {
+		d.toTell(dl.lane)
+	}
+}
+
+// Wake tells that a recorded delivery was made pending by Redeliver.
+func (d *Dispatcher) Wake(key hook.DeliveryKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.Lease.Holds(key.Endpoint) {
+		return
+	}
+	l := d.lane(key.Endpoint)
+	if l == nil {
+		return
+	}
+	now := time.Now()
+	for n := l.retrying.first; n != nil; n = n.next {
+		if dl := n.of; dl.event.ID == key.Event {
+			if dl.heapPos < 0 {
+				dl.again = true
+			} else {
+				d.forget(dl) // what is in memory is out of date
+			}
+			break
+		}
+	}
+	l.stored(now)
+	d.settle(l, now)
+	d.kick(now)
+}
+
+// changed takes over a new configuration.
+func (d *Dispatcher) changed(c *store.Configuration) {
+	for _, e := range c.Endpoints {
+		d.EndpointChanged(e.Num)
+	}
+	if len(c.Tenants) == 0 {
+		return
+	}
+	nums := map[hook.TenantNum]bool{}
+	for _, t := range c.Tenants {
+		nums[t.Num] = true
+	}
+	var touched []hook.EndpointNum
+	d.mu.Lock()
+	for num, l := range d.lanes {
+		if nums[l.tenant.num] {
+			touched = append(touched, num)
+		}
+	}
+	d.mu.Unlock()
+	for _, num := range touched {
+		d.EndpointChanged(num)
+	}
+}
+
+// EndpointChanged takes over what has changed of an endpoint or its tenant.
+func (d *Dispatcher) EndpointChanged(num hook.EndpointNum) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.lanes[num]
+	if l == nil {
+		return
+	}
+	now := time.Now()
+	d.configure(l)
+	d.settle(l, now)
+	d.kick(now)
+}
+
+// configure judges what a lane's endpoint allows now.
+func (d *Dispatcher) configure(l *lane) {
+	e, found := d.Directory.Endpoint(l.num)
+	if !found {
+		l.configure(nil, holding)
+		return
+	}
+	t, _ := d.Directory.TenantByNum(e.TenantNum)
+	m, _ := d.judge(e, t)
+	l.configure(e, m)
+}
+
+// judge says what may be done with an endpoint's deliveries, and if they are
+// not to be sent, why.
+func (d *Dispatcher) judge(e *hook.Endpoint, t *hook.Tenant) (mode, string) {
+	switch {
+	case e.Deleted:
+		return cancelling, "endpoint deleted"
+	case t == nil:
+		return holding, ""
+	case t.Deleted:
+		return cancelling, "tenant deleted"
+	case e.Active():
+		return sending, ""
+	}
+	if c, ok := d.Dialects.Get(e.Dialect); ok && c.OnInactive() == dialect.Cancel {
+		return cancelling, "endpoint " + string(e.State)
+	}
+	return holding, ""
+}
+
+// lane finds or makes the lane of an endpoint. It is nil for one that the
+// directory does not know.
+func (d *Dispatcher) lane(num hook.EndpointNum) *lane {
+	if l := d.lanes[num]; l != nil {
+		return l
+	}
+	e, found := d.Directory.Endpoint(num)
+	if !found {
+		d.Logger.Error("deliveries for an unknown endpoint stay where they are", "endpoint_num", int64(num))
+		return nil
+	}
+	t := d.tenants[e.TenantNum]
+	if t == nil {
+		t = &tenant{num: e.TenantNum}
+		for c := range t.ring {
+			t.ring[c].of = t
+		}
+		d.tenants[e.TenantNum] = t
+	}
+	t.lanes++
+	l := newLane(num, t)
+	d.configure(l)
+	d.lanes[num] = l
+	return l
+}
+
+// Gauges tells how the queue is.
+func (d *Dispatcher) Gauges() telemetry.QueueGauges {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := telemetry.QueueGauges{Due: d.waiting, InFlight: d.inFlight[proven] + d.inFlight[unproven], Lanes: len(d.lanes)}
+	if first := d.progress.front.first; first != nil {
+		g.OldestAge = time.Since(first.of.offered)
+	}
+	return g
+}

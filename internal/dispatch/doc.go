@@ -1,0 +1,50 @@
+// Package dispatch sends what was accepted: it holds the lanes, makes the
+// attempts, and has their outcomes recorded.
+//
+// # The life of a delivery here
+//
+//	Offer ── room ──► window ─┐                      ┌─► recorded: delivered, failed, …
+//	   └── no room ► (store) ─┴► pick ► attempt ► record
+//	                   ▲  pager ▲                    └─► pending: retries, or (store)
+//	                   └────────┴──────────────────────────────────┘
+//
+// Ingest offers every event right after it was stored. Each of its targets
+// belongs to a lane, which is one endpoint's queue. If the lane has room, the
+// delivery waits in its window, in memory. If not, it lies in the store alone,
+// and a pager reads it back when the lane can use it. A retry is recorded with
+// its due time by the outcome of the attempt before; a near one may wait in
+// memory as well, a far one is read back when it is due.
+//
+// A worker is a goroutine that makes one attempt after the other: it ends one,
+// hands the outcome to the recorder, and picks the next delivery itself, under
+// the one mutex. Tenants take turns, and a tenant's lanes do, and so do a
+// lane's fresh deliveries with everything older. How many requests a lane may
+// have running is decided by what its endpoint did with the last ones.
+//
+// The recorder stores outcomes in groups. Only when the store has said yes is a
+// delivery forgotten here, or tried again.
+//
+// # Invariants under the mutex
+//
+//   - A delivery in memory is in exactly one of its lane's lists live, paged
+//     and retrying, from when it is taken in until its outcome is recorded. It
+//     is in window, backlog or retries as long as it waits for an attempt.
+//   - No delivery is in memory twice, nor in memory and picked from a page: what
+//     a page brings is compared with the lists, and with what was recorded while
+//     it was read. A page that was read while the lane gave deliveries back to
+//     the store is thrown away.
+//   - A fresh delivery that is not in memory has an event in its lane's range
+//     from … to; a retry that is not in memory is due at its lane's storedAt or
+//     later.
+//   - A fresh delivery in memory is in the dispatcher's front, or its lane is
+//     behind and counts it in apart. So the first one in front is the floor that
+//     Checkpoint may tell, and a lane that is behind has its own mark.
+//   - A lane is in its tenant's ring exactly while it can send now; else a timer,
+//     a page, the end of a request or a change of its endpoint brings it back.
+//     Every change of a lane ends in settle, which sees to that.
+//   - What is in flight, or over and not recorded, is bounded; it is what could
+//     be sent twice after a crash.
+//
+// Lock order: the dispatcher's mutex, then the recorder's or the directory's.
+// Neither is held while the store, the network or a Manager is called.
+package dispatch

@@ -1,0 +1,243 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"grapnel/internal/store"
+)
+
+const (
+	pagers    = 4
+	minPage   = 8
+	maxPage   = 256
+	pageBytes = 1 << 20
+	pageRetry = time.Second // after an error
+	// horizon is how far ahead a retry may be due to wait in memory.
+	horizon = time.Minute
+	// maxRetries is how many retries of a lane wait in memory.
+	maxRetries = 64
+)
+
+// forever is a time that no retry is due after.
+var forever = time.Unix(1<<40, 0)
+
+// pageSize is how many deliveries a lane reads at once: what it can send in a
+// few rounds, within what is free of the memory budget.
+func (l *lane) pageSize(free int) int {
+	n := 4 * l.limit.allowed(l.most)
+	if l.mode == cancelling {
+		n = maxPage
+	}
+	n = min(max(n, minPage), maxPage, pageBytes/l.meanSize)
+	return max(min(n, free/l.meanSize), 1)
+}
+
+// wantsPage reports whether it is time to read from the store for a lane.
+func (l *lane) wantsPage(now time.Time, free int) bool {
+	if l.from == 0 && l.storedAt.IsZero() || l.reading || l.page.in != nil {
+		return false
+	}
+	if l.mode == holding || l.acting || now.Before(l.pageAfter) {
+		return false
+	}
+	if l.mode == sending && !l.breaker.allows(now, l.inFlight) {
+		return false
+	}
+	size := l.pageSize(free)
+	return l.wantsFresh(size) || l.wantsRetries(now, size)
+}
+
+func (l *lane) wantsFresh(size int) bool {
+	return l.from != 0 && l.backlog.n < (size+1)/2
+}
+
+func (l *lane) wantsRetries(now time.Time, size int) bool {
+	return l.storedDue(now) && (len(l.retries) < (size+1)/2 || l.retryDue(now) == nil)
+}
+
+// page is a read from the store on its way.
+type page struct {
+	lane       *lane
+	generation int
+
+	fresh  store.FreshQuery // Limit 0: none
+	bound  int64            // its Before
+	result store.FreshPage
+
+	until  time.Time
+	limit  int       // 0: no retries
+	stored time.Time // the lane's storedAt before
+	due    []*store.Work
+	next   time.Time
+}
+
+// runPager reads pages for lanes that want one, until quit.
+func (d *Dispatcher) runPager() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		for d.phase == started && (d.pages.n == 0 || d.barred) {
+			d.paging.Wait()
+		}
+		if d.phase != started {
+			return
+		}
+		l := d.pages.first.of
+		l.page.leave()
+		p := d.begin(l, time.Now())
+		if p == nil {
+			continue
+		}
+		d.mu.Unlock()
+		err := p.read(d.run, d.Queue)
+		d.mu.Lock()
+		d.take(p, err, time.Now())
+	}
+}
+
+// begin decides what to read for a lane.
+func (d *Dispatcher) begin(l *lane, now time.Time) *page {
+	free := d.Memory - d.bytes
+	if !l.wantsPage(now, free) {
+		return nil
+	}
+	p := &page{lane: l, generation: l.generation}
+	size := l.pageSize(free)
+	if l.wantsFresh(size) {
+		p.bound = l.to
+		if p.bound == 0 {
+			p.bound = d.progress.first
+		}
+		// The range may hold deliveries that are in memory already.
+		p.fresh = store.FreshQuery{Endpoint: l.num, From: idAt(l.from), Before: idAt(p.bound), Limit: size}
+	}
+	if l.wantsRetries(now, size) {
+		p.limit, p.until = size+l.retrying.n, now
+		if l.mode == cancelling {
+			p.until = forever
+		}
+		p.stored, l.storedAt = l.storedAt, time.Time{}
+	}
+	l.reading = true
+	l.retired = l.retired[:0]
+	return p
+}
+
+func (p *page) read(ctx context.Context, q store.Queue) (err error) {
+	if p.fresh.Limit > 0 {
+		if p.result, err = q.Fresh(ctx, p.fresh); err != nil {
+			return err
+		}
+	}
+	if p.limit > 0 {
+		p.due, p.next, err = q.Retries(ctx, p.lane.num, p.until, p.limit)
+	}
+	return err
+}
+
+// take puts what was read into the lane.
+func (d *Dispatcher) take(p *page, err error, now time.Time) {
+	l := p.lane
+	l.reading = false
+	if err != nil || p.generation != l.generation {
+		if !p.stored.IsZero() {
+			l.stored(p.stored)
+		}
+		if err != nil && d.phase == started {
+			d.Logger.Warn("deliveries could not be read; trying again", "endpoint_num", int64(l.num), "error", err)
+			l.pageAfter = now.Add(pageRetry)
+		}
+		d.settle(l, now)
+		d.kick(now)
+		return
+	}
+	retired := make(map[int64]bool, len(l.retired))
+	for _, seq := range l.retired {
+		retired[seq] = true
+	}
+	if p.fresh.Limit > 0 {
+		d.takeFresh(p, retired, now)
+	}
+	if p.limit > 0 {
+		d.takeRetries(p, retired)
+	}
+	l.retired = l.retired[:0]
+	d.settle(l, now)
+	d.kick(now)
+}
+
+func (d *Dispatcher) takeFresh(p *page, retired map[int64]bool, now time.Time) {
+	l := p.lane
+	have := inMemory(retired, &l.live, &l.paged)
+	for _, w := range p.result.Work {
+		seq := w.Event.ID.Seq()
+		l.seen = max(l.seen, seq)
+		if have[seq] {
+			continue
+		}
+		dl := newWork(l, w)
+		dl.offered = now
+		d.took(dl)
+		dl.join(&l.paged)
+		l.backlog.push(&dl.queue)
+		l.apart++
+		d.waiting++
+	}
+	l.meanSize = meanSize(p.result.Work, l.meanSize)
+	switch {
+	case !p.result.Next.IsZero():
+		l.from = p.result.Next.Seq()
+	case p.bound != 0:
+		l.from = p.bound
+	default:
+		l.from = max(l.seen+1, d.progress.first)
+	}
+	if to := l.to; p.result.Next.IsZero() && to == 0 || to != 0 && l.from >= to {
+		l.from, l.to = 0, 0
+	}
+	d.toTell(l)
+}
+
+func (d *Dispatcher) takeRetries(p *page, retired map[int64]bool) {
+	l := p.lane
+	have := inMemory(retired, &l.retrying)
+	for _, w := range p.due {
+		if have[w.Event.ID.Seq()] {
+			continue
+		}
+		dl := newWork(l, w)
+		dl.fresh = false
+		d.took(dl)
+		l.retrying.push(&dl.home)
+		l.retries.add(dl)
+	}
+	l.meanSize = meanSize(p.due, l.meanSize)
+	if !p.next.IsZero() {
+		l.stored(p.next)
+	}
+}
+
+// inMemory adds to a set the events whose deliveries are in the lists.
+func inMemory(set map[int64]bool, lists ...*list[*delivery]) map[int64]bool {
+	all := set
+	for _, l := range lists {
+		for n := l.first; n != nil; n = n.next {
+			all[n.of.seq] = true
+		}
+	}
+	return all
+}
+
+// meanSize is what a delivery of a page costs in memory; before, if the page
+// is empty.
+func meanSize(works []*store.Work, before int) int {
+	if len(works) == 0 {
+		return before
+	}
+	sum := 0
+	for _, w := range works {
+		sum += deliverySize + len(w.Event.Data) + len(w.Event.Previous) + len(w.Event.Metadata) + len(w.Body)
+	}
+	return sum / len(works)
+}

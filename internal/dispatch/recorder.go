@@ -1,0 +1,196 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+const (
+	maxBatch    = 1000 // outcomes in one transaction
+	minBackoff  = 50 * time.Millisecond
+	maxBackoff  = 2 * time.Second
+	flushLimit  = 15 * time.Second // for the last outcomes, after all requests have ended
+	recordChunk = 256              // deliveries in one hold of the mutex
+)
+
+// recorder commits outcomes in groups: while a batch is being stored the next
+// one gathers, and a lone outcome waits for nobody.
+type recorder struct {
+	d      *Dispatcher
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu     sync.Mutex
+	more   sync.Cond
+	queue  []*delivery
+	closed bool
+}
+
+func newRecorder(d *Dispatcher) *recorder {
+	r := &recorder{d: d, done: make(chan struct{})}
+	r.more.L = &r.mu
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+// add hands an outcome over. How many may wait is bounded where attempts
+// begin.
+func (r *recorder) add(dl *delivery) {
+	r.mu.Lock()
+	r.queue = append(r.queue, dl)
+	r.mu.Unlock()
+	r.more.Signal()
+}
+
+// close ends run when all that waits is stored.
+func (r *recorder) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.more.Signal()
+}
+
+func (r *recorder) run() {
+	defer close(r.done)
+	var spare []*delivery
+	outcomes := make([]*store.Outcome, 0, maxBatch)
+	for {
+		r.mu.Lock()
+		for len(r.queue) == 0 && !r.closed {
+			r.more.Wait()
+		}
+		batch := r.queue
+		r.queue = spare[:0]
+		r.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		for rest := batch; len(rest) > 0; {
+			n := min(len(rest), maxBatch)
+			outcomes = outcomes[:0]
+			for _, dl := range rest[:n] {
+				outcomes = append(outcomes, &dl.outcome)
+			}
+			if !r.store(outcomes) {
+				return
+			}
+			r.d.recorded(rest[:n])
+			rest = rest[n:]
+		}
+		clear(batch)
+		spare = batch
+	}
+}
+
+// store records a batch, however long that takes. It reports false when it
+// never will: the lease is lost, or the time to flush is over.
+func (r *recorder) store(outcomes []*store.Outcome) bool {
+	backoff := minBackoff
+	for {
+		err := r.d.Queue.Record(r.ctx, r.d.Lease, outcomes)
+		switch {
+		case err == nil:
+			return true
+		case errors.Is(err, store.ErrLeaseLost):
+			r.d.loseLease(err)
+			return false
+		}
+		r.d.bar(true)
+		if r.ctx.Err() != nil {
+			r.d.Logger.Error("outcomes were not stored; their deliveries may be sent again", "outcomes", len(outcomes), "error", err)
+			return false
+		}
+		r.d.Logger.Error("outcomes could not be stored; nothing is sent until they are", "outcomes", len(outcomes), "error", err)
+		select {
+		case <-time.After(backoff):
+		case <-r.ctx.Done():
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// bar stops picking while the store takes no outcomes, so that no more than
+// what is in flight could be sent twice after a crash.
+func (d *Dispatcher) bar(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.barred = on
+}
+
+// loseLease stops sending for good.
+func (d *Dispatcher) loseLease(err error) {
+	d.Logger.Error("the lease is lost; nothing is sent any more", "error", err)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.barred = true
+	close(d.lost)
+}
+
+// recorded takes in that outcomes are stored.
+func (d *Dispatcher) recorded(batch []*delivery) {
+	for len(batch) > 0 {
+		n := min(len(batch), recordChunk)
+		d.mu.Lock()
+		now := time.Now()
+		for _, dl := range batch[:n] {
+			d.backed--
+			d.backedBy -= outcomeSize(dl)
+			d.carryOn(dl, now)
+			d.settle(dl.lane, now)
+		}
+		if batch = batch[n:]; len(batch) == 0 && d.barred {
+			d.barred = false
+			d.paging.Broadcast()
+		}
+		d.kick(now)
+		d.mu.Unlock()
+	}
+}
+
+// carryOn does what a recorded outcome leaves to do: keep the next attempt in
+// memory if it is near and there is room, or leave it to the store.
+func (d *Dispatcher) carryOn(dl *delivery, now time.Time) {
+	l, o := dl.lane, &dl.outcome
+	if l.reading {
+		l.retired = append(l.retired, dl.seq)
+	}
+	d.forget(dl)
+	if o.State != hook.Pending {
+		return
+	}
+	if !d.keeps(l, dl, now) {
+		l.stored(o.NextAt)
+		return
+	}
+	if o.Attempt != nil {
+		dl.attempts++
+	}
+	dl.base, dl.firstAt, dl.due = o.Base, o.FirstAt, o.NextAt
+	dl.size = deliverySize + len(dl.event.Data) + len(dl.event.Previous) + len(dl.event.Metadata) + len(dl.body)
+	dl.kept = dl.kept || o.Body != nil
+	dl.trigger = hook.Scheduled
+	dl.again = false
+	dl.outcome = store.Outcome{}
+	d.took(dl)
+	l.retrying.push(&dl.home)
+	l.retries.add(dl)
+}
+
+func (d *Dispatcher) keeps(l *lane, dl *delivery, now time.Time) bool {
+	return d.phase == started && l.mode == sending && !l.breaker.open && len(l.retries) < maxRetries && !dl.again &&
+		dl.outcome.NextAt.Sub(now) <= horizon && d.bytes+dl.size+len(dl.body) <= d.Memory
+}
+
+// outcomeSize is what an outcome holds in memory beside its delivery.
+func outcomeSize(dl *delivery) int {
+	if a := dl.outcome.Attempt; a != nil {
+		return len(a.ResponseBody) + len(a.ResponseHeader) + len(a.RequestHeader)
+	}
+	return 0
+}
