@@ -1,0 +1,139 @@
+package dialect
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"grapnel/internal/hook"
+)
+
+// Dialect is one wire contract, read from its file. It never changes and may
+// be used by several goroutines.
+type Dialect struct {
+	name, title  string
+	method       string
+	http1        bool
+	timeout      time.Duration
+	headers      []header
+	names        []string // of all headers, signatures included
+	body         template
+	events       map[string]string
+	subscription Subscription
+	secret       secretRule
+	sign         []signing
+	success      statusSet
+	retry        retryRule
+	schedule     Schedule
+	answers      answers
+	onInactive   OnInactive
+	scratch      sync.Pool // of *scratch
+}
+
+// Name is the dialect's name in settings and URLs.
+func (d *Dialect) Name() string { return d.name }
+
+// Title is the dialect's name for people.
+func (d *Dialect) Title() string { return d.title }
+
+// Method is the method of every request.
+func (d *Dialect) Method() string { return d.method }
+
+// HTTP1 reports whether requests must go out over HTTP/1.1, where header
+// names keep their case.
+func (d *Dialect) HTTP1() bool { return d.http1 }
+
+// Timeout is how long an attempt may take as a whole.
+func (d *Dialect) Timeout() time.Duration { return d.timeout }
+
+// Sends reports whether the dialect itself sends a header of this name, so
+// that an endpoint's own headers cannot have it. The case does not matter.
+func (d *Dialect) Sends(header string) bool {
+	for _, have := range d.names {
+		if strings.EqualFold(have, header) {
+			return true
+		}
+	}
+	return false
+}
+
+// EventName is an event type in the contract's words.
+func (d *Dialect) EventName(eventType string) string {
+	if name, ok := d.events[eventType]; ok {
+		return name
+	}
+	return eventType
+}
+
+// OnInactive says what becomes of deliveries while their endpoint is paused
+// or disabled (design: life 8).
+type OnInactive uint8
+
+// The rules.
+const (
+	Hold   OnInactive = iota + 1 // they wait until it is active again
+	Cancel                       // they are cancelled, and new events are only recorded
+)
+
+// OnInactive is the dialect's rule.
+func (d *Dialect) OnInactive() OnInactive { return d.onInactive }
+
+// Subscription says how many event types an endpoint chooses.
+type Subscription uint8
+
+// The rules.
+const (
+	AnyTypes Subscription = iota + 1 // any number; none named means all
+	OneType                          // exactly one
+	AllTypes                         // it gets all and cannot choose
+)
+
+// Subscription is the dialect's rule.
+func (d *Dialect) Subscription() Subscription { return d.subscription }
+
+// Check checks an endpoint's event types against the rule. The error is a
+// *hook.Error about the field /event_types.
+func (s Subscription) Check(types []string) error {
+	switch {
+	case s == OneType && len(types) != 1:
+		return hook.Invalid("/event_types", "an endpoint of this dialect subscribes to exactly one event type, not to %d", len(types))
+	case s == OneType && strings.HasSuffix(types[0], "*"):
+		return hook.Invalid("/event_types", "an endpoint of this dialect subscribes to exactly one event type; %q means many", types[0])
+	case s == AllTypes && len(types) != 0:
+		return hook.Invalid("/event_types", "an endpoint of this dialect gets every event type; it cannot choose")
+	}
+	return nil
+}
+
+// Input is what a body is made of.
+type Input struct {
+	Event     *hook.Event
+	Endpoint  *hook.Endpoint
+	Tenant    *hook.Tenant
+	PublicURL string // the server's own address in links, without a slash at the end
+}
+
+// Body renders the request body: the same bytes for the same input, always.
+// It fails if the event has no data.
+func (d *Dialect) Body(in Input) ([]byte, error) {
+	if len(in.Event.Data) == 0 {
+		return nil, errors.New("the event has no data to send")
+	}
+	v := values{event: in.Event, eventType: d.EventName(in.Event.Type), endpoint: in.Endpoint, tenant: in.Tenant, publicURL: in.PublicURL}
+	return d.body.append(make([]byte, 0, d.body.size(&v)), &v), nil
+}
+
+// Request is one attempt, to make its headers.
+type Request struct {
+	Event       *hook.Event
+	URL, Method string
+	Body        []byte
+	At          time.Time // of the attempt
+	N           int       // of the attempt, 1 for the first
+	Keys        []Key     // that sign, newest first
+}
+
+// methods are the request methods that carry a body.
+var methods = []string{http.MethodPost, http.MethodPut, http.MethodPatch}

@@ -1,0 +1,85 @@
+// Package dialect says what a wire contract is: how an event looks as a
+// request to one endpoint, how it is signed, what an answer means, and when to
+// try again. A contract is a file, dialect.yaml; this package reads such files
+// and does what they say. It is pure: bytes and times in, bytes and verdicts
+// out.
+//
+// # The file
+//
+// Every key is listed here; an unknown one is refused, as is one that would
+// do nothing, each with file and line. Anchors, aliases and tags are not used.
+//
+//	name: standard                # in URLs and settings: a-z 0-9 _ - . @
+//	title: Standard Webhooks      # for people
+//
+//	request:
+//	  method: POST                # the default; POST, PUT or PATCH
+//	  http: "1.1"                 # only where the contract needs a header's case; the default is any
+//	  timeout: 20s                # of a whole attempt
+//	  headers:                    # sent in this order and in this case, signatures after them
+//	    Content-Type: application/json
+//	    User-Agent: Grapnel
+//	    webhook-id: "{event.id}"
+//	  body: {json: …}             # see below
+//
+//	events: {client_deleted: client_updated}   # names that differ in the contract: ours to theirs
+//	subscription: any             # event types of an endpoint: any | one | all (it cannot choose)
+//
+//	secret:
+//	  owner: endpoint             # endpoint | tenant (one for all endpoints of a tenant)
+//	  made: always                # always: made when none is given | optional: unsigned without one | never: the contract knows no secret
+//	  forms: [whsec, whsk]        # what a secret looks like; a new one has the first form
+//	  new: {bytes: 20, encoding: hex}   # for the form text alone: what a new one is
+//
+//	sign:                         # one entry for each signature header
+//	  - header: webhook-signature
+//	    over: "{event.id}.{attempt.unix}.{body}"
+//	    with:                     # one for each form in secret.forms
+//	      - {key: whsec, algorithm: hmac-sha256, encoding: base64, text: "v1,{signature}"}
+//	      - {key: whsk, algorithm: ed25519, encoding: base64, text: "v1a,{signature}"}
+//	    join: " "                 # between the texts of several keys; without it only the newest key signs
+//	    value: "{signatures}"     # the default; around what was joined
+//
+//	success: [2xx]                # statuses that acknowledge
+//	retry:
+//	  on: any                     # any | none | a list of statuses and no_answer
+//	  waits: [5s, 5m, 30m]        # since the previous attempt ended; or:
+//	  exponential: {first: 1m, factor: 2, cap: 6h, retries: 5}   # cap, and retries or deadline, as wanted
+//	  jitter: 0.2                 # a wait w becomes w to w × 1.2
+//	  deadline: 24h               # no retry begins later than this after the first attempt
+//	  retry_after_max: 24h        # Retry-After is obeyed between the wait and this; without it, not at all
+//
+//	answers:                      # what else a status does
+//	  disable: [410]              # the endpoint
+//	  unsubscribe: [410]          # removes the endpoint
+//	  throttle: [429, 502, 504]   # slows the endpoint down
+//	on_inactive: hold             # hold | cancel what is waiting while an endpoint is inactive
+//
+// A status is a number, a class such as 5xx, or a range such as "500-504".
+//
+// # Templates
+//
+// Texts in headers, over, text, value and body hold placeholders in braces;
+// {{ and }} stand for the braces themselves.
+//
+//	{event.id} {event.type}       everywhere; the type is the contract's name
+//	{event.unix}                  everywhere; when the event happened, in Unix seconds
+//	{attempt.unix} {attempt.number}   headers and over
+//	{event.time}                  body; 2006-01-02T15:04:05.000Z
+//	{event.data}                  body; the bytes that were published
+//	{endpoint.id} {endpoint.number} {tenant.id} {tenant.number} {public_url}   body
+//	{body} {request.url} {request.method} {header.NAME}   over; NAME is one of request.headers
+//	{signature}                   text
+//	{signatures}                  value, which also takes what headers take
+//
+// The value of body.json is written as JSON, compact and with its keys in the
+// order of the file. A text that is one placeholder alone takes that
+// placeholder's own kind: {event.data} becomes the published bytes, a number
+// stays a number. So json: "{event.data}" sends the object itself. The body
+// never depends on the attempt.
+//
+// # Secrets
+//
+// The forms are whsec and whsk of Standard Webhooks (SW-3), and text: UTF-8
+// of any length, whose bytes are the key as they are.
+package dialect

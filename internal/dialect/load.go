@@ -1,0 +1,139 @@
+package dialect
+
+import (
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"grapnel/internal/hook"
+)
+
+// maxTimeout is the longest that an attempt may take.
+const maxTimeout = 5 * time.Minute
+
+// Load reads a dialect file. It is strict: what it does not know, cannot do or
+// could never use is refused. The error is a *LoadError with the line.
+func Load(file string, src []byte) (*Dialect, error) {
+	r := &reader{file: file}
+	d := r.dialect(r.open(src))
+	if r.err != nil {
+		return nil, r.err
+	}
+	return d, nil
+}
+
+func (r *reader) dialect(n ast.Node) *Dialect {
+	o := r.object(n, "the dialect", "name!", "title!", "request!", "events", "subscription!", "secret!", "sign",
+		"success!", "retry!", "answers", "on_inactive!")
+	if r.err != nil {
+		return nil
+	}
+	d := &Dialect{name: r.text(o, "name", ""), title: r.text(o, "title", "")}
+	d.scratch.New = func() any { return new(scratch) }
+	if r.err == nil && (d.name == "" || len(d.name) > 64 || strings.Trim(d.name, "abcdefghijklmnopqrstuvwxyz0123456789_-.@") != "") {
+		r.fail(o.node("name"), "the name %q must have 1 to 64 characters of a-z 0-9 _ - . @", d.name)
+	}
+	if r.err == nil && d.title == "" {
+		r.fail(o.node("title"), "the title is empty")
+	}
+	r.request(o.node("request"), d)
+	d.events = r.events(o)
+	switch r.choice(o, "subscription", "any", "one", "all") {
+	case "any":
+		d.subscription = AnyTypes
+	case "one":
+		d.subscription = OneType
+	default:
+		d.subscription = AllTypes
+	}
+	d.secret = r.secretRule(o.node("secret"))
+	r.signSection(o, d)
+	d.success = r.statuses(r.list(o.node("success"), "success"), "success", 200, 299)
+	if r.err == nil && d.success.empty() {
+		r.fail(o.node("success"), "success must name one status or more")
+	}
+	d.retry, d.schedule = r.retry(o.node("retry"))
+	r.retryDoesNotAcknowledge(o.node("retry"), d)
+	d.answers = r.answers(o)
+	d.onInactive = Hold
+	if r.choice(o, "on_inactive", "hold", "cancel") == "cancel" {
+		d.onInactive = Cancel
+	}
+	return d
+}
+
+// retryDoesNotAcknowledge refuses a list of retried statuses that holds an
+// acknowledging one. "any" means any failure.
+func (r *reader) retryDoesNotAcknowledge(n ast.Node, d *Dialect) {
+	if d.retry.any {
+		return
+	}
+	for i := range d.success {
+		if d.success[i]&d.retry.statuses[i] != 0 {
+			r.fail(n, "a status that acknowledges cannot be retried")
+		}
+	}
+}
+
+// signSection reads sign and checks that it is there when there is a secret,
+// and only then.
+func (r *reader) signSection(o object, d *Dialect) {
+	if r.err != nil {
+		return
+	}
+	switch {
+	case d.secret.owner == SecretNone && o.has("sign"):
+		r.fail(o.node("sign"), "with secret.made: never there is nothing to sign with")
+	case d.secret.owner != SecretNone && !o.has("sign"):
+		r.fail(o.at, "there is a secret but no sign, so it does nothing")
+	case o.has("sign"):
+		if d.sign = r.signings(o.node("sign"), d); r.err == nil && len(d.sign) == 0 {
+			r.fail(o.node("sign"), "sign must hold one entry or more")
+		}
+	}
+}
+
+func (r *reader) request(n ast.Node, d *Dialect) {
+	o := r.object(n, "request", "method", "http", "timeout!", "headers!", "body!")
+	d.method = r.choice(o, "method", methods...)
+	d.http1 = r.choice(o, "http", "any", "1.1") == "1.1"
+	d.timeout = r.duration(o.node("timeout"), "timeout", maxTimeout)
+	for _, p := range r.pairs(o.node("headers"), "headers") {
+		r.headerName(p.at, p.key, d)
+		h := header{name: p.key, value: r.template(p.value, r.textOf(p.value, p.key), inHeader, nil)}
+		r.headerValue(p.value, h.value)
+		d.headers = append(d.headers, h)
+		d.names = append(d.names, p.key)
+	}
+	for _, must := range []string{"Content-Type", "User-Agent"} {
+		if r.err == nil && !d.Sends(must) {
+			r.fail(o.node("headers"), "headers lacks %s", must)
+		}
+	}
+	body := r.object(o.node("body"), "body", "json!")
+	if d.body = r.jsonTemplate(body.node("json")); r.err == nil && len(d.body) == 0 {
+		r.fail(o.node("body"), "the body is empty")
+	}
+}
+
+func (r *reader) events(o object) map[string]string {
+	if !o.has("events") {
+		return nil
+	}
+	out := map[string]string{}
+	for _, p := range r.pairs(o.node("events"), "events") {
+		name := r.textOf(p.value, p.key)
+		if r.err != nil {
+			return nil
+		}
+		if err := hook.ValidType(p.key); err != nil {
+			r.fail(p.at, "%v", err)
+		}
+		if name == "" || strings.TrimSpace(name) != name || !plain([]byte(name)) {
+			r.fail(p.value, "the name %q of an event must be printable ASCII without quotes or backslashes", name)
+		}
+		out[p.key] = name
+	}
+	return out
+}

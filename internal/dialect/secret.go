@@ -1,0 +1,177 @@
+package dialect
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/signature"
+)
+
+// SecretOwner says whose the secret is that signs an endpoint's deliveries,
+// and whether one is made when none is given.
+type SecretOwner uint8
+
+// The owners.
+const (
+	SecretNone             SecretOwner = iota // the contract knows no signatures
+	SecretEndpoint                            // each endpoint's; made when none is given
+	SecretEndpointOptional                    // each endpoint's; unsigned without one
+	SecretTenant                              // one for all endpoints of a tenant, made with the tenant
+)
+
+// form is what the text of a secret looks like.
+type form string
+
+const (
+	formWhsec form = "whsec"
+	formWhsk  form = "whsk"
+	formText  form = "text"
+)
+
+// secretRule is the section secret of a dialect file.
+type secretRule struct {
+	owner SecretOwner
+	forms []form
+	bytes int                // of a new secret of the form text
+	write signature.Encoding // how they are written
+}
+
+func (r *reader) secretRule(n ast.Node) secretRule {
+	o := r.object(n, "secret", "owner", "made!", "forms", "new")
+	s := secretRule{bytes: 32, write: signature.Hex}
+	owner := r.choice(o, "owner", "endpoint", "tenant")
+	switch made := r.choice(o, "made", "always", "optional", "never"); {
+	case r.err != nil:
+		return s
+	case made == "never":
+		for _, key := range []string{"owner", "forms", "new"} {
+			if o.has(key) {
+				r.fail(o.node(key), "with made: never there is no secret, so %q does nothing", key)
+			}
+		}
+		return s
+	case !o.has("owner") || !o.has("forms"):
+		r.fail(n, "secret lacks the key owner or forms")
+		return s
+	case owner == "endpoint" && made == "always":
+		s.owner = SecretEndpoint
+	case owner == "endpoint":
+		s.owner = SecretEndpointOptional
+	case made == "always":
+		s.owner = SecretTenant
+	default:
+		r.fail(o.node("made"), "a tenant's secret is always made")
+		return s
+	}
+	for _, f := range r.list(o.node("forms"), "forms") {
+		switch name := form(r.textOf(f, "a form")); {
+		case r.err != nil:
+		case name != formWhsec && name != formWhsk && name != formText:
+			r.fail(f, "there is no form %q; there are %s, %s, %s", name, formWhsec, formWhsk, formText)
+		case s.has(name):
+			r.fail(f, "the form %s is named twice", name)
+		default:
+			s.forms = append(s.forms, name)
+		}
+	}
+	if r.err == nil && len(s.forms) == 0 {
+		r.fail(o.node("forms"), "forms must name one form or more")
+	}
+	if o.has("new") {
+		r.newSecret(o.node("new"), &s)
+	}
+	return s
+}
+
+func (r *reader) newSecret(n ast.Node, s *secretRule) {
+	o := r.object(n, "new", "bytes!", "encoding!")
+	if r.err == nil && s.forms[0] != formText {
+		r.fail(n, "a new secret has the form %s, so \"new\" does nothing; it is for %s", s.forms[0], formText)
+	}
+	s.bytes = r.count(o.node("bytes"), "bytes", 16, 256)
+	s.write = signature.Encoding(r.choice(o, "encoding", string(signature.Hex), string(signature.Base64)))
+}
+
+func (s *secretRule) has(f form) bool {
+	for _, have := range s.forms {
+		if have == f {
+			return true
+		}
+	}
+	return false
+}
+
+// SecretOwner says whose the signing secret is.
+func (d *Dialect) SecretOwner() SecretOwner { return d.secret.owner }
+
+// NewSecret makes a secret of the dialect's form: for standard whsec_ and the
+// base64 of 32 random bytes. It fails if the dialect knows no secret.
+func (d *Dialect) NewSecret() (hook.Secret, error) {
+	if d.secret.owner == SecretNone {
+		return "", fmt.Errorf("the dialect %s knows no secrets", d.name)
+	}
+	switch d.secret.forms[0] {
+	case formWhsec:
+		return signature.NewSymmetric(), nil
+	case formWhsk:
+		return signature.NewPrivate(), nil
+	}
+	b := make([]byte, d.secret.bytes)
+	rand.Read(b) // never fails: crypto/rand ends the program instead
+	return hook.Secret(d.secret.write.Append(nil, b)), nil
+}
+
+// formOf tells a secret's form by its beginning.
+func (d *Dialect) formOf(s string) (form, error) {
+	switch {
+	case d.secret.owner == SecretNone:
+		return "", hook.Invalid("/secret", "the dialect %s does not sign, so it takes no secret", d.name)
+	case s == "":
+		return "", hook.Invalid("/secret", "the secret is empty")
+	case d.secret.has(formWhsec) && strings.HasPrefix(s, signature.SymmetricPrefix):
+		return formWhsec, nil
+	case d.secret.has(formWhsk) && strings.HasPrefix(s, signature.PrivatePrefix):
+		return formWhsk, nil
+	case d.secret.has(formText):
+		return formText, nil
+	case strings.HasPrefix(s, signature.PublicPrefix):
+		return "", hook.Invalid("/secret", "this is a public key, which verifies but cannot sign; the secret of %s begins with %s", d.name, d.beginnings())
+	}
+	return "", hook.Invalid("/secret", "a secret of %s begins with %s", d.name, d.beginnings())
+}
+
+// beginnings says how the dialect's secrets begin, for errors.
+func (d *Dialect) beginnings() string {
+	var out []string
+	for _, f := range d.secret.forms {
+		switch f {
+		case formWhsec:
+			out = append(out, signature.SymmetricPrefix+" (the base64 of 24 to 64 random bytes follows)")
+		case formWhsk:
+			out = append(out, signature.PrivatePrefix+" (the base64 of an ed25519 private key follows)")
+		}
+	}
+	return strings.Join(out, " or ")
+}
+
+// keyBytes checks a secret of the forms whsec and text and returns the bytes
+// of its key.
+func keyBytes(f form, s hook.Secret) ([]byte, error) {
+	if f == formWhsec {
+		return signature.ParseSymmetric(s)
+	}
+	if !utf8.ValidString(string(s)) {
+		return nil, hook.Errorf(hook.CodeInvalid, "the secret is not valid UTF-8")
+	}
+	return []byte(s), nil
+}
+
+// atSecret points an error of a secret at the field it came in.
+func atSecret(err error) error {
+	return &hook.Error{Code: hook.CodeInvalid, Field: "/secret", Message: err.Error()}
+}

@@ -1,0 +1,325 @@
+package dialect
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/signature"
+)
+
+// Flaw is why a received request does not verify.
+type Flaw string
+
+// The flaws.
+const (
+	MissingHeader   Flaw = "missing_header"
+	MalformedHeader Flaw = "malformed_header"
+	TooOld          Flaw = "too_old"
+	TooNew          Flaw = "too_new"
+	NoMatch         Flaw = "no_match"
+	Unverifiable    Flaw = "unverifiable" // the request does not carry all that was signed
+)
+
+// Refusal says that a received request does not verify, and why.
+type Refusal struct {
+	Flaw    Flaw
+	Header  string // the header that is wrong, or ""
+	Message string // a sentence for whoever builds the receiver; it shows no key
+}
+
+// Error is the message.
+func (e *Refusal) Error() string { return e.Message }
+
+func refuse(f Flaw, header, format string, args ...any) error {
+	return &Refusal{Flaw: f, Header: header, Message: fmt.Sprintf(format, args...)}
+}
+
+// maxSignatures bounds the work that a header full of signatures can cause.
+const maxSignatures = 32
+
+// VerifyKey is a secret, or a public key, that was parsed to verify with.
+type VerifyKey struct {
+	of        *Dialect
+	form      form
+	verifiers []signature.Verifier // one for each entry of sign
+}
+
+// String hides the key.
+func (VerifyKey) String() string { return Key{}.String() }
+
+// GoString hides the key from %#v.
+func (VerifyKey) GoString() string { return Key{}.String() }
+
+// VerifyKey parses a secret of the dialect, or a public key (whpk_) where it
+// signs with ed25519.
+func (d *Dialect) VerifyKey(s hook.Secret) (VerifyKey, error) {
+	if d.secret.has(formWhsk) && strings.HasPrefix(string(s), signature.PublicPrefix) {
+		public, err := signature.ParsePublic(string(s))
+		if err != nil {
+			return VerifyKey{}, atSecret(err)
+		}
+		k := VerifyKey{of: d, form: formWhsk}
+		for range d.sign {
+			k.verifiers = append(k.verifiers, signature.NewPublicKey(public))
+		}
+		return k, nil
+	}
+	key, err := d.Key(s)
+	if err != nil {
+		return VerifyKey{}, err
+	}
+	k := VerifyKey{of: d, form: key.form}
+	for _, signer := range key.signers {
+		k.verifiers = append(k.verifiers, signer.(signature.Verifier)) // all of our signers are
+	}
+	return k, nil
+}
+
+// Received is a request as a receiver got it.
+type Received struct {
+	Method, URL string
+	Header      http.Header
+	Body        []byte
+	At          time.Time     // when it came
+	Tolerance   time.Duration // by how much its timestamp may differ, either way
+	Keys        []VerifyKey
+}
+
+// Verify checks every signature header of the dialect. nil means that each of
+// them holds a signature that one of the keys made over exactly this request,
+// and that its timestamp, if the dialect has one, is fresh. Anything else is a
+// *Refusal. Values are taken in their canonical form alone, so that nothing
+// about an accepted request can have been changed.
+func (d *Dialect) Verify(r Received) error {
+	if len(d.sign) == 0 {
+		return refuse(Unverifiable, "", "the dialect %s does not sign", d.name)
+	}
+	seen := seen{received: &r, values: map[source]string{}}
+	for i := range d.headers {
+		if t := d.headers[i].value; len(t) == 1 && d.signs(t[0].source) {
+			value, err := r.header(d.headers[i].name)
+			if err != nil {
+				return err
+			}
+			seen.set(t[0].source, value, d.headers[i].name)
+		}
+	}
+	for i := range d.sign {
+		value, err := r.header(d.sign[i].header)
+		if err != nil {
+			return err
+		}
+		if !seen.match(d.sign[i].value, value, d.sign[i].header) {
+			return refuse(MalformedHeader, d.sign[i].header, "the header %s does not have the form of this dialect", d.sign[i].header)
+		}
+		if err := seen.checkTime(); err != nil {
+			return err
+		}
+		if err := d.verifyHeader(i, &seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signs reports whether a placeholder is part of what some header signs.
+func (d *Dialect) signs(s source) bool {
+	for i := range d.sign {
+		for _, run := range d.sign[i].over {
+			if s != literal && run.text.has(s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// header is the one value of a header, its name in any case.
+func (r *Received) header(name string) (string, error) {
+	value, count := "", 0
+	for key, values := range r.Header {
+		if strings.EqualFold(key, name) && len(values) > 0 {
+			value, count = values[0], count+len(values)
+		}
+	}
+	switch {
+	case value == "" && count < 2:
+		return "", refuse(MissingHeader, name, "the header %s is missing; is this request from the sender, and does a proxy pass the header on?", name)
+	case count > 1:
+		return "", refuse(MalformedHeader, name, "the header %s came %d times; it must come once", name, count)
+	}
+	return value, nil
+}
+
+// seen is what a request says about the placeholders that were signed.
+type seen struct {
+	received *Received
+	values   map[source]string
+	timeIn   string // the header that {attempt.unix} came in
+}
+
+func (s *seen) set(what source, value, header string) {
+	s.values[what] = value
+	if what == attemptUnix {
+		s.timeIn = header
+	}
+}
+
+// match reads a header's value as its template wrote it.
+func (s *seen) match(t template, value, header string) bool {
+	for i, p := range t {
+		if p.source == literal {
+			rest, ok := strings.CutPrefix(value, p.text)
+			if !ok {
+				return false
+			}
+			value = rest
+			continue
+		}
+		end := len(value)
+		if i+1 < len(t) {
+			if end = strings.Index(value, t[i+1].text); t[i+1].source != literal || end < 0 {
+				return false
+			}
+		}
+		s.set(p.source, value[:end], header)
+		value = value[end:]
+	}
+	return value == ""
+}
+
+// checkTime checks the timestamp, if the request has one.
+func (s *seen) checkTime() error {
+	text, ok := s.values[attemptUnix]
+	if !ok {
+		return nil
+	}
+	unix, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || strconv.FormatInt(unix, 10) != text {
+		return refuse(MalformedHeader, s.timeIn, "the timestamp in %s is %q; it must be whole Unix seconds", s.timeIn, clip(text))
+	}
+	// Time differences saturate, so a far timestamp cannot wrap round.
+	age := s.received.At.Sub(time.Unix(unix, 0))
+	switch {
+	case age > s.received.Tolerance && unix > 0:
+		return refuse(TooOld, s.timeIn, "the timestamp in %s is %s old, more than %s: an old request sent again, or the receiver's clock is fast", s.timeIn, age.Round(time.Second), s.received.Tolerance)
+	case age < -s.received.Tolerance && unix > 1e11:
+		return refuse(MalformedHeader, s.timeIn, "the timestamp in %s is %s: milliseconds, perhaps; it must be in seconds", s.timeIn, text)
+	case age < -s.received.Tolerance:
+		return refuse(TooNew, s.timeIn, "the timestamp in %s is %s ahead, more than %s: the receiver's clock is slow", s.timeIn, (-age).Round(time.Second), s.received.Tolerance)
+	case age > s.received.Tolerance:
+		return refuse(MalformedHeader, s.timeIn, "the timestamp in %s is %s; it must be Unix seconds", s.timeIn, text)
+	}
+	return nil
+}
+
+// parts puts together what the header must have signed.
+func (s *seen) parts(g *signing) ([][]byte, error) {
+	var out [][]byte
+	for _, run := range g.over {
+		if run.text == nil {
+			out = append(out, s.received.Body)
+			continue
+		}
+		var text []byte
+		for i, p := range run.text {
+			value, err := s.value(p)
+			if err != nil {
+				return nil, err
+			}
+			// What came from outside must not hold the text that ends it in
+			// what is signed, or it could be cut in another place (SW-2).
+			if p.source != literal && i+1 < len(run.text) && strings.Contains(value, run.text[i+1].text) && run.text[i+1].text != "" {
+				return nil, refuse(MalformedHeader, "", "the value %q must not hold %q", clip(value), run.text[i+1].text)
+			}
+			text = append(text, value...)
+		}
+		out = append(out, text)
+	}
+	return out, nil
+}
+
+func (s *seen) value(p piece) (string, error) {
+	switch p.source {
+	case literal:
+		return p.text, nil
+	case requestURL:
+		return s.received.URL, nil
+	case requestMethod:
+		return s.received.Method, nil
+	}
+	if value, ok := s.values[p.source]; ok {
+		return value, nil
+	}
+	return "", refuse(Unverifiable, "", "the request does not carry all that was signed")
+}
+
+// verifyHeader looks for one signature that one key made.
+func (d *Dialect) verifyHeader(i int, s *seen) error {
+	g := &d.sign[i]
+	parts, err := s.parts(g)
+	if err != nil {
+		return err
+	}
+	tokens := []string{s.values[allSignatures]}
+	if g.all {
+		tokens = strings.Split(tokens[0], g.join)
+	}
+	if len(tokens) > maxSignatures {
+		return refuse(MalformedHeader, g.header, "the header %s holds %d signatures; at most %d are looked at", g.header, len(tokens), maxSignatures)
+	}
+	usable := 0
+	for _, k := range s.received.Keys {
+		if k.of != d {
+			return refuse(Unverifiable, "", "a key was not parsed by the dialect %s", d.name)
+		}
+		w := g.scheme(k.form)
+		check := k.verifiers[i].Check(parts)
+		for _, token := range tokens {
+			raw, ok := w.read(token)
+			if ok && check(raw) {
+				return nil
+			}
+			if ok {
+				usable++
+			}
+		}
+	}
+	if usable == 0 {
+		return refuse(NoMatch, g.header, "the header %s holds no signature of the kind that the given secrets verify (%s)", g.header, s.wanted(g))
+	}
+	return refuse(NoMatch, g.header, "no signature in %s fits: the secret is another endpoint's, or the body is not byte for byte what was sent (verify before parsing, and do not write it anew)", g.header)
+}
+
+// wanted names the beginnings of signatures that the keys can verify.
+func (s *seen) wanted(g *signing) string {
+	var out []string
+	for _, k := range s.received.Keys {
+		w := g.scheme(k.form)
+		text := w.prefix + "<" + string(w.encoding) + " of " + string(w.algorithm) + ">" + w.suffix
+		if len(out) == 0 || out[len(out)-1] != text {
+			out = append(out, text)
+		}
+	}
+	return strings.Join(out, " or ")
+}
+
+// read takes the raw signature out of its text.
+func (w *scheme) read(token string) ([]byte, bool) {
+	token, ok1 := strings.CutPrefix(token, w.prefix)
+	token, ok2 := strings.CutSuffix(token, w.suffix)
+	raw, err := w.encoding.Decode(token)
+	return raw, ok1 && ok2 && err == nil && len(raw) > 0
+}
+
+// clip shortens what came from outside, for a message.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}
