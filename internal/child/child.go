@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -144,13 +145,14 @@ func answers(ctx context.Context, client *http.Client, url string) bool {
 // outside the range that the kernel hands out for outgoing connections where
 // that can be had, so that it stays free between two starts of a server.
 func FreeAddr() (string, error) {
-	for port := 18200 + os.Getpid()%4000; port < 32000; port += 7 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	const from, to, tries = 18200, 32000, 100
+	for range tries {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(to-from)))
 		if err != nil {
 			continue
 		}
 		addr := l.Addr().String()
 		return addr, l.Close()
 	}
-	return "", errors.New("no free port between 18200 and 32000 on 127.0.0.1")
+	return "", fmt.Errorf("no free port on 127.0.0.1 between %d and %d in %d tries", from, to, tries)
 }

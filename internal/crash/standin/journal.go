@@ -8,22 +8,24 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // entry is one line of the journal. Kind says which fields are set.
 type entry struct {
-	Kind     string          `json:"kind"` // endpoint, event, attempt
-	ID       string          `json:"id,omitempty"`
-	Tenant   string          `json:"tenant,omitempty"`
-	Key      string          `json:"key,omitempty"`
-	Type     string          `json:"type,omitempty"`
-	Data     json.RawMessage `json:"data,omitempty"`
-	URL      string          `json:"url,omitempty"`
-	Secret   string          `json:"secret,omitempty"`
-	Types    []string        `json:"types,omitempty"`
-	Endpoint string          `json:"endpoint,omitempty"`
-	Status   int             `json:"status,omitempty"`
-	SHA256   string          `json:"sha256,omitempty"`
+	Kind     string    `json:"kind"` // endpoint, event, attempt
+	ID       string    `json:"id,omitempty"`
+	Tenant   string    `json:"tenant,omitempty"`
+	Key      string    `json:"key,omitempty"`
+	Type     string    `json:"type,omitempty"`
+	Data     []byte    `json:"data,omitempty"`
+	At       time.Time `json:"at"`
+	URL      string    `json:"url,omitempty"`
+	Secret   string    `json:"secret,omitempty"`
+	Types    []string  `json:"types,omitempty"`
+	Endpoint string    `json:"endpoint,omitempty"`
+	Status   int       `json:"status,omitempty"`
+	SHA256   string    `json:"sha256,omitempty"`
 }
 
 // journal is the append-only file. Concurrent writers share an fsync.

@@ -3,19 +3,21 @@ package standin
 import (
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // list pages through a tenant's deliveries, oldest first; the cursor is a
 // place in the list.
 func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	limit, _ := strconv.Atoi(q.Get("limit")) // 0: an empty page
-	at, _ := strconv.Atoi(q.Get("cursor"))   // 0: from the beginning
+	limit, _ := strconv.Atoi(q.Get("limit"))                 // 0: an empty page
+	at, _ := strconv.Atoi(q.Get("cursor"))                   // 0: from the beginning
+	since, _ := time.Parse(time.RFC3339Nano, q.Get("since")) // zero: all
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	page := []map[string]any{}
 	for ; at < len(s.deliveries) && len(page) < limit; at++ {
-		if d := s.deliveries[at]; d.event.Tenant == r.PathValue("tenant") {
+		if d := s.deliveries[at]; d.event.Tenant == r.PathValue("tenant") && !d.event.At.Before(since) {
 			page = append(page, d.view())
 		}
 	}

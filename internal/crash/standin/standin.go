@@ -36,8 +36,11 @@ const (
 	Forget Flaw = "forget" // does not take up at a start what was not delivered
 	Twice  Flaw = "twice"  // sends again at a start what was delivered
 	Alter  Flaw = "alter"  // a retry has other bytes
-	Slow   Flaw = "slow"   // waits three seconds before it takes up what was not delivered
+	Slow   Flaw = "slow"   // takes SlowStart to start
 )
+
+// SlowStart is how long a start of the Slow stand-in takes.
+const SlowStart = 500 * time.Millisecond
 
 const (
 	retryWait = 50 * time.Millisecond
@@ -92,6 +95,9 @@ func Main(args []string, flaw Flaw) error {
 	var err error
 	if s.journal, err = openJournal(*data, s.replay); err != nil {
 		return err
+	}
+	if flaw == Slow {
+		time.Sleep(SlowStart)
 	}
 	l, err := net.Listen("tcp", *listen)
 	if err != nil {
@@ -166,9 +172,6 @@ func (d *delivery) id() string { return "dlv_" + d.event.ID + "_" + d.endpoint.I
 
 // resume sends at a start what is not delivered.
 func (s *server) resume() {
-	if s.flaw == Slow {
-		time.Sleep(3 * time.Second)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, d := range s.deliveries {
@@ -260,7 +263,7 @@ func (s *server) publish(items []item) ([]string, error) {
 			s.mu.Unlock()
 			return nil, err
 		}
-		e := &entry{Kind: "event", ID: id.String(), Tenant: in.Tenant, Key: in.ID, Type: in.Type, Data: in.Data}
+		e := &entry{Kind: "event", ID: id.String(), Tenant: in.Tenant, Key: in.ID, Type: in.Type, Data: in.Data, At: time.Now()}
 		s.byKey[e.Tenant+"/"+e.Key] = e
 		ids[i], fresh = e.ID, append(fresh, e)
 	}
