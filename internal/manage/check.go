@@ -1,0 +1,210 @@
+package manage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+)
+
+// The bounds of what an endpoint may ask for.
+const (
+	maxDescription = 1000
+	maxEventTypes  = 500
+	maxFilter      = 16 << 10
+	maxWaits       = 64
+	minWait        = time.Millisecond
+	maxWait        = 30 * 24 * time.Hour
+	minTimeout     = 100 * time.Millisecond
+	maxTimeout     = time.Minute
+	minRate        = 0.001
+	maxRate        = 10_000
+	maxInFlight    = 1000
+)
+
+// fillEndpoint checks what is given and puts it into e.
+func (m *Manager) fillEndpoint(e *hook.Endpoint, in EndpointInput, now time.Time) error {
+	d, err := m.dialect(e.Dialect)
+	if err != nil {
+		return err
+	}
+	if in.URL != nil {
+		if err := m.CheckURL(*in.URL); err != nil {
+			return err
+		}
+		e.URL = *in.URL
+	}
+	if in.Description != nil {
+		if err := checkText("/description", *in.Description, maxDescription); err != nil {
+			return err
+		}
+		e.Description = *in.Description
+	}
+	if in.Headers != nil {
+		if err := checkHeaders(*in.Headers, d); err != nil {
+			return err
+		}
+		e.Headers = slices.Clone(*in.Headers)
+	}
+	if err := m.fillSubscription(e, in, d); err != nil {
+		return err
+	}
+	if err := m.fillPolicy(e, in, d); err != nil {
+		return err
+	}
+	return fillState(e, in.State, now)
+}
+
+// fillSubscription takes over which events are wanted.
+func (m *Manager) fillSubscription(e *hook.Endpoint, in EndpointInput, d *dialect.Dialect) error {
+	if in.EventTypes != nil {
+		if err := checkEventTypes(*in.EventTypes); err != nil {
+			return err
+		}
+		e.EventTypes = slices.Clone(*in.EventTypes)
+	}
+	if err := d.Subscription().Check(e.EventTypes); err != nil {
+		return unsuitable(err)
+	}
+	if in.Filter == nil {
+		return nil
+	}
+	filter := bytes.TrimSpace(*in.Filter)
+	if len(filter) == 0 {
+		e.Filter = nil
+		return nil
+	}
+	if len(filter) > maxFilter {
+		return hook.Invalid("/filter", "has %d bytes, at most %d are allowed", len(filter), maxFilter)
+	}
+	if err := m.CheckFilter(filter); err != nil {
+		return under("/filter", err)
+	}
+	e.Filter = bytes.Clone(filter)
+	return nil
+}
+
+// under puts the place that a check names into the whole input.
+func under(pointer string, err error) error {
+	var inner *hook.Error
+	if !errors.As(err, &inner) {
+		return err
+	}
+	e := *inner
+	e.Field = pointer + inner.Field
+	return &e
+}
+
+// unsuitable makes a refusal of one that the dialect gives: the input is well
+// formed, and another dialect would take it.
+func unsuitable(err error) error {
+	var inner *hook.Error
+	if !errors.As(err, &inner) {
+		return err
+	}
+	e := *inner
+	e.Code = CodeUnsuitable
+	return &e
+}
+
+// checkEventTypes takes names, and "prefix.*" for all names below a prefix.
+func checkEventTypes(types []string) error {
+	if len(types) > maxEventTypes {
+		return hook.Invalid("/event_types", "holds %d types, at most %d are allowed", len(types), maxEventTypes)
+	}
+	seen := make(map[string]bool, len(types))
+	for i, t := range types {
+		at := fmt.Sprintf("/event_types/%d", i)
+		name, isPrefix := strings.CutSuffix(t, ".*")
+		switch {
+		case t == "*":
+			return hook.Invalid(at, "leave event_types out, or empty, to get every type")
+		case seen[t]:
+			return hook.Invalid(at, "%q is there twice", clip(t))
+		}
+		if err := hook.ValidType(name); err != nil {
+			if strings.Contains(t, "*") && !isPrefix {
+				return hook.Invalid(at, "* stands only at the end, behind a dot, as in invoice.*")
+			}
+			return hook.Invalid(at, "%v", err)
+		}
+		seen[t] = true
+	}
+	return nil
+}
+
+// fillPolicy takes over how deliveries are made, within bounds.
+func (m *Manager) fillPolicy(e *hook.Endpoint, in EndpointInput, d *dialect.Dialect) error {
+	if in.Timeout != nil {
+		if t := *in.Timeout; t != 0 && (t < minTimeout || t > maxTimeout) {
+			return hook.Invalid("/timeout", "is %s; it may be from %s to %s", t, minTimeout, maxTimeout)
+		}
+		e.Timeout = *in.Timeout
+	}
+	if in.RateLimit != nil {
+		if r := *in.RateLimit; r != 0 && (math.IsNaN(r) || r < minRate || r > maxRate) {
+			return hook.Invalid("/rate_limit", "is %g requests per second; it may be from %g to %d", r, minRate, maxRate)
+		}
+		e.RateLimit = *in.RateLimit
+	}
+	if in.MaxInFlight != nil {
+		if n := *in.MaxInFlight; n < 0 || n > maxInFlight {
+			return hook.Invalid("/max_in_flight", "is %d; it may be from 1 to %d, or 0 for the server's own limit", n, maxInFlight)
+		}
+		e.MaxInFlight = *in.MaxInFlight
+	}
+	if in.Schedule != nil {
+		if err := checkWaits(*in.Schedule); err != nil {
+			return err
+		}
+		e.Schedule = slices.Clone(*in.Schedule)
+		if len(e.Schedule) == 0 {
+			e.Schedule = nil
+		}
+	}
+	return m.checkSpan(d, e.Schedule)
+}
+
+func checkWaits(waits []time.Duration) error {
+	if len(waits) > maxWaits {
+		return hook.Invalid("/schedule", "holds %d waits, at most %d are allowed", len(waits), maxWaits)
+	}
+	for i, w := range waits {
+		if w < minWait || w > maxWait {
+			return hook.Invalid(fmt.Sprintf("/schedule/%d", i), "is %s; a wait may be from %s to %s", w, minWait, maxWait)
+		}
+	}
+	return nil
+}
+
+// checkSpan refuses a schedule whose waits go on when its event is to be gone.
+// What a receiver's Retry-After may add to them does not count: it is not
+// planned, and a store keeps events with deliveries that are still to be sent.
+func (m *Manager) checkSpan(d *dialect.Dialect, override []time.Duration) error {
+	var span time.Duration
+	for _, w := range d.Schedule(override).Waits() {
+		span += w
+	}
+	if m.Retention == 0 || span < m.Retention {
+		return nil
+	}
+	return hook.Invalid("/schedule", "goes on for up to %s, and events are kept for %s: make the schedule shorter, or the server's retention longer",
+		span.Round(time.Second), m.Retention)
+}
+
+func fillState(e *hook.Endpoint, state *hook.EndpointState, now time.Time) error {
+	if state == nil || *state == e.State {
+		return nil
+	}
+	if *state != hook.EndpointActive && *state != hook.EndpointPaused {
+		return hook.Invalid("/state", "can be set to active or paused")
+	}
+	e.State, e.StateReason, e.StateAt = *state, "", now
+	return nil
+}

@@ -1,0 +1,171 @@
+package manage
+
+import (
+	"context"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// EndpointInput is what to make of an endpoint. A pointer to a zero value sets
+// a field back to what it is without being given.
+type EndpointInput struct {
+	URL         *string
+	EventTypes  *[]string // empty: all types
+	Dialect     *string   // only while it is created
+	Secret      *hook.Secret
+	Description *string
+	Headers     *[]hook.Header   // all of them
+	Filter      *[]byte          // condition tree as JSON; empty: none
+	Schedule    *[]time.Duration // empty: the dialect's
+	Timeout     *time.Duration   // 0: the dialect's
+	RateLimit   *float64         // requests per second; 0: none
+	MaxInFlight *int             // 0: the server's
+	State       *hook.EndpointState
+}
+
+// CreateEndpoint makes an endpoint of a tenant. The secret is that which signs
+// for it, to be shown this once; "" where the endpoint has none of its own.
+func (m *Manager) CreateEndpoint(ctx context.Context, tenant string, in EndpointInput) (*hook.Endpoint, hook.Secret, error) {
+	var e *hook.Endpoint
+	var secret hook.Secret
+	err := m.commit(ctx, "create an endpoint", func(now time.Time) (*store.Change, error) {
+		t, err := m.tenant(tenant)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(m.Directory.Endpoints(tenant)); n >= m.MaxEndpoints {
+			return nil, hook.Errorf(hook.CodeConflict, "the tenant has %d endpoints already, which is the limit", n)
+		}
+		if in.URL == nil {
+			return nil, hook.Invalid("/url", "is missing")
+		}
+		e = &hook.Endpoint{
+			ID: hook.NewID("ep_"), Tenant: t.ID, TenantNum: t.Num, Dialect: m.DialectOf(t),
+			State: hook.EndpointActive, StateAt: now, CreatedAt: now, UpdatedAt: now,
+		}
+		if in.Dialect != nil && *in.Dialect != "" {
+			e.Dialect = *in.Dialect
+		}
+		if err := m.fillEndpoint(e, in, now); err != nil {
+			return nil, err
+		}
+		if secret, err = m.firstSecret(e, in.Secret, now); err != nil {
+			return nil, err
+		}
+		return &store.Change{Endpoints: []*hook.Endpoint{e}}, nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	m.Logger.Info("endpoint created", "endpoint_id", e.ID, "tenant_id", tenant, "dialect", e.Dialect)
+	return e, secret, nil
+}
+
+// UpdateEndpoint changes an endpoint. State active also ends a disabling by
+// us.
+func (m *Manager) UpdateEndpoint(ctx context.Context, tenant, id string, in EndpointInput) (*hook.Endpoint, error) {
+	if in.Secret != nil {
+		return nil, hook.Invalid("/secret", "is changed by POST .../secret/rotate")
+	}
+	var was hook.EndpointState
+	e, err := m.changeEndpoint(ctx, tenant, id, func(e *hook.Endpoint, now time.Time) error {
+		was = e.State
+		if in.Dialect != nil && *in.Dialect != e.Dialect {
+			return hook.Invalid("/dialect", "cannot change: waiting deliveries are made for %q. Create another endpoint", e.Dialect)
+		}
+		return m.fillEndpoint(e, in, now)
+	})
+	if err == nil && e.State != was {
+		m.Logger.Info("endpoint changed state", "endpoint_id", id, "tenant_id", tenant, "state", e.State)
+	}
+	return e, err
+}
+
+// changeEndpoint stores a changed copy of an endpoint.
+func (m *Manager) changeEndpoint(ctx context.Context, tenant, id string, change func(e *hook.Endpoint, now time.Time) error) (*hook.Endpoint, error) {
+	var e hook.Endpoint
+	err := m.commit(ctx, "change an endpoint", func(now time.Time) (*store.Change, error) {
+		old, err := m.endpoint(tenant, id)
+		if err != nil {
+			return nil, err
+		}
+		changed := *old // a fresh copy for each try: a store may still read the last one
+		changed.UpdatedAt = now
+		if err := change(&changed, now); err != nil {
+			return nil, err
+		}
+		e = changed
+		return &store.Change{Endpoints: []*hook.Endpoint{&changed}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// DeleteEndpoint deletes an endpoint. What waits for it is cancelled.
+func (m *Manager) DeleteEndpoint(ctx context.Context, tenant, id string) error {
+	err := m.commit(ctx, "delete an endpoint", func(now time.Time) (*store.Change, error) {
+		e, err := m.endpoint(tenant, id)
+		if err != nil {
+			return nil, err
+		}
+		return &store.Change{Endpoints: []*hook.Endpoint{tombstone(e, now, "")}}, nil
+	})
+	if err == nil {
+		m.Logger.Info("endpoint deleted", "endpoint_id", id, "tenant_id", tenant)
+	}
+	return err
+}
+
+// DisableEndpoint stops deliveries to an endpoint, as its dialect's answer to
+// what the receiver said. One that is deleted or disabled stays as it is.
+func (m *Manager) DisableEndpoint(ctx context.Context, num hook.EndpointNum, reason string) error {
+	return m.changeByNum(ctx, "disable an endpoint", num, func(e *hook.Endpoint, now time.Time) *hook.Endpoint {
+		if e.State == hook.EndpointDisabled {
+			return nil
+		}
+		changed := *e
+		changed.State, changed.StateReason, changed.StateAt, changed.UpdatedAt = hook.EndpointDisabled, reason, now, now
+		m.Logger.Info("endpoint disabled", "endpoint_id", e.ID, "tenant_id", e.Tenant, "reason", reason)
+		return &changed
+	})
+}
+
+// Unsubscribe deletes an endpoint, as its dialect's answer to what the
+// receiver said.
+func (m *Manager) Unsubscribe(ctx context.Context, num hook.EndpointNum, reason string) error {
+	return m.changeByNum(ctx, "unsubscribe an endpoint", num, func(e *hook.Endpoint, now time.Time) *hook.Endpoint {
+		m.Logger.Info("endpoint unsubscribed", "endpoint_id", e.ID, "tenant_id", e.Tenant, "reason", reason)
+		return tombstone(e, now, reason)
+	})
+}
+
+func (m *Manager) changeByNum(ctx context.Context, what string, num hook.EndpointNum, change func(e *hook.Endpoint, now time.Time) *hook.Endpoint) error {
+	return m.commit(ctx, what, func(now time.Time) (*store.Change, error) {
+		e, ok := m.Directory.Endpoint(num)
+		if !ok {
+			return nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint number %d", num)
+		}
+		if e.Deleted {
+			return nil, nil
+		}
+		changed := change(e, now)
+		if changed == nil {
+			return nil, nil
+		}
+		return &store.Change{Endpoints: []*hook.Endpoint{changed}}, nil
+	})
+}
+
+// tombstone is a deleted endpoint. It keeps what its deliveries are shown
+// with, and no secret.
+func tombstone(e *hook.Endpoint, now time.Time, reason string) *hook.Endpoint {
+	t := *e
+	t.Deleted, t.UpdatedAt, t.StateAt = true, now, now
+	t.StateReason = reason
+	t.Secrets, t.Headers = nil, nil
+	return &t
+}

@@ -1,0 +1,88 @@
+package manage
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+const maxSample = 64 << 10
+
+// EventTypeInput is what to make of an event type.
+type EventTypeInput struct {
+	Description *string
+	Sample      *[]byte // an example of data as JSON; empty: none
+	// Schema is refused unless it is empty: a schema that nobody enforces would
+	// promise too much.
+	Schema *[]byte
+}
+
+// PutEventType registers an event type or changes what is said of it.
+func (m *Manager) PutEventType(ctx context.Context, name string, in EventTypeInput) (t *hook.EventType, created bool, err error) {
+	if err := hook.ValidType(name); err != nil {
+		return nil, false, err
+	}
+	err = m.commit(ctx, "put an event type", func(now time.Time) (*store.Change, error) {
+		t = &hook.EventType{Name: name, CreatedAt: now}
+		old, exists := m.Directory.Type(name)
+		if exists {
+			copied := *old
+			t = &copied
+		}
+		created, t.UpdatedAt = !exists, now
+		if err := fillEventType(t, in); err != nil {
+			return nil, err
+		}
+		return &store.Change{Types: []*hook.EventType{t}}, nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return t, created, nil
+}
+
+func fillEventType(t *hook.EventType, in EventTypeInput) error {
+	if in.Description != nil {
+		if err := checkText("/description", *in.Description, maxDescription); err != nil {
+			return err
+		}
+		t.Description = *in.Description
+	}
+	if in.Schema != nil && len(*in.Schema) > 0 {
+		return hook.Invalid("/schema", "is not supported yet: events would not be checked against it")
+	}
+	if in.Sample == nil {
+		return nil
+	}
+	sample := bytes.TrimSpace(*in.Sample)
+	switch {
+	case len(sample) == 0:
+		t.Sample = nil
+		return nil
+	case len(sample) > maxSample:
+		return hook.Invalid("/sample", "has %d bytes, at most %d are allowed", len(sample), maxSample)
+	case !jsontext.Value(sample).IsValid():
+		return hook.Invalid("/sample", "is not valid JSON")
+	}
+	t.Sample = bytes.Clone(sample)
+	return nil
+}
+
+// DeleteEventType unregisters an event type. Events of it are taken as those
+// of any unregistered type.
+func (m *Manager) DeleteEventType(ctx context.Context, name string) error {
+	return m.commit(ctx, "delete an event type", func(now time.Time) (*store.Change, error) {
+		old, ok := m.Directory.Type(name)
+		if !ok {
+			return nil, hook.Errorf(hook.CodeNotFound, "there is no event type %q", clip(name))
+		}
+		t := *old
+		t.Deleted, t.UpdatedAt = true, now
+		return &store.Change{Types: []*hook.EventType{&t}}, nil
+	})
+}

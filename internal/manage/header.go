@@ -1,0 +1,73 @@
+package manage
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+)
+
+// The limits of an endpoint's extra headers.
+const (
+	maxHeaders     = 32
+	maxHeaderName  = 128
+	maxHeaderValue = 4096
+)
+
+// reserved headers say how a request travels, or what it means to the
+// receiver: the server and the dialect set them. A request with an idempotency
+// header of the last two names would be sent again by net/http without
+// anybody knowing (case 75).
+var reserved = []string{
+	"host", "content-length", "transfer-encoding", "connection", "keep-alive", "expect", "upgrade", "te", "trailer",
+	"http2-settings", "content-type", "content-encoding", "accept-encoding", "user-agent", "signature", "signature-input", "content-digest",
+	"idempotency-key", "x-idempotency-key",
+}
+
+// reservedPrefixes are reserved with all that begins with them.
+var reservedPrefixes = []string{"proxy-", "webhook-", "x-webhook-"}
+
+// checkHeaders refuses headers that could not be sent as they are, or that
+// are not the endpoint's to set (case 75).
+func checkHeaders(headers []hook.Header, d *dialect.Dialect) error {
+	if len(headers) > maxHeaders {
+		return hook.Invalid("/headers", "holds %d headers, at most %d are allowed", len(headers), maxHeaders)
+	}
+	seen := make(map[string]bool, len(headers))
+	for _, h := range headers {
+		at := "/headers/" + pointerToken(h.Name)
+		lower := strings.ToLower(h.Name)
+		switch {
+		case len(h.Name) > maxHeaderName:
+			return hook.Invalid("/headers", "a name has %d characters, at most %d are allowed", len(h.Name), maxHeaderName)
+		case !httpguts.ValidHeaderFieldName(h.Name):
+			return hook.Invalid("/headers", "%s is not a header name: letters, digits and !#$%%&'*+-.^_`|~ are allowed", strconv.QuoteToASCII(h.Name))
+		case seen[lower]:
+			return hook.Invalid(at, "is there twice; case does not count")
+		case isReserved(lower) || d.Sends(h.Name):
+			return hook.Invalid(at, "is reserved: the server sets it, or it would change how the request is sent")
+		case len(h.Value) > maxHeaderValue:
+			return hook.Invalid(at, "has %d bytes, at most %d are allowed", len(h.Value), maxHeaderValue)
+		case !httpguts.ValidHeaderFieldValue(h.Value):
+			return hook.Invalid(at, "holds a control character, such as a line break")
+		case strings.Trim(h.Value, " \t") != h.Value:
+			return hook.Invalid(at, "begins or ends with white space, which would not arrive")
+		}
+		seen[lower] = true
+	}
+	return nil
+}
+
+func isReserved(lower string) bool {
+	return slices.Contains(reserved, lower) ||
+		slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })
+}
+
+// pointerToken writes a name as one step of a JSON pointer (RFC 6901).
+func pointerToken(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}

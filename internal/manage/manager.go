@@ -1,0 +1,169 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+	"grapnel/internal/keyring"
+	"grapnel/internal/store"
+	"grapnel/internal/store/directory"
+)
+
+// CodeUnsuitable marks an input that is well formed but that the endpoint's
+// dialect has no place for, such as a secret where the tenant's one signs.
+const CodeUnsuitable hook.Code = "unsuitable"
+
+// Deliveries is the slice of a store that a redelivery needs.
+type Deliveries interface {
+	Delivery(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) (*hook.Delivery, error)
+	Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Time) error
+}
+
+// Config is what a Manager works with.
+type Config struct {
+	Store      store.Configurator
+	Deliveries Deliveries
+	Directory  *directory.Directory
+	Dialects   *dialect.Registry
+	Ring       *keyring.Ring
+	Logger     *slog.Logger
+
+	// CheckURL refuses a URL that deliveries could not go to.
+	CheckURL func(url string) error
+	// CheckFilter refuses a condition tree that cannot be evaluated. Nil: no
+	// endpoint may have one.
+	CheckFilter func(tree []byte) error
+	// Retention is how long events are kept. A schedule that goes on for longer
+	// is refused. 0: for ever.
+	Retention time.Duration
+	// DefaultDialect is spoken where neither endpoint nor tenant name one.
+	// "": standard.
+	DefaultDialect string
+	// MaxEndpoints is how many live endpoints a tenant may have. 0: 10,000.
+	MaxEndpoints int
+}
+
+// Manager changes the configuration. Its methods may be called from many
+// goroutines at once.
+type Manager struct {
+	Config
+
+	change sync.Mutex // one change at a time, so that this process does not make its own ones stale
+}
+
+// maxTries bounds how often a change is made again because another process
+// was faster.
+const maxTries = 10
+
+// New makes a Manager.
+func New(c Config) (*Manager, error) {
+	if c.Store == nil || c.Deliveries == nil || c.Directory == nil || c.Dialects == nil || c.Ring == nil || c.CheckURL == nil || c.Logger == nil {
+		return nil, errors.New("make a manager: a part is missing")
+	}
+	if c.CheckFilter == nil {
+		c.CheckFilter = func([]byte) error { return hook.Invalid("", "filters are not available on this server") }
+	}
+	if c.DefaultDialect == "" {
+		c.DefaultDialect = "standard"
+	}
+	if c.MaxEndpoints == 0 {
+		c.MaxEndpoints = 10_000
+	}
+	if _, ok := c.Dialects.Get(c.DefaultDialect); !ok {
+		return nil, fmt.Errorf("make a manager: there is no dialect %q to be the default", c.DefaultDialect)
+	}
+	return &Manager{Config: c}, nil
+}
+
+// commit makes a change by build, stores it and refreshes the directory.
+// build may run several times; it reads the directory, and may return nil for
+// "nothing to do".
+func (m *Manager) commit(ctx context.Context, what string, build func(now time.Time) (*store.Change, error)) error {
+	m.change.Lock()
+	defer m.change.Unlock()
+	for range maxTries {
+		base := m.Directory.Revision()
+		c, err := build(now())
+		if err != nil || c == nil {
+			return err
+		}
+		c.Base = base
+		_, err = m.Store.Configure(ctx, c)
+		if err == nil {
+			return m.refresh(ctx, what)
+		}
+		if !errors.Is(err, store.ErrStale) {
+			return storeError(what, err)
+		}
+		if err := m.refresh(ctx, what); err != nil {
+			return err
+		}
+	}
+	return hook.Errorf(hook.CodeUnavailable, "others keep changing the configuration: nothing was stored, try again")
+}
+
+func (m *Manager) refresh(ctx context.Context, what string) error {
+	if err := m.Directory.Refresh(ctx); err != nil {
+		return storeError(what, err)
+	}
+	return nil
+}
+
+// now is the present time as records keep it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// storeError says "try later" of an error of the store that passes, and leaves
+// any other to be hidden.
+func storeError(what string, err error) error {
+	for _, passing := range []error{store.ErrFull, store.ErrUnavailable, store.ErrUnknown, store.ErrClosed, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, passing) {
+			return &hook.Error{Code: hook.CodeUnavailable, Message: "the configuration cannot be changed just now: look what it is, and try again", Err: fmt.Errorf("%s: %w", what, err)}
+		}
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// DialectOf is the dialect that an endpoint of a tenant speaks when it does
+// not say.
+func (m *Manager) DialectOf(t *hook.Tenant) string {
+	if t.Dialect != "" {
+		return t.Dialect
+	}
+	return m.DefaultDialect
+}
+
+// dialect finds a dialect by name.
+func (m *Manager) dialect(name string) (*dialect.Dialect, error) {
+	d, ok := m.Dialects.Get(name)
+	if !ok {
+		return nil, hook.Invalid("/dialect", "there is no dialect %q here: want one of %s", clip(name), list(m.Dialects.Names()))
+	}
+	return d, nil
+}
+
+// tenant finds a live tenant.
+func (m *Manager) tenant(id string) (*hook.Tenant, error) {
+	t, ok := m.Directory.Tenant(id)
+	if !ok {
+		return nil, NoTenant(id)
+	}
+	return t, nil
+}
+
+// endpoint finds a live endpoint of a live tenant.
+func (m *Manager) endpoint(tenant, id string) (*hook.Endpoint, error) {
+	if _, err := m.tenant(tenant); err != nil {
+		return nil, err
+	}
+	e, ok := m.Directory.EndpointByID(tenant, id)
+	if !ok {
+		return nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", clip(id))
+	}
+	return e, nil
+}

@@ -1,0 +1,129 @@
+package manage
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+)
+
+// The rotation of secrets.
+const (
+	DefaultOverlap = 24 * time.Hour // how long an old secret goes on signing
+	maxOverlap     = 7 * 24 * time.Hour
+	maxSecrets     = 5 // that sign at the same time
+)
+
+// tenantRecord names a tenant's secret for a dialect in the keyring.
+func tenantRecord(dialect string) string { return "tenant/" + dialect }
+
+// Rotation says how to rotate a secret.
+type Rotation struct {
+	Secret  *hook.Secret   // the new one; nil: make one
+	Overlap *time.Duration // how long the old one goes on signing; nil: DefaultOverlap
+}
+
+// RotateSecret gives an endpoint a new secret, to be shown this once. Until
+// the overlap ends, requests are signed with both.
+func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotation) (*hook.Endpoint, hook.Secret, error) {
+	overlap := DefaultOverlap
+	if r.Overlap != nil {
+		overlap = *r.Overlap
+	}
+	if overlap < 0 || overlap > maxOverlap {
+		return nil, "", hook.Invalid("/overlap", "is %s; it may be from 0 to %s", overlap, maxOverlap)
+	}
+	var secret hook.Secret
+	e, err := m.changeEndpoint(ctx, tenant, id, func(e *hook.Endpoint, now time.Time) error {
+		d, err := m.dialect(e.Dialect)
+		if err != nil {
+			return err
+		}
+		switch d.SecretOwner() {
+		case dialect.SecretTenant:
+			return tenantSigns(e.Dialect)
+		case dialect.SecretNone:
+			return &hook.Error{Code: CodeUnsuitable, Message: "the dialect " + e.Dialect + " does not sign, so there is nothing to rotate"}
+		}
+		if secret, err = newOrGiven(d, r.Secret, r.Secret != nil); err != nil {
+			return err
+		}
+		sealed, err := m.Ring.Seal(secret, e.Tenant, e.ID)
+		if err != nil {
+			return err
+		}
+		kept := stillSigning(e.Secrets, now, overlap)
+		if len(kept)+1 > maxSecrets {
+			return hook.Errorf(hook.CodeConflict, "%d older secrets still sign: wait until one expires, or rotate with overlap 0", len(kept))
+		}
+		e.Secrets = append([]hook.EndpointSecret{{Sealed: sealed, CreatedAt: now}}, kept...)
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	m.Logger.Info("endpoint secret rotated", "endpoint_id", id, "tenant_id", tenant, "overlap", overlap.String())
+	return e, secret, nil
+}
+
+// stillSigning are the secrets that go on beside a new one. None lasts longer
+// than it did.
+func stillSigning(secrets []hook.EndpointSecret, now time.Time, overlap time.Duration) []hook.EndpointSecret {
+	end := now.Add(overlap)
+	var kept []hook.EndpointSecret
+	for _, s := range slices.Clone(secrets) {
+		if s.ExpiresAt.IsZero() || s.ExpiresAt.After(end) {
+			s.ExpiresAt = end
+		}
+		if s.ExpiresAt.After(now) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// firstSecret gives a new endpoint the secret that its dialect wants it to
+// have: made, taken over, or none.
+func (m *Manager) firstSecret(e *hook.Endpoint, given *hook.Secret, now time.Time) (hook.Secret, error) {
+	d, err := m.dialect(e.Dialect)
+	if err != nil {
+		return "", err
+	}
+	owner := d.SecretOwner()
+	if owner == dialect.SecretTenant && given != nil {
+		return "", tenantSigns(e.Dialect)
+	}
+	if given == nil && owner != dialect.SecretEndpoint {
+		return "", nil
+	}
+	secret, err := newOrGiven(d, given, given != nil)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := m.Ring.Seal(secret, e.Tenant, e.ID)
+	if err != nil {
+		return "", err
+	}
+	e.Secrets = []hook.EndpointSecret{{Sealed: sealed, CreatedAt: now}}
+	return secret, nil
+}
+
+func tenantSigns(dialect string) error {
+	return &hook.Error{Code: CodeUnsuitable, Field: "/secret", Message: "the dialect " + dialect + " signs with the tenant's secret: set it by PUT /v1/tenants/{tenant}"}
+}
+
+// newOrGiven checks the given secret, or makes one.
+func newOrGiven(d *dialect.Dialect, given *hook.Secret, use bool) (hook.Secret, error) {
+	if !use {
+		return d.NewSecret()
+	}
+	if *given == "" {
+		return "", hook.Invalid("/secret", "is empty") // case 108
+	}
+	if _, err := d.Key(*given); err != nil {
+		return "", err
+	}
+	return *given, nil
+}

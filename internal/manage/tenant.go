@@ -1,0 +1,195 @@
+package manage
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// The limits of a tenant's texts.
+const (
+	maxName        = 200
+	maxAPIVersion  = 64
+	maxSettings    = 64
+	maxSettingName = 128
+	maxSetting     = 4096
+)
+
+// TenantInput is what to make of a tenant.
+type TenantInput struct {
+	Name       *string
+	Dialect    *string
+	APIVersion *string
+	Settings   *map[string]string // all of them
+	// Secret is the store-wide secret of the tenant's dialect, for a dialect
+	// that signs with one.
+	Secret *hook.Secret
+}
+
+// TenantResult is a tenant as it is now. Secret is that of its dialect if one
+// was made just now: it is not shown again.
+type TenantResult struct {
+	Tenant  *hook.Tenant
+	Created bool
+	Secret  hook.Secret
+}
+
+// PutTenant creates a tenant or changes one. A new one gets a secret for each
+// dialect that signs with its tenant's.
+func (m *Manager) PutTenant(ctx context.Context, id string, in TenantInput) (TenantResult, error) {
+	if err := hook.ValidTenantID(id); err != nil {
+		return TenantResult{}, err
+	}
+	var r TenantResult
+	err := m.commit(ctx, "put a tenant", func(now time.Time) (*store.Change, error) {
+		old, exists := m.Directory.Tenant(id)
+		t := hook.Tenant{ID: id, CreatedAt: now}
+		if exists {
+			t = *old
+		}
+		t.UpdatedAt = now
+		r = TenantResult{Tenant: &t, Created: !exists}
+		if err := m.fillTenant(&t, in); err != nil {
+			return nil, err
+		}
+		if err := m.fillTenantSecrets(&r, in.Secret); err != nil {
+			return nil, err
+		}
+		return &store.Change{Tenants: []*hook.Tenant{&t}}, nil
+	})
+	if err != nil {
+		return TenantResult{}, err
+	}
+	if r.Created {
+		m.Logger.Info("tenant created", "tenant_id", id)
+	}
+	return r, nil
+}
+
+func (m *Manager) fillTenant(t *hook.Tenant, in TenantInput) error {
+	if in.Name != nil {
+		if err := checkText("/name", *in.Name, maxName); err != nil {
+			return err
+		}
+		t.Name = *in.Name
+	}
+	if in.APIVersion != nil {
+		if err := checkText("/api_version", *in.APIVersion, maxAPIVersion); err != nil {
+			return err
+		}
+		t.APIVersion = *in.APIVersion
+	}
+	if in.Dialect != nil {
+		if *in.Dialect != "" {
+			if _, err := m.dialect(*in.Dialect); err != nil {
+				return err
+			}
+		}
+		t.Dialect = *in.Dialect
+	}
+	if in.Settings != nil {
+		if err := checkSettings(*in.Settings); err != nil {
+			return err
+		}
+		t.Settings = maps.Clone(*in.Settings)
+	}
+	return nil
+}
+
+func checkSettings(settings map[string]string) error {
+	if len(settings) > maxSettings {
+		return hook.Invalid("/settings", "holds %d settings, at most %d are allowed", len(settings), maxSettings)
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if name == "" || len(name) > maxSettingName {
+			return hook.Invalid("/settings", "the name of a setting has 1 to %d bytes", maxSettingName)
+		}
+		if err := checkText("/settings/"+pointerToken(name), settings[name], maxSetting); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillTenantSecrets gives the tenant a secret for each dialect that wants one
+// of it and that it has none for, and sets the given one for its own dialect.
+func (m *Manager) fillTenantSecrets(r *TenantResult, given *hook.Secret) error {
+	t, own := r.Tenant, m.DialectOf(r.Tenant)
+	secrets := maps.Clone(t.Secrets)
+	if secrets == nil {
+		secrets = map[string]hook.Sealed{}
+	}
+	for _, name := range m.Dialects.Names() {
+		d, err := m.dialect(name)
+		if err != nil {
+			return err
+		}
+		set := name == own && given != nil
+		if d.SecretOwner() != dialect.SecretTenant {
+			if set {
+				return &hook.Error{Code: CodeUnsuitable, Field: "/secret", Message: "the dialect " + name + " has no secret of the tenant: give each endpoint its own"}
+			}
+			continue
+		}
+		if !set && secrets[name] != "" {
+			continue
+		}
+		secret, err := newOrGiven(d, given, set)
+		if err != nil {
+			return err
+		}
+		if secrets[name], err = m.Ring.Seal(secret, t.ID, tenantRecord(name)); err != nil {
+			return err
+		}
+		if name == own {
+			r.Secret = secret
+		}
+	}
+	if len(secrets) > 0 {
+		t.Secrets = secrets
+	}
+	return nil
+}
+
+// DeleteTenant deletes a tenant and all that is its own: endpoints, and keys
+// that are bound to nothing else. Its events stay until their retention ends.
+func (m *Manager) DeleteTenant(ctx context.Context, id string) error {
+	err := m.commit(ctx, "delete a tenant", func(now time.Time) (*store.Change, error) {
+		old, err := m.tenant(id)
+		if err != nil {
+			return nil, err
+		}
+		t := *old
+		t.Deleted, t.UpdatedAt, t.Secrets = true, now, nil
+		c := &store.Change{Tenants: []*hook.Tenant{&t}}
+		for _, e := range m.Directory.Endpoints(id) {
+			c.Endpoints = append(c.Endpoints, tombstone(e, now, "its tenant was deleted"))
+		}
+		for _, k := range m.Directory.Keys() {
+			if i := slices.Index(k.Tenants, id); i >= 0 {
+				c.Keys = append(c.Keys, without(k, i))
+			}
+		}
+		return c, nil
+	})
+	if err == nil {
+		m.Logger.Info("tenant deleted", "tenant_id", id)
+	}
+	return err
+}
+
+// without is a key that is not bound to its i-th tenant any more. A key that
+// would be bound to none is revoked, for it would cover all of them.
+func without(k *hook.Key, i int) *hook.Key {
+	c := *k
+	c.Tenants = slices.Delete(slices.Clone(k.Tenants), i, i+1)
+	if len(c.Tenants) == 0 {
+		c.Tenants, c.Deleted = k.Tenants, true
+	}
+	return &c
+}
