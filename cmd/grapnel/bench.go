@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"grapnel/bench"
+	"grapnel/internal/telemetry"
+)
+
+type benchCmd struct {
+	Scenario    []string      `arg:"" optional:"" help:"Scenarios to run; without one, the default ones."`
+	Duration    time.Duration `default:"10s" placeholder:"TIME" help:"Length of one window of load (default ${default})."`
+	Runs        int           `default:"3" placeholder:"N" help:"Runs of each scenario; medians are printed (default ${default})."`
+	Endpoints   int           `default:"1" placeholder:"N" help:"Endpoints that events are spread over (default ${default})."`
+	Size        int           `default:"1024" placeholder:"BYTES" help:"Size of an event's data (default ${default})."`
+	Connections int           `default:"64" placeholder:"N" help:"Connections that publish at once (default ${default})."`
+	Batch       int           `default:"100" placeholder:"N" help:"Events in one post of the batch scenario (default ${default})."`
+	Rate        float64       `default:"0" placeholder:"N" help:"Events a second, where a scenario has a timetable; 0 is the scenario's own."`
+	Events      int64         `default:"2000000" placeholder:"N" help:"Events that growth stores first (default ${default})."`
+	JSON        bool          `help:"Print JSON instead of a table."`
+}
+
+// Help gives examples.
+func (*benchCmd) Help() string {
+	return `Server, load and receiver run as processes of their own, over loopback, in a temporary
+folder. Progress goes to standard error.
+
+Scenarios:
+
+    ` + strings.ReplaceAll(strings.TrimSpace(bench.Describe()), "\n", "\n    ") + `
+
+Examples:
+
+    grapnel bench
+    grapnel bench single latency --duration 5s --runs 1
+    grapnel bench growth --json > growth.json`
+}
+
+// Run measures.
+func (c *benchCmd) Run(p *program) error {
+	for _, name := range c.Scenario {
+		if err := knownScenario(name); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	v := telemetry.ReadVersion()
+	err := bench.Run(ctx, bench.Options{
+		Scenarios: c.Scenario, Duration: c.Duration, Runs: c.Runs, Endpoints: c.Endpoints, Size: c.Size, Connections: c.Connections,
+		Batch: c.Batch, Rate: c.Rate, Events: c.Events, JSON: c.JSON, Version: v.Version, Commit: v.Revision,
+	}, p.stdout, p.stderr)
+	if ctx.Err() != nil {
+		return fail(exitInterrupted, "", "interrupted")
+	}
+	return err
+}
+
+func knownScenario(name string) error {
+	all := bench.Scenarios()
+	for _, s := range all {
+		if s == name {
+			return nil
+		}
+	}
+	return fail(exitUsage, "there are "+strings.Join(all, ", "), "there is no scenario %q", name)
+}
+
+// benchWorkerCmd is a process that bench starts: the load, the receiver, or
+// the bare client.
+type benchWorkerCmd struct {
+	Role string `arg:"" help:"What to be."`
+}
+
+// Help gives examples.
+func (*benchWorkerCmd) Help() string {
+	return `Started by grapnel bench, with orders on standard input.
+
+Examples:
+
+    grapnel bench-worker receiver
+    grapnel bench-worker load`
+}
+
+// Run works until it is done or standard input ends.
+func (c *benchWorkerCmd) Run(p *program) error {
+	return bench.Worker(context.Background(), c.Role, p.stdin, p.stdout)
+}

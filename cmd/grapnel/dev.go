@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"grapnel/internal/config"
+	"grapnel/internal/serve/trial"
+	"grapnel/internal/telemetry"
+)
+
+type devCmd struct {
+	config.Config   `embed:""`
+	JSON            bool `help:"Tell what happens as lines of JSON."`
+	NoOpen          bool `help:"Do not open a browser. There are no pages yet, so nothing is opened either way."`
+	Ephemeral       bool `help:"Keep the data in a temporary folder, and remove it at the end."`
+	Empty           bool `help:"Make no endpoints and send no events."`
+	DangerousPublic bool `help:"Listen on an address that others can reach, with a key that is shown on the screen."`
+}
+
+// Help gives examples.
+func (*devCmd) Help() string {
+	return `Starts a server on loopback with one tenant, demo, and a receiver beside it that plays
+three customers: ok, flaky (fails half of the time) and slow. A few events are sent through the
+public API; what becomes of them is told as it happens. Deliveries to private addresses stay
+forbidden, but for the receiver's own.
+
+Examples:
+
+    grapnel dev
+    grapnel dev --ephemeral --listen 127.0.0.1:0
+    grapnel dev --json --ephemeral --no-open | grep -m1 first_delivery`
+}
+
+// Run runs the trial until a signal comes.
+func (c *devCmd) Run(p *program) error {
+	cfg := c.Config
+	cfg.AdminKey, cfg.SecretKey = p.getenv(config.EnvAdminKey), p.getenv(config.EnvSecretKey)
+	if err := cfg.Validate(p.sources); err != nil {
+		return err
+	}
+	if !c.DangerousPublic && !loopback(cfg.Listen) {
+		return &config.Error{Setting: "--listen", Source: p.sources("listen"), Reason: fmt.Sprintf("%q can be reached by others, and the trial shows its admin key", cfg.Listen),
+			Remedy: "use grapnel serve for that, write an address such as 127.0.0.1:8080, or insist with --dangerous-public"}
+	}
+	if c.Ephemeral && p.sources("data") == "flag" {
+		return fail(exitUsage, "leave one of them out", "--ephemeral keeps the data in a temporary folder, --data in one of yours")
+	}
+	logger, err := telemetry.NewLogger(p.stderr, cfg.LogFormat, cfg.LogLevel)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible(p.stderr)
+	defer stop()
+	n := &narrator{out: p.stdout}
+	emit := n.tell
+	if c.JSON {
+		emit = func(e trial.Event) {
+			// A reader that has gone is no reason to stop.
+			_ = json.NewEncoder(p.stdout).Encode(e)
+		}
+	}
+	return startError(trial.Run(ctx, trial.Config{
+		Settings: cfg, Ephemeral: c.Ephemeral, Empty: c.Empty, AnyPort: p.sources("listen") == "default",
+		Logger: logger, Now: time.Now, Emit: emit,
+	}))
+}
+
+// loopback reports whether only this machine reaches an address.
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// narrator tells a person what happens.
+type narrator struct{ out io.Writer }
+
+func (n *narrator) tell(e trial.Event) {
+	switch e.Event {
+	case trial.Ready:
+		n.ready(e)
+	case trial.Attempted:
+		fmt.Fprintf(n.out, "  %s\n", attemptLine(e))
+	case trial.FirstDelivery:
+		fmt.Fprintf(n.out, "  First delivery: the receiver verified the signature, %.1f s after the start.\n", e.TookMS/1000)
+	}
+}
+
+func (n *narrator) ready(e trial.Event) {
+	where := e.Data
+	if e.Ephemeral {
+		where += " (removed at the end)"
+	}
+	fmt.Fprintf(n.out, `  Ready in %.1f s
+  API        %s  key  %s
+  Receiver   %s (built in: what your customer sees; also flaky, slow)
+  Data       %s
+
+  Try:  curl -s %s/tenants/%s/events -H 'authorization: Bearer %s' -d '{"type":"user.created","data":{"id":2}}'
+  Or:   GRAPNEL_URL=%s GRAPNEL_KEY=%s grapnel send user.created -d '{"id":3}' --wait
+  Stop: Ctrl-C
+
+`, e.TookMS/1000, e.API, e.Key, e.Receivers["ok"], where, e.API, e.Tenant, e.Key, e.URL, e.Key)
+}
+
+// attemptLine is one attempt in words.
+func attemptLine(e trial.Event) string {
+	what := e.Type
+	if what == "" {
+		what = e.EventID
+	}
+	result := fmt.Sprint(e.HTTPStatus)
+	if e.HTTPStatus == 0 {
+		result = e.Class
+	}
+	line := fmt.Sprintf("Sent %s → %s … %s in %s", what, e.Endpoint, result, (time.Duration(e.TookMS * float64(time.Millisecond))).Round(100*time.Microsecond))
+	if e.Attempt > 1 {
+		line += fmt.Sprintf(" (attempt %d)", e.Attempt)
+	}
+	switch {
+	case e.NextAt != nil:
+		line += fmt.Sprintf(", retry in %s", e.NextAt.Sub(e.At).Round(100*time.Millisecond))
+	case e.Verified:
+		line += ", signature verified"
+	}
+	return line + "   " + e.Delivery
+}

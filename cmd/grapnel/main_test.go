@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
+	"grapnel/internal/config"
+)
+
+func parser(t *testing.T, tree *cli) *kong.Kong {
+	t.Helper()
+	k, err := kong.New(tree, kong.Name("grapnel"), defaults(), kong.PostBuild(nameTwins))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// The flags' defaults are those that the settings document.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	var tree cli
+	k := parser(t, &tree)
+	for args, want := range map[string]config.Config{"serve": config.Serve(), "dev": config.Dev()} {
+		if _, err := k.Parse([]string{args}); err != nil {
+			t.Fatal(err)
+		}
+		got := tree.Serve.Config
+		if args == "dev" {
+			got = tree.Dev.Config
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", args, d)
+		}
+	}
+}
+
+// Every command has two examples or more, and every flag a twin in the
+// environment that no other flag of the command has.
+func TestTree(t *testing.T) {
+	t.Parallel()
+	var tree cli
+	k := parser(t, &tree)
+	for _, c := range k.Model.Children {
+		_, examples, ok := strings.Cut(c.Detail, "Examples:")
+		if n := strings.Count(examples, "grapnel "+c.Name); !ok || n < 2 {
+			t.Errorf("%s has %d examples", c.Name, n)
+		}
+		seen := map[string]string{}
+		for _, f := range c.Flags {
+			if f.Name == "help" {
+				continue
+			}
+			if len(f.Envs) != 1 || !strings.HasPrefix(f.Envs[0], "GRAPNEL_") || seen[f.Envs[0]] != "" {
+				t.Errorf("%s --%s: environment twins %v, also of %q", c.Name, f.Name, f.Envs, seen[f.Envs[0]])
+				continue
+			}
+			seen[f.Envs[0]] = f.Name
+			if f.Help == "" {
+				t.Errorf("%s --%s has no help", c.Name, f.Name)
+			}
+		}
+	}
+	if n := len(k.Model.Children[1].Flags); k.Model.Children[1].Name != "serve" || n > 40 {
+		t.Errorf("%s has %d settings", k.Model.Children[1].Name, n)
+	}
+}
+
+func TestSources(t *testing.T) {
+	var tree cli
+	t.Setenv("GRAPNEL_DRAIN", "5s")
+	ctx, err := parser(t, &tree).Parse([]string{"serve", "--listen", ":1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := sourcesOf(ctx)
+	for setting, want := range map[string]string{"listen": "flag", "drain": "GRAPNEL_DRAIN", "data": "default"} {
+		if got := from(setting); got != want {
+			t.Errorf("%s: %s, want %s", setting, got, want)
+		}
+	}
+	if tree.Serve.Drain.Std() != 5*time.Second {
+		t.Error(tree.Serve.Drain)
+	}
+}
+
+func TestWaitingFlag(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]time.Duration{"": 0, "--wait": 30 * time.Second, "--wait=2m": 2 * time.Minute, "--wait=false": 0} {
+		var tree cli
+		if _, err := parser(t, &tree).Parse(append([]string{"send", "x"}, strings.Fields(args)...)); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Duration(tree.Send.Wait); got != want {
+			t.Errorf("%q: %s", args, got)
+		}
+	}
+}
+
+func TestRunReportsOnStderr(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	if code := run([]string{"nonsense"}, strings.NewReader(""), &out, &errs); code != exitUsage || out.Len() != 0 || !strings.HasPrefix(errs.String(), "error: ") {
+		t.Errorf("%d, %q, %q", code, out.String(), errs.String())
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]bool{
+		"127.0.0.1:0": true, "127.9.9.9:1": true, "[::1]:80": true, "localhost:80": true, "[::ffff:127.0.0.1]:80": true,
+		":80": false, "0.0.0.0:80": false, "[::]:80": false, "192.168.1.1:80": false, "example.com:80": false, "x": false,
+	} {
+		if got := loopback(addr); got != want {
+			t.Errorf("%s: %v", addr, got)
+		}
+	}
+}

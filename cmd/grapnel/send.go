@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"grapnel/client"
+)
+
+type sendCmd struct {
+	Type           string  `arg:"" help:"The event's type, such as invoice.paid."`
+	Data           string  `short:"d" default:"{}" placeholder:"JSON" help:"The event's data: JSON, @FILE, or - for standard input (default ${default})."`
+	Tenant         string  `env:"GRAPNEL_TENANT" default:"demo" placeholder:"ID" help:"The tenant (default ${default}, the one that grapnel dev makes)."`
+	ID             string  `placeholder:"ID" help:"An id of your own: the event is taken in once, however often it is sent."`
+	IdempotencyKey string  `placeholder:"KEY" help:"Idempotency-Key of the request."`
+	Wait           waiting `placeholder:"TIME" help:"Wait until every delivery is over, for 30s or as long as --wait=TIME says. Exit code 8 if one is not delivered."`
+	JSON           bool    `help:"Print one JSON object."`
+	Remote         remote  `embed:""`
+}
+
+// Help gives examples.
+func (*sendCmd) Help() string {
+	return `Examples:
+
+    grapnel send user.created -d '{"id":1}'
+    grapnel send invoice.paid -d @invoice.json --tenant acme --id inv-2041-paid --wait
+    generate | grapnel send report.ready -d - --wait=2m --json`
+}
+
+// waiting is a flag that may have a value: --wait, --wait=2m.
+type waiting time.Duration
+
+const defaultWait = waiting(30 * time.Second)
+
+// IsBool lets the flag stand alone.
+func (*waiting) IsBool() bool { return true }
+
+// Decode reads the flag.
+func (w *waiting) Decode(ctx *kong.DecodeContext) error {
+	text := "true"
+	if ctx.Scan.Peek().Type == kong.FlagValueToken {
+		text = fmt.Sprint(ctx.Scan.Pop().Value)
+	}
+	switch text {
+	case "true", "yes", "1", "":
+		*w = defaultWait
+		return nil
+	case "false", "no", "0":
+		*w = 0
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is not a time span; write --wait or one such as --wait=2m", text)
+	}
+	*w = waiting(d)
+	return nil
+}
+
+// sent is what --json prints.
+type sent struct {
+	*client.Receipt
+	Deliveries []client.Delivery `json:"deliveries,omitempty"`
+}
+
+// Run publishes, and waits if asked to.
+func (c *sendCmd) Run(p *program) error {
+	if c.Data == "-" && c.Remote.KeyFile == "-" {
+		return fail(exitUsage, "name a file for one of them", "--data and --key-file cannot both be standard input")
+	}
+	data, err := readData(c.Data, p.stdin)
+	if err != nil {
+		return err
+	}
+	api, err := c.Remote.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	receipt, err := api.Publish(ctx, c.Tenant, client.Event{ID: c.ID, Type: c.Type, Data: data}, c.IdempotencyKey)
+	if err != nil {
+		return err
+	}
+	out := sent{Receipt: receipt}
+	var waited error
+	if c.Wait > 0 {
+		out.Deliveries, waited = c.follow(ctx, api, receipt.ID)
+	}
+	if err := c.print(p, &out); err != nil {
+		return err
+	}
+	return waited
+}
+
+func (c *sendCmd) print(p *program, s *sent) error {
+	if c.JSON {
+		return json.NewEncoder(p.stdout).Encode(s)
+	}
+	if _, err := fmt.Fprintln(p.stdout, s.ID); err != nil {
+		return err
+	}
+	for _, d := range s.Deliveries {
+		last := "no answer yet"
+		if a := d.Last; a != nil && a.Status != 0 {
+			last = fmt.Sprint("status ", a.Status)
+		} else if a != nil {
+			last = a.Class
+		}
+		fmt.Fprintf(p.stdout, "%s  %s  %s  %s after %d attempt(s)  %s\n", d.ID, d.Endpoint, d.State, last, d.Attempts, d.Reason)
+	}
+	return nil
+}
+
+// follow polls an event until all its deliveries are over. The error says
+// why not all of them are delivered.
+func (c *sendCmd) follow(ctx context.Context, api *client.Client, id string) ([]client.Delivery, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.Wait))
+	defer cancel()
+	var last []client.Delivery
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		e, err := api.Event(ctx, c.Tenant, id)
+		switch {
+		case err == nil:
+			last = e.Deliveries
+		case ctx.Err() == nil:
+			return last, err
+		}
+		if over(last) && err == nil {
+			return last, verdict(last)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			continue
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return last, fail(exitInterrupted, "", "interrupted; the event is published and its deliveries go on")
+		}
+		return last, fail(exitUndelivered, "it is published, and goes on being retried", "not all deliveries are over after %s", time.Duration(c.Wait))
+	}
+}
+
+func over(all []client.Delivery) bool {
+	for i := range all {
+		if !all[i].Terminal() && all[i].State != client.Held {
+			return false
+		}
+	}
+	return true
+}
+
+func verdict(all []client.Delivery) error {
+	if len(all) == 0 {
+		return fail(exitUndelivered, "has the tenant an active endpoint that takes this type?", "no endpoint matched the event")
+	}
+	missed := 0
+	for _, d := range all {
+		if d.State != client.Delivered {
+			missed++
+		}
+	}
+	if missed > 0 {
+		return fail(exitUndelivered, "", "%d of %d deliveries did not arrive", missed, len(all))
+	}
+	return nil
+}
+
+// maxData bounds what is read as an event's data; the server has its own limit.
+const maxData = 128 << 20
+
+// readData reads the value of --data.
+func readData(arg string, stdin io.Reader) (json.RawMessage, error) {
+	raw := []byte(arg)
+	var err error
+	if arg == "-" {
+		raw, err = io.ReadAll(io.LimitReader(stdin, maxData))
+	} else if file, ok := strings.CutPrefix(arg, "@"); ok {
+		raw, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, fail(exitUsage, "write -d JSON, -d @FILE, or -d - for standard input", "the data cannot be read: %w", err)
+	}
+	if !json.Valid(raw) {
+		var v any
+		return nil, fail(exitInvalid, "quote it for the shell: -d '{\"id\":1}'", "the data is not JSON: %w", json.Unmarshal(raw, &v))
+	}
+	return raw, nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"grapnel/internal/config"
+	"grapnel/internal/serve"
+	"grapnel/internal/telemetry"
+)
+
+type serveCmd struct {
+	config.Config `embed:""`
+}
+
+// Help gives examples.
+func (*serveCmd) Help() string {
+	return `The first start makes the data folder and an admin key, which it shows once on standard
+error; GRAPNEL_ADMIN_KEY sets the key instead. SIGTERM and SIGINT stop the server in order, a
+second one at once.
+
+Examples:
+
+    grapnel serve --data /var/lib/grapnel
+    grapnel serve --listen 127.0.0.1:9090 --public-url https://hooks.example.com --egress-allow 10.20.0.0/16
+    GRAPNEL_ADMIN_KEY=$(cat key) GRAPNEL_LISTEN=:9090 grapnel serve`
+}
+
+// Run serves until a signal comes.
+func (c *serveCmd) Run(p *program) error {
+	cfg := c.Config
+	cfg.AdminKey, cfg.SecretKey = p.getenv(config.EnvAdminKey), p.getenv(config.EnvSecretKey)
+	if err := cfg.Validate(p.sources); err != nil {
+		return err
+	}
+	logger, err := telemetry.NewLogger(p.stderr, cfg.LogFormat, cfg.LogLevel)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible(p.stderr)
+	defer stop()
+	s, err := serve.New(ctx, serve.Config{Settings: cfg, Logger: logger, Now: time.Now})
+	if err != nil {
+		return startError(err)
+	}
+	started := s.Start(ctx)
+	if started == nil {
+		if key := s.AdminKey(); key != "" {
+			fmt.Fprintf(p.stderr, "\nAdmin key (shown this once, keep it safe): %s\n\n", string(key))
+		}
+		<-ctx.Done()
+	}
+	draining, cancel := context.WithTimeout(context.Background(), cfg.Drain.Std())
+	defer cancel()
+	return errors.Join(started, s.Stop(draining))
+}
+
+// interruptible returns a context that ends with the first SIGINT or SIGTERM.
+// The second ends the process.
+func interruptible(stderr io.Writer) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			fmt.Fprintln(stderr, "ended by a second signal")
+			os.Exit(exitInterrupted)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}
+
+// startError says what to do about the usual reasons why a server does not
+// start.
+func startError(err error) error {
+	switch {
+	case len(settingFaults(err)) > 0:
+		return err
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fail(exitUnavailable, "another process listens there: end it, or choose another address with --listen", "%w", err)
+	case errors.Is(err, os.ErrPermission):
+		return fail(exitFailure, "give this user the right to it, or name another folder with --data", "%w", err)
+	}
+	return err
+}

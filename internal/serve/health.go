@@ -1,0 +1,76 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// healthTimeout bounds how long a question about health may take.
+const healthTimeout = 2 * time.Second
+
+// check is one reason why the server may not be ready.
+type check struct {
+	name   string
+	ok     bool
+	detail string
+}
+
+// checks asks every part that can keep the server from being ready.
+func (s *Server) checks(ctx context.Context) []check {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	serving := check{name: "serving", ok: !s.gate.isClosed(), detail: "requests are taken"}
+	if !serving.ok {
+		serving.detail = "the server is stopping"
+	}
+	db := check{name: "store"}
+	switch stats, err := s.store.Stats(ctx); {
+	case err != nil:
+		db.detail = "the store does not answer"
+		s.logger.Error("store statistics failed", "error", err)
+	case !stats.Writable:
+		db.detail = "cannot write: " + stats.Problem
+	default:
+		db.ok, db.detail = true, stats.Engine+", "+stats.Durability
+	}
+	lease := check{name: "dispatch", ok: true, detail: "deliveries are sent"}
+	select {
+	case <-s.dispatch.Lost():
+		lease.ok, lease.detail = false, "the lease on the store is lost: nothing is sent, restart the server"
+	default:
+	}
+	return []check{serving, db, lease}
+}
+
+// livez says that the process answers. It asks nothing else, so that a full
+// disk does not make anybody restart it.
+func livez(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
+
+// readyz says whether the server can take events; with ?verbose, and whenever
+// it cannot, why.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	var b strings.Builder
+	status, word := http.StatusOK, "ready"
+	for _, c := range s.checks(r.Context()) {
+		mark := "ok"
+		if !c.ok {
+			mark, status, word = "failed", http.StatusServiceUnavailable, "not ready"
+		}
+		fmt.Fprintf(&b, "%s %s: %s\n", c.name, mark, c.detail)
+	}
+	if _, verbose := r.URL.Query()["verbose"]; !verbose && status == http.StatusOK {
+		b.Reset()
+	}
+	writeText(w, status, word+"\n"+b.String())
+}
+
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// The caller may have gone; there is nobody to tell.
+	_, _ = w.Write([]byte(text))
+}

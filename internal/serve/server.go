@@ -1,0 +1,314 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"grapnel/internal/api"
+	"grapnel/internal/auth"
+	"grapnel/internal/config"
+	"grapnel/internal/dialect"
+	"grapnel/internal/dialect/all"
+	"grapnel/internal/dispatch"
+	"grapnel/internal/egress"
+	"grapnel/internal/filter"
+	"grapnel/internal/hook"
+	"grapnel/internal/ingest"
+	"grapnel/internal/keyring"
+	"grapnel/internal/manage"
+	"grapnel/internal/store"
+	"grapnel/internal/store/directory"
+	"grapnel/internal/store/sqlite"
+	"grapnel/internal/telemetry"
+)
+
+// Config is what a Server is made from.
+type Config struct {
+	Settings config.Config // valid
+	Logger   *slog.Logger
+	Now      func() time.Time    // the clock of the upkeep
+	Exempt   []netip.AddrPort    // single addresses that deliveries may go to although they are private
+	Observe  func(*hook.Attempt) // told of every attempt; must not block; may be nil
+}
+
+// Server is a whole server. Its life is New, Start, Stop.
+type Server struct {
+	settings config.Config
+	logger   *slog.Logger
+	now      func() time.Time
+	adminKey hook.Secret // made at this start, or ""
+
+	listener  net.Listener
+	store     store.Store
+	lease     store.Lease
+	directory *directory.Directory
+	egress    *egress.Client
+	manager   *manage.Manager
+	dispatch  *dispatch.Dispatcher
+	ingest    *ingest.Ingester
+	gate      *gate
+	http      *http.Server
+
+	undo []func() // what New has opened, to be closed if it fails
+	stop []func() // what Start has started, to be ended by Stop
+}
+
+// keyFile is the name of the keyring's file in the data folder.
+const keyFile = "secret.key"
+
+// Bounds of the listener. A request's body is bounded by the API.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 60 * time.Second
+	writeTimeout      = 90 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeaderBytes    = 64 << 10
+)
+
+// New builds all parts and takes possession of the data folder, but serves
+// and sends nothing yet. Whoever has a Server must end it by Stop.
+func New(ctx context.Context, cfg Config) (s *Server, err error) {
+	s = &Server{settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now}
+	defer func() {
+		if err != nil {
+			for i := len(s.undo) - 1; i >= 0; i-- {
+				s.undo[i]()
+			}
+		}
+	}()
+	if err = s.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err = s.listen(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.build(ctx, cfg)
+}
+
+// openStore opens the data folder and takes the lease.
+func (s *Server) openStore(ctx context.Context) (err error) {
+	if err = os.MkdirAll(s.settings.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	s.store, err = sqlite.Open(ctx, sqlite.Options{Dir: s.settings.Data, IdempotencyWindow: s.settings.IdempotencyWindow.Std(), Logger: s.logger})
+	if err != nil {
+		return fmt.Errorf("open the data folder: %w", err)
+	}
+	s.undo = append(s.undo, func() { s.store.Close() })
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	if s.lease, err = s.store.Acquire(ctx, host); err != nil {
+		return fmt.Errorf("acquire the lease: %w", err)
+	}
+	s.directory, err = directory.Load(ctx, s.store)
+	return err
+}
+
+// listen binds the address; nothing is answered before Start.
+func (s *Server) listen(ctx context.Context) (err error) {
+	var lc net.ListenConfig
+	if s.listener, err = lc.Listen(ctx, "tcp", s.settings.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.undo = append(s.undo, func() { s.listener.Close() })
+	return nil
+}
+
+// build makes everything between the store and the listener.
+func (s *Server) build(ctx context.Context, cfg Config) error {
+	ring, err := keyring.Open(keyring.Source{File: filepath.Join(s.settings.Data, keyFile), Env: s.settings.SecretKey, MustExist: s.directory.Revision() > 0})
+	if err != nil {
+		return err
+	}
+	dialects, err := all.Registry()
+	if err != nil {
+		return err
+	}
+	if err := s.checkRetention(dialects); err != nil {
+		return err
+	}
+	self := ownAddresses(s.listener.Addr())
+	s.egress, err = egress.New(egress.Config{
+		Allow: s.settings.EgressPrefixes(), Logger: s.logger,
+		Exempt: func() []netip.AddrPort { return cfg.Exempt },
+		Self:   func() []netip.AddrPort { return self },
+	})
+	if err != nil {
+		return err
+	}
+	s.undo = append(s.undo, s.egress.Close)
+	s.manager, err = manage.New(manage.Config{
+		Store: s.store, Deliveries: s.store, Directory: s.directory, Dialects: dialects, Ring: ring, Logger: s.logger,
+		CheckURL: s.egress.CheckURL, CheckFilter: checkFilter, Retention: s.settings.Retention.Std(),
+	})
+	if err != nil {
+		return err
+	}
+	if s.adminKey, err = s.manager.EnsureAdmin(ctx, hook.Secret(s.settings.AdminKey)); err != nil {
+		return err
+	}
+	metrics := telemetry.NewMetrics()
+	s.dispatch, err = dispatch.New(dispatch.Config{
+		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
+		Metrics: metrics, Logger: s.logger, PublicURL: s.PublicURL(), MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
+	})
+	if err != nil {
+		return err
+	}
+	s.ingest, err = ingest.New(ctx, ingest.Config{
+		Log: s.store, Directory: s.directory, Policy: policies(dialects), Offer: s.dispatch.Offer,
+		Window: s.settings.IdempotencyWindow.Std(), Metrics: metrics, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.undo = append(s.undo, s.ingest.Close)
+	return s.face(ring, dialects, metrics)
+}
+
+// checkFilter refuses a condition tree that ingest could not evaluate.
+func checkFilter(tree []byte) error {
+	_, err := filter.Parse(tree)
+	return err
+}
+
+// policies tells ingest what it has to know of the dialects.
+func policies(dialects *dialect.Registry) func(string) ingest.Policy {
+	return func(name string) ingest.Policy {
+		d, ok := dialects.Get(name)
+		return ingest.Policy{CancelInactive: ok && d.OnInactive() == dialect.Cancel}
+	}
+}
+
+// checkRetention refuses to forget events that are still being retried.
+func (s *Server) checkRetention(dialects *dialect.Registry) error {
+	for _, name := range dialects.Names() {
+		d, _ := dialects.Get(name)
+		if span := d.Schedule(nil).Span(); span >= s.settings.Retention.Std() {
+			days := config.Duration((span/(24*time.Hour) + 1) * 24 * time.Hour)
+			return &config.Error{Setting: "--retention", Reason: fmt.Sprintf("%s is shorter than the retry schedule of the dialect %s", s.settings.Retention, name),
+				Remedy: fmt.Sprintf("write %s or more: an event must not go while it is being retried", days)}
+		}
+	}
+	return nil
+}
+
+// face makes what others see: the API, health and metrics.
+func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *telemetry.Metrics) error {
+	authenticator, err := auth.New(auth.Config{Keys: s.directory})
+	if err != nil {
+		return err
+	}
+	cursors, err := ring.Derive("cursors")
+	if err != nil {
+		return err
+	}
+	native, err := api.New(api.Config{
+		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch,
+		Reader: s.store, Metrics: metrics, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
+	})
+	if err != nil {
+		return err
+	}
+	metrics.SetQueue(s.dispatch.Gauges)
+	metrics.SetStore(s.storeGauges)
+	metrics.SetEndpoints(s.endpointGauges)
+	s.gate = newGate(native)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", livez)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", metrics.Handler())
+	mux.Handle("/", s.gate)
+	s.http = &http.Server{
+		Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+func (s *Server) storeGauges() telemetry.StoreGauges {
+	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+	defer cancel()
+	st, err := s.store.Stats(ctx)
+	if err != nil {
+		s.logger.Error("store statistics failed", "error", err)
+		return telemetry.StoreGauges{}
+	}
+	return telemetry.StoreGauges{Events: st.Events, Units: st.Units, Bytes: st.Bytes, Expired: st.Expired, Writable: st.Writable}
+}
+
+func (s *Server) endpointGauges() map[string]int {
+	out := map[string]int{}
+	for _, state := range []hook.EndpointState{hook.EndpointActive, hook.EndpointPaused, hook.EndpointDisabled} {
+		out[string(state)] = 0
+	}
+	for state, n := range s.directory.CountEndpoints() {
+		out[string(state)] = n
+	}
+	return out
+}
+
+// Start begins to deliver, to serve and to keep up.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.dispatch.Start(ctx); err != nil {
+		return err
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.logger.Error("the listener failed", "error", err)
+		}
+	}()
+	keeping, cancel := context.WithCancel(context.Background())
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		s.upkeep(keeping)
+	}()
+	s.stop = []func(){func() { cancel(); <-kept }, func() { s.http.Close(); <-served }}
+	s.logger.Info("server started", "listen", s.listener.Addr().String(), "data", s.settings.Data, "version", telemetry.ReadVersion().Version)
+	return nil
+}
+
+// Stop ends the server, in reverse: requests get 503, those inside finish, what
+// waits is committed, running attempts finish until ctx ends and are given
+// back then, and the data folder is let go of.
+func (s *Server) Stop(ctx context.Context) error {
+	s.logger.Info("server stopping")
+	s.gate.close(ctx)
+	s.ingest.Close()
+	stopped := s.dispatch.Stop(ctx)
+	for _, stop := range s.stop {
+		stop()
+	}
+	s.listener.Close() // closed already if Start was called
+	s.egress.Close()
+	// What holds the folder must be let go of however little time is left.
+	released := s.store.Release(context.WithoutCancel(ctx), s.lease)
+	closed := s.store.Close()
+	s.logger.Info("server stopped")
+	return errors.Join(stopped, released, closed)
+}
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// AdminKey is the admin key that this start has made, to be shown once; ""
+// if there was one.
+func (s *Server) AdminKey() hook.Secret { return s.adminKey }
+
+// Endpoint finds an endpoint, deleted ones included.
+func (s *Server) Endpoint(num hook.EndpointNum) (*hook.Endpoint, bool) {
+	return s.directory.Endpoint(num)
+}

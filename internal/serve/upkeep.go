@@ -1,0 +1,53 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// upkeepEvery is how often old events are looked for. Segments are of a day
+// at most, so that more often would find nothing.
+const upkeepEvery = 10 * time.Minute
+
+// upkeep removes what is past its retention, until ctx ends.
+func (s *Server) upkeep(ctx context.Context) {
+	tick := time.NewTicker(upkeepEvery)
+	defer tick.Stop()
+	for {
+		s.prune(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// prune removes events older than the retention once.
+func (s *Server) prune(ctx context.Context) {
+	before := s.now().Add(-s.settings.Retention.Std())
+	pruned, err := s.store.Prune(ctx, store.PruneQuery{Before: before, Inactive: s.inactive})
+	switch {
+	case errors.Is(err, context.Canceled):
+	case err != nil:
+		s.logger.Error("old events cannot be removed", "error", err)
+	case pruned.Units > 0:
+		s.logger.Info("old events removed", "before", before, "events", pruned.Events, "units", pruned.Units, "expired_deliveries", expired(pruned))
+	}
+}
+
+func (s *Server) inactive(num hook.EndpointNum) bool {
+	e, ok := s.directory.Endpoint(num)
+	return !ok || !e.Active()
+}
+
+func expired(p store.Pruned) (n int64) {
+	for _, v := range p.Expired {
+		n += v
+	}
+	return n
+}
