@@ -129,10 +129,10 @@ type pacer struct {
 // wait is how long the next request has to wait at a rate per second; a rate
 // of 0 is none.
 func (p *pacer) wait(rate float64, now time.Time) time.Duration {
-	if rate <= 0 {
+	if rate <= 0 || !p.next.After(now) {
 		return 0
 	}
-	return p.next.Sub(now) - pacerSlack(rate)
+	return max(0, p.next.Sub(now)-pacerSlack(rate))
 }
 
 // spend counts a request that begins now.

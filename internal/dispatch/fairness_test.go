@@ -1,0 +1,263 @@
+package dispatch_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"grapnel/internal/dispatch"
+	"grapnel/internal/egress"
+	"grapnel/internal/hook"
+)
+
+// One endpoint of ten hangs; the others do not notice, and it holds few places
+// (cases 57, 58).
+func TestHangingEndpointDelaysNobody(t *testing.T) {
+	inBubble(t, 10, func(w *world) {
+		w.tune = func(c *dispatch.Config) { c.MaxInFlight = 64 }
+		w.make()
+		w.start()
+		warm := func() {
+			for range 200 {
+				for num := range hook.EndpointNum(10) {
+					w.publish(num + 1)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		warm()
+		w.answers(3, hangs)
+		published := map[string]time.Time{}
+		for i := range 30_000 {
+			e := w.publish(hook.EndpointNum(i%10 + 1))
+			published[e.ID.String()] = time.Now()
+			time.Sleep(time.Second / 300)
+		}
+		var worst time.Duration
+		for _, r := range w.seen(0) {
+			if at, ok := published[r.id]; ok && r.endpoint != 3 {
+				worst = max(worst, r.at.Sub(at))
+			}
+		}
+		if worst > 5*time.Millisecond {
+			t.Errorf("a delivery to another endpoint began %s late", worst)
+		}
+		w.mu.Lock()
+		held := w.running[3]
+		w.mu.Unlock()
+		if held > 1 {
+			t.Errorf("the endpoint that hangs holds %d places", held)
+		}
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := w.d.Stop(over); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A thousand endpoints that hang from the beginning leave room for one that
+// works, even where there is room for hardly any of them.
+func TestManyDeadEndpoints(t *testing.T) {
+	inBubble(t, 1001, func(w *world) {
+		w.tune = func(c *dispatch.Config) { c.MaxInFlight = 400 }
+		w.make()
+		for num := range hook.EndpointNum(1000) {
+			w.answers(num+1, hangs)
+		}
+		w.start()
+		w.publish(1001)
+		time.Sleep(time.Second)
+		for range 20 {
+			for num := range hook.EndpointNum(1000) {
+				w.publish(num + 1)
+			}
+		}
+		begin := time.Now()
+		for range 1000 {
+			w.publish(1001)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if took := time.Since(begin); took > 11*time.Second {
+			t.Errorf("publishing took %s", took)
+		}
+		synctest.Wait()
+		if got := len(w.seen(1001)); got != 1001 {
+			t.Errorf("%d of 1001 deliveries were made", got)
+		}
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := w.d.Stop(over); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// One tenant floods; another one's deliveries take every second turn, not the
+// last (case 56).
+func TestTenantsTakeTurns(t *testing.T) {
+	inBubble(t, 30, func(w *world) {
+		w.tune = func(c *dispatch.Config) { c.MaxInFlight = 4 }
+		w.make()
+		w.start()
+		for i := range 4000 {
+			w.publish(hook.EndpointNum(10 + i%10)) // tenant 2
+		}
+		begin := time.Now()
+		for range 50 {
+			w.publish(1) // tenant 1
+		}
+		time.Sleep(time.Minute)
+		seen := w.seen(1)
+		if took := seen[len(seen)-1].at.Sub(begin); took > 50*time.Millisecond {
+			t.Errorf("the small tenant's deliveries took %s", took)
+		}
+		w.once()
+		w.stop()
+	})
+}
+
+// After an outage of an hour the endpoint is met slowly, its rate is kept, and
+// fresh events go out one for one with the backlog (case 60).
+func TestBackAfterOutage(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		const rate = 100
+		w.change(1, func(e *hook.Endpoint) { e.RateLimit, e.MaxInFlight = rate, 20 })
+		w.answers(1, func(context.Context, int) *egress.Result { return failure(egress.ClassRefused) })
+		w.start()
+		for range 20_000 {
+			w.publish(1)
+			time.Sleep(180 * time.Millisecond)
+		}
+		down := len(w.seen(1))
+		if down > 3000 {
+			t.Errorf("%d requests to a dead endpoint within an hour", down)
+		}
+		w.mu.Lock()
+		w.peak[1] = 0
+		w.mu.Unlock()
+		w.answers(1, always(20*time.Millisecond, 200))
+		time.Sleep(time.Minute)
+		up := time.Now()
+		late := map[string]time.Time{}
+		for range 1000 {
+			e := w.publish(1)
+			late[e.ID.String()] = time.Now()
+			time.Sleep(50 * time.Millisecond) // 20/s beside a backlog of 100/s
+		}
+		var waits []time.Duration
+		inSecond := map[int64]int{}
+		for _, r := range w.seen(1)[down:] {
+			if at, ok := late[r.id]; ok {
+				waits = append(waits, r.at.Sub(at))
+			}
+			if !r.at.Before(up) {
+				inSecond[r.at.Unix()]++
+			}
+		}
+		slices.Sort(waits)
+		if len(waits) < 990 || waits[len(waits)*99/100] > time.Second {
+			t.Errorf("%d of 1000 fresh events went out, p99 after %s", len(waits), waits[len(waits)*99/100])
+		}
+		for s, n := range inSecond {
+			if n > rate*11/10 {
+				t.Errorf("%d requests in second %d", n, s)
+			}
+		}
+		if w.peak[1] > 20 {
+			t.Errorf("%d requests at once", w.peak[1])
+		}
+		time.Sleep(6 * time.Hour)
+		if c := w.queue.count(); c[hook.Delivered] != 21_000 {
+			t.Errorf("the deliveries are %v", c)
+		}
+		w.stop()
+	})
+}
+
+// An endpoint that asks for less gets less, down to one at a time, and more
+// again when it stops asking.
+func TestThrottling(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		w.start()
+		w.answers(1, always(10*time.Millisecond, 200))
+		flood := func(n int) {
+			for range n {
+				w.publish(1)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		flood(2000)
+		time.Sleep(time.Second)
+		if w.peak[1] < 64 {
+			t.Errorf("the limit grew to %d only", w.peak[1])
+		}
+		w.answers(1, always(10*time.Millisecond, 429))
+		flood(500)
+		time.Sleep(time.Second)
+		w.mu.Lock()
+		w.peak[1] = 0
+		w.mu.Unlock()
+		time.Sleep(30 * time.Second)
+		if w.peak[1] > 1 {
+			t.Errorf("%d requests at once to an endpoint that throttles", w.peak[1])
+		}
+		w.answers(1, always(10*time.Millisecond, 200))
+		time.Sleep(24 * time.Hour)
+		if c := w.queue.count(); c[hook.Delivered]+c[hook.Failed] != 2500 {
+			t.Errorf("the deliveries are %v", c)
+		}
+		w.stop()
+	})
+}
+
+// Retries of a failing endpoint do not starve its fresh deliveries, nor the
+// other way round.
+func TestFreshAndRetriesInterleave(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		w.change(1, func(e *hook.Endpoint) {
+			e.MaxInFlight = 1
+			e.Schedule = slices.Repeat([]time.Duration{time.Millisecond}, 50)
+		})
+		w.answers(1, always(time.Millisecond, 500))
+		w.start()
+		for range 200 {
+			w.publish(1)
+		}
+		time.Sleep(100 * time.Millisecond)
+		first, again := map[string]bool{}, 0
+		for _, r := range w.seen(1) {
+			if first[r.id] {
+				again++
+			}
+			first[r.id] = true
+		}
+		if len(first) < 40 || again < 40 {
+			t.Errorf("%d fresh deliveries and %d retries", len(first), again)
+		}
+		w.change(1, func(e *hook.Endpoint) { e.Deleted = true })
+		time.Sleep(time.Minute)
+		w.stop()
+	})
+}
+
+// One event to very many endpoints.
+func TestFanOut(t *testing.T) {
+	inBubble(t, 10_000, func(w *world) {
+		w.start()
+		var all []hook.EndpointNum
+		for num := range hook.EndpointNum(10_000) {
+			all = append(all, num+1)
+		}
+		w.publish(all...)
+		time.Sleep(10 * time.Second)
+		w.once()
+		time.Sleep(2 * time.Minute)
+		if g := w.d.Gauges(); g.Lanes != 0 || g.Due != 0 || g.InFlight != 0 {
+			t.Errorf("after a while without work: %+v", g)
+		}
+		w.stop()
+	})
+}
