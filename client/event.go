@@ -71,6 +71,7 @@ func (c *Client) Publish(ctx context.Context, tenant string, e Event, key string
 // PublishedEvent is an event with what became of it.
 type PublishedEvent struct {
 	ID         string          `json:"id"`
+	Tenant     string          `json:"tenant"`
 	Key        string          `json:"key,omitempty"` // the publisher's own id
 	Type       string          `json:"type"`
 	Time       time.Time       `json:"time"`
@@ -101,33 +102,54 @@ const (
 
 // Delivery is one event on its way to one endpoint.
 type Delivery struct {
-	ID       string       `json:"id"`
-	Number   int64        `json:"number"`
-	Event    string       `json:"event"`
-	Endpoint string       `json:"endpoint"`
-	Type     string       `json:"type"`
-	State    string       `json:"state"`
-	Reason   string       `json:"reason,omitempty"`  // why it is held, failed or cancelled
-	Attempts int          `json:"attempt_count"`     // made so far
-	NextAt   *time.Time   `json:"next_at,omitempty"` // when the next attempt is due
-	Last     *LastAttempt `json:"last_attempt,omitempty"`
+	DeliveryHead
+	Attempts int `json:"attempts"` // made so far
 }
 
-// LastAttempt is how the last attempt of a delivery ended.
-type LastAttempt struct {
-	At     time.Time `json:"at"`
-	Status int       `json:"status,omitempty"` // of the answer; 0: none came
-	Class  string    `json:"class,omitempty"`  // why none came
+// DeliveryHead is what a delivery is told by everywhere.
+type DeliveryHead struct {
+	ID       string     `json:"id"`
+	Number   int64      `json:"number"`
+	Event    string     `json:"event"`
+	Endpoint string     `json:"endpoint"`
+	Type     string     `json:"type"`
+	State    string     `json:"state"`
+	Reason   string     `json:"reason,omitempty"`          // why it is held, failed or cancelled
+	NextAt   *time.Time `json:"next_attempt_at,omitempty"` // when the next attempt is due
+	LastAt   *time.Time `json:"last_attempt_at,omitempty"` // when the last one began
+	Status   int        `json:"status,omitempty"`          // of the last attempt's answer; 0: none came
+	Class    string     `json:"class,omitempty"`           // why none came
+}
+
+// DeliveryDetail is a delivery with its attempts.
+type DeliveryDetail struct {
+	DeliveryHead
+	Attempts []Attempt `json:"attempts"` // oldest first
+}
+
+// Attempt is one HTTP request of a delivery and what came of it.
+type Attempt struct {
+	N          int        `json:"n"` // 1 for the first
+	At         time.Time  `json:"at"`
+	Trigger    string     `json:"trigger"` // scheduled or manual
+	State      string     `json:"state"`   // what the delivery became by it
+	Reason     string     `json:"reason,omitempty"`
+	NextAt     *time.Time `json:"next_attempt_at,omitempty"`
+	Status     int        `json:"status,omitempty"` // 0: no answer came
+	Class      string     `json:"class,omitempty"`  // why none came
+	Detail     string     `json:"detail,omitempty"` // the failure in words
+	BodySHA256 string     `json:"body_sha256"`
+	BodySize   int        `json:"body_size"`
 }
 
 // Terminal reports whether the delivery is over.
-func (d *Delivery) Terminal() bool {
+func (d *DeliveryHead) Terminal() bool {
 	return d.State == Delivered || d.State == Failed || d.State == Cancelled
 }
 
 // Delivery gets a delivery by its id.
-func (c *Client) Delivery(ctx context.Context, tenant, id string) (*Delivery, error) {
-	out := new(Delivery)
+func (c *Client) Delivery(ctx context.Context, tenant, id string) (*DeliveryDetail, error) {
+	out := new(DeliveryDetail)
 	return out, c.call(ctx, http.MethodGet, path("tenants", tenant, "deliveries", id), nil, nil, out)
 }
 

@@ -112,10 +112,10 @@ func (c *sendCmd) print(p *program, s *sent) error {
 	}
 	for _, d := range s.Deliveries {
 		last := "no answer yet"
-		if a := d.Last; a != nil && a.Status != 0 {
-			last = fmt.Sprint("status ", a.Status)
-		} else if a != nil {
-			last = a.Class
+		if d.Status != 0 {
+			last = fmt.Sprint("status ", d.Status)
+		} else if d.Class != "" {
+			last = d.Class
 		}
 		fmt.Fprintf(p.stdout, "%s  %s  %s  %s after %d attempt(s)  %s\n", d.ID, d.Endpoint, d.State, last, d.Attempts, d.Reason)
 	}

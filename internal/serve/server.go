@@ -75,22 +75,25 @@ const (
 
 // New builds all parts and takes possession of the data folder, but serves
 // and sends nothing yet. Whoever has a Server must end it by Stop.
-func New(ctx context.Context, cfg Config) (s *Server, err error) {
-	s = &Server{settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now}
-	defer func() {
-		if err != nil {
-			for i := len(s.undo) - 1; i >= 0; i-- {
-				s.undo[i]()
-			}
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	s := &Server{settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now}
+	if err := s.assemble(ctx, cfg); err != nil {
+		for i := len(s.undo) - 1; i >= 0; i-- {
+			s.undo[i]()
 		}
-	}()
-	if err = s.openStore(ctx); err != nil {
 		return nil, err
 	}
-	if err = s.listen(ctx); err != nil {
-		return nil, err
+	return s, nil
+}
+
+func (s *Server) assemble(ctx context.Context, cfg Config) error {
+	if err := s.openStore(ctx); err != nil {
+		return err
 	}
-	return s, s.build(ctx, cfg)
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	return s.build(ctx, cfg)
 }
 
 // openStore opens the data folder and takes the lease.
