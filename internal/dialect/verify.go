@@ -105,7 +105,9 @@ func (d *Dialect) Verify(r Received) error {
 			if err != nil {
 				return err
 			}
-			seen.set(t[0].source, value, d.headers[i].name)
+			if !seen.set(t[0].source, value, d.headers[i].name) {
+				return refuse(MalformedHeader, d.headers[i].name, "the header %s contradicts another one", d.headers[i].name)
+			}
 		}
 	}
 	for i := range d.sign {
@@ -114,7 +116,7 @@ func (d *Dialect) Verify(r Received) error {
 			return err
 		}
 		if !seen.match(d.sign[i].value, value, d.sign[i].header) {
-			return refuse(MalformedHeader, d.sign[i].header, "the header %s does not have the form of this dialect", d.sign[i].header)
+			return refuse(MalformedHeader, d.sign[i].header, "the header %s does not have the form of this dialect, or contradicts another one", d.sign[i].header)
 		}
 		if err := seen.checkTime(); err != nil {
 			return err
@@ -162,11 +164,15 @@ type seen struct {
 	timeIn   string // the header that {attempt.unix} came in
 }
 
-func (s *seen) set(what source, value, header string) {
+// set keeps a value. It is false if the request has said otherwise before: one
+// of the two places was changed then. Signatures are each header's own.
+func (s *seen) set(what source, value, header string) bool {
+	before, ok := s.values[what]
 	s.values[what] = value
 	if what == attemptUnix {
 		s.timeIn = header
 	}
+	return !ok || before == value || what == allSignatures
 }
 
 // match reads a header's value as its template wrote it.
@@ -186,7 +192,9 @@ func (s *seen) match(t template, value, header string) bool {
 				return false
 			}
 		}
-		s.set(p.source, value[:end], header)
+		if !s.set(p.source, value[:end], header) {
+			return false
+		}
 		value = value[end:]
 	}
 	return value == ""

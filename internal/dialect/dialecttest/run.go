@@ -116,6 +116,7 @@ func Send(t testing.TB, d *dialect.Dialect, e *hook.Event, at time.Time, n int, 
 func Run(t *testing.T, d *dialect.Dialect, s Suite) {
 	t.Run("Requests", func(t *testing.T) { requests(t, d, s) })
 	t.Run("SameBodyFreshSignature", func(t *testing.T) { sameBody(t, d, s) })
+	t.Run("OwnVerifier", func(t *testing.T) { ownVerifier(t, d, s) })
 	t.Run("Headers", func(t *testing.T) { headers(t, d, s) })
 	t.Run("Answers", func(t *testing.T) { answers(t, d, s) })
 	t.Run("Schedule", func(t *testing.T) { schedule(t, d, s) })
@@ -192,6 +193,37 @@ func sameBody(t *testing.T, d *dialect.Dialect, s Suite) {
 			for _, secret := range secrets {
 				if err := s.Verify(later, secret); err != nil {
 					t.Errorf("%s, %s: a later attempt does not verify: %v", name, e.Name, err)
+				}
+			}
+		}
+	}
+}
+
+// ownVerifier: Dialect.Verify takes what Dialect.Header makes, with each of
+// its secrets, and nothing that was changed.
+func ownVerifier(t *testing.T, d *dialect.Dialect, s Suite) {
+	for name, secrets := range s.Secrets {
+		sent := Send(t, d, Event(1, "a.b", `{"a":"ü"}`), when, 1, secrets...)
+		for i, secret := range secrets {
+			key, err := d.VerifyKey(secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := dialect.Received{Method: sent.Method, URL: sent.URL, Header: sent.HTTPHeader(), Body: sent.Body,
+				At: when.Add(time.Minute), Tolerance: 5 * time.Minute, Keys: []dialect.VerifyKey{key}}
+			if err := d.Verify(got); err != nil {
+				t.Errorf("%s: secret %d: %v", name, i+1, err)
+			}
+			got.Body = append(bytes.Clone(sent.Body), ' ')
+			if d.Verify(got) == nil {
+				t.Errorf("%s: secret %d: verifies with another body", name, i+1)
+			}
+			got.Body = sent.Body
+			for _, signed := range s.Signatures {
+				got.Header = sent.HTTPHeader()
+				got.Header.Del(signed)
+				if d.Verify(got) == nil {
+					t.Errorf("%s: secret %d: verifies without %s", name, i+1, signed)
 				}
 			}
 		}
