@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -33,10 +32,7 @@ type Options struct {
 	Command []string // the program with its arguments; --data and --listen are appended
 	Env     []string // added to the program's environment, "NAME=value"
 	Dir     string   // where data folder and ledgers go; it must exist
-
-	// PointEnv is added to the environment when a crash point is armed, for
-	// points that are not reached otherwise within a round.
-	PointEnv map[string][]string
+	Points  []string // for Points: which; none: all
 
 	Rate        float64       // events a second; default 1,500
 	Connections int           // that publish at once; default 12
@@ -53,6 +49,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if !slices.Contains([]Kind{Kill, Restart, Points}, o.Kind) {
 		return o, fmt.Errorf("crash: there is no kind %q", o.Kind)
+	}
+	if len(o.Points) == 0 {
+		o.Points = crashpoint.Names()
 	}
 	set(&o.Rounds, 1)
 	set(&o.Rate, 1500)
@@ -79,6 +78,7 @@ type Round struct {
 	Name     string // "kill 17", "after-send:3"
 	Summary  ledger.Summary
 	Reached  bool          // the crash point was
+	Before   bool          // no point was armed: it prepares the next round
 	First    time.Duration // from the start after the fault to the first delivery; 0: there was none to wait for
 	Ready    time.Duration // from that start to readiness
 	Ended    time.Duration // from SIGTERM to the end of the process
@@ -118,54 +118,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return report, nil
 }
 
-// runPoints arms every point in a world of its own, so that the points of a
-// first start (a migration) are reached as well.
-func runPoints(ctx context.Context, report *Report, random *rand.Rand) error {
-	o := report.Options
-	for _, point := range crashpoint.Names() {
-		for n := range o.Rounds {
-			dir := filepath.Join(o.Dir, fmt.Sprintf("data-%s-%d", point, n+1))
-			count := 1
-			if n > 0 {
-				count = 1 + random.IntN(40)
-			}
-			if err := runPoint(ctx, report, random, dir, point, count); err != nil {
-				return fmt.Errorf("%s:%d: %w", point, count, err)
-			}
-			if err := os.RemoveAll(dir); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func runPoint(ctx context.Context, report *Report, random *rand.Rand, dir, point string, count int) error {
-	w, err := newWorldUnstarted(report.Options, dir)
-	if err != nil {
-		return err
-	}
-	defer w.close()
-	armed := fmt.Sprintf("%s:%d", point, count)
-	env := append(slices.Clone(report.Options.PointEnv[point]), crashpoint.Environment+"="+armed)
-	reached := false
-	if err := w.start(ctx, env); err != nil {
-		if reached = w.killedItself(); !reached {
-			return err
-		}
-		if err := w.start(ctx, report.Options.PointEnv[point]); err != nil { // as a supervisor would
-			return fmt.Errorf("it does not start after a crash at its start: %w", err)
-		}
-	}
-	if err := w.setUp(ctx); err != nil {
-		if !w.killedItself() {
-			return err
-		}
-		return errors.New("it reached the point before it had any endpoint: a greater count is needed")
-	}
-	return w.round(ctx, report, plan{name: armed, random: random, point: !reached, reached: reached, env: report.Options.PointEnv[point]})
-}
-
 // Findings lists all violations with the round that showed them.
 func (r *Report) Findings() []string {
 	var all []string
@@ -181,7 +133,7 @@ func (r *Report) Findings() []string {
 func (r *Report) Summary() string {
 	var s ledger.Summary
 	var first, ready, took []time.Duration
-	reached := 0
+	reached, armed := 0, 0
 	for _, x := range r.Rounds {
 		s.Acknowledged += x.Summary.Acknowledged
 		s.Unknown += x.Summary.Unknown
@@ -199,12 +151,15 @@ func (r *Report) Summary() string {
 		if x.Reached {
 			reached++
 		}
+		if !x.Before {
+			armed++
+		}
 	}
 	text := fmt.Sprintf("%d rounds of %s, seed %d: %d acknowledged, %d lost, %d stuck, %d duplicates of %d attempts in flight (oldest %s), %d findings; first delivery after the restart p50 %s max %s, ready p50 %s max %s, round p50 %s",
 		len(r.Rounds), r.Options.Kind, r.Options.Seed, s.Acknowledged, s.Lost, s.Stuck, s.Duplicates, s.InFlight, round(s.Oldest), len(r.Findings()),
 		round(quantile(first, 0.5)), round(quantile(first, 1)), round(quantile(ready, 0.5)), round(quantile(ready, 1)), round(quantile(took, 0.5)))
 	if r.Options.Kind == Points {
-		text += fmt.Sprintf("; %d of %d points reached", reached, len(r.Rounds))
+		text += fmt.Sprintf("; %d of %d points reached", reached, armed)
 	}
 	return text
 }

@@ -22,6 +22,7 @@ type plan struct {
 	point   bool     // a crash point is armed: it ends itself
 	reached bool     // it has ended itself already
 	env     []string // of the start after the fault
+	before  bool     // it only prepares: it reaches no point and is not counted
 }
 
 const (
@@ -42,7 +43,7 @@ const (
 // round publishes, ends the server, starts it again, waits and checks.
 func (w *world) round(ctx context.Context, report *Report, p plan) error {
 	w.rounds++
-	r := Round{Name: p.name, Reached: p.reached}
+	r := Round{Name: p.name, Reached: p.reached, Before: p.before}
 	began := time.Now()
 	path := filepath.Join(w.Dir, fmt.Sprintf("producer-%s.ndjson", strings.NewReplacer(" ", "-", ":", "-").Replace(p.name)))
 	book, err := ledger.CreateProducer(path)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Enabled reports whether this build can be armed.
@@ -63,4 +64,25 @@ func parse(s string) (*arming, error) {
 	a.name = name
 	a.left.Store(n)
 	return a, nil
+}
+
+// Set returns what GRAPNEL_CRASHPOINT_SET gives for name, a whole number or a
+// duration such as 250ms, and else value.
+func Set[T ~int | ~int64](name string, value T) T {
+	for pair := range strings.SplitSeq(os.Getenv(Settings), ",") {
+		given, ok := strings.CutPrefix(pair, name+"=")
+		if !ok {
+			continue
+		}
+		if n, err := strconv.ParseInt(given, 10, 64); err == nil {
+			return T(n)
+		}
+		d, err := time.ParseDuration(given)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "error: %s: %q is neither a number nor a duration\n", Settings, pair)
+			os.Exit(2)
+		}
+		return T(d)
+	}
+	return value
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 const helper = "GRAPNEL_CRASHPOINT_HELPER"
@@ -37,5 +38,12 @@ func TestHitKillsAtTheCount(t *testing.T) {
 		if got := cmd.ProcessState.String(); string(out) != c.out || !strings.HasPrefix(got, c.end) {
 			t.Errorf("%s=%q: wrote %q and ended with %q, want %q and %q", Environment, c.env, out, got, c.out, c.end)
 		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	t.Setenv(Settings, "a=12,wait=250ms")
+	if a, wait, b := Set("a", 1), Set("wait", time.Hour), Set("b", 3); a != 12 || wait != 250*time.Millisecond || b != 3 {
+		t.Errorf("got %d, %s and %d", a, wait, b)
 	}
 }

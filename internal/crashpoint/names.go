@@ -1,5 +1,8 @@
 package crashpoint
 
+// Settings is the variable that Set reads: "name=value,name=value".
+const Settings = "GRAPNEL_CRASHPOINT_SET"
+
 // Environment is the variable that arms a point: "name:count", or "name" for
 // its first Hit.
 const Environment = "GRAPNEL_CRASHPOINT"
