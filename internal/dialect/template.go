@@ -270,6 +270,7 @@ func quote(s string) string {
 // values is what placeholders stand for. Each user fills what its scope has.
 type values struct {
 	event     *hook.Event
+	id        string // the event's, once it was asked for
 	eventType string // in the contract's words
 	endpoint  *hook.Endpoint
 	tenant    *hook.Tenant
@@ -309,7 +310,10 @@ func (p piece) append(dst []byte, v *values) []byte {
 	case literal:
 		return append(dst, p.text...)
 	case eventID:
-		return append(dst, v.event.ID.String()...)
+		if v.id == "" {
+			v.id = v.event.ID.String() // once, for the header and what is signed
+		}
+		return append(dst, v.id...)
 	case eventType:
 		return append(dst, v.eventType...)
 	case eventUnix:
