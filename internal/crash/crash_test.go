@@ -13,6 +13,7 @@ import (
 
 	"grapnel/internal/crash"
 	"grapnel/internal/crash/standin"
+	"grapnel/internal/crashpoint"
 )
 
 var (
@@ -107,6 +108,13 @@ func sound(t *testing.T, r *crash.Report) {
 // case 1, case 5: SIGKILL at random moments under load.
 func TestKill(t *testing.T) {
 	sound(t, run(t, crash.Options{Kind: crash.Kill, Rounds: *kills, Command: grapnel(program(t, false))}))
+}
+
+// case 1 with seals under way most of the time.
+func TestKillWhileSealing(t *testing.T) {
+	sound(t, run(t, crash.Options{
+		Kind: crash.Kill, Rounds: *kills, Command: grapnel(program(t, true)), Env: []string{crashpoint.Settings + "=segment-events=100"},
+	}))
 }
 
 // case 12: restarts in good order under load.

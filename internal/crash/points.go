@@ -8,17 +8,22 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"grapnel/internal/crashpoint"
 )
 
 // Settings of a build with crash points that bring rare paths into a round's
-// reach: segments that are full after a few hundred events, and a retention
+// reach: segments that are full after a hundred events, and a retention
 // that is over for the events of one round while the next one runs.
 const (
-	smallSegments  = crashpoint.Settings + "=segment-events=300"
+	smallSegments  = crashpoint.Settings + "=segment-events=100"
 	shortRetention = smallSegments + ",retention=2500ms,idempotency-window=1s,upkeep-every=100ms"
 )
+
+// ageLoad is how long the round before mid-retention publishes at least: more
+// than one segment's worth, and long before the next round's events.
+const ageLoad = 700 * time.Millisecond
 
 // maxCount is the highest hit of a point on an event's path that is armed.
 const maxCount = 40
@@ -93,7 +98,7 @@ func (w *world) age(ctx context.Context, report *Report, p plan) error {
 	if err := w.setUp(ctx); err != nil {
 		return err
 	}
-	first := plan{name: p.name + " before", random: p.random, env: p.env, before: true}
+	first := plan{name: p.name + " before", random: p.random, env: p.env, before: true, load: ageLoad}
 	if err := w.round(ctx, report, first); err != nil {
 		return err
 	}

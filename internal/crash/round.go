@@ -18,11 +18,12 @@ import (
 type plan struct {
 	name    string
 	random  *rand.Rand
-	orderly bool     // SIGTERM instead of SIGKILL
-	point   bool     // a crash point is armed: it ends itself
-	reached bool     // it has ended itself already
-	env     []string // of the start after the fault
-	before  bool     // it only prepares: it reaches no point and is not counted
+	orderly bool          // SIGTERM instead of SIGKILL
+	point   bool          // a crash point is armed: it ends itself
+	reached bool          // it has ended itself already
+	env     []string      // of the start after the fault
+	load    time.Duration // at least so long before the fault; 0: as Options say
+	before  bool          // it only prepares: it reaches no point and is not counted
 }
 
 const (
@@ -98,6 +99,7 @@ func (w *world) tell(r *Round) {
 // disturb ends the server under load and starts it again.
 func (w *world) disturb(ctx context.Context, p plan, r *Round) error {
 	span := w.MinLoad + time.Duration(p.random.Int64N(int64(w.MaxLoad-w.MinLoad)+1))
+	span = max(span, p.load)
 	if !p.point {
 		if !sleep(ctx, nil, span) {
 			return ctx.Err()
