@@ -1,0 +1,253 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"grapnel/internal/api"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// credentials are the columns of the matrix: what each of them is. {fresh}
+// stands for something that does not exist yet.
+var credentials = []struct{ name, key string }{
+	{"admin", ""},
+	{"manage", `{"scopes":["manage"]}`},
+	{"publish", `{"scopes":["publish"]}`},
+	{"read", `{"scopes":["read"]}`},
+	{"acme-manage", `{"tenant":"acme","scopes":["manage"]}`},
+	{"acme-publish", `{"tenant":"acme","scopes":["publish"]}`},
+	{"acme-read", `{"tenant":"acme","scopes":["read"]}`},
+	{"other-all", `{"tenant":"other","scopes":["publish","manage","read"]}`},
+	{"revoked", `{"scopes":["admin"]}`},
+	{"expired", `{"scopes":["publish","manage","read"]}`},
+	{"unknown", ""},
+	{"anonymous", ""},
+}
+
+// access is the matrix: for each route the status for each of the credentials
+// in the order of the list, on things of the tenant acme. (case 93, case 94)
+var access = []struct {
+	route, path, body string
+	want              [12]int
+}{
+	{"POST /v1/tenants/{tenant}/events", acmeEvents, `{"type":"a","data":1}`, [12]int{202, 403, 202, 403, 403, 202, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/events", "/v1/events", `[{"tenant":"acme","type":"a","data":1}]`, [12]int{202, 403, 202, 403, 403, 202, 403, 202, 401, 401, 401, 401}},
+	{"GET /v1/tenants", "/v1/tenants", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
+	{"PUT /v1/tenants/{tenant}", "/v1/tenants/acme", `{}`, [12]int{200, 403, 403, 403, 403, 403, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}", "/v1/tenants/acme", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"DELETE /v1/tenants/{tenant}", "/v1/tenants/{fresh tenant}", "", [12]int{204, 403, 403, 403, 404, 404, 404, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, [12]int{201, 201, 403, 403, 201, 403, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"PATCH /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
+	{"DELETE /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{fresh endpoint}", "", [12]int{204, 204, 403, 403, 204, 403, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/test", "/v1/tenants/acme/endpoints/{endpoint}/test", "", [12]int{202, 202, 403, 403, 202, 403, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/secret/rotate", "/v1/tenants/acme/endpoints/{endpoint}/secret/rotate", `{"overlap":0}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/events", acmeEvents, "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/events/{event}", acmeEvents + "/{event}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/deliveries", "/v1/tenants/acme/deliveries", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/deliveries/{delivery}", "/v1/tenants/acme/deliveries/{delivery}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/deliveries/{delivery}/redeliver", "/v1/tenants/acme/deliveries/{delivery}/redeliver", "", [12]int{202, 202, 403, 403, 202, 403, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/event-types", "/v1/event-types", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
+	{"PUT /v1/event-types/{type}", "/v1/event-types/invoice.paid", `{}`, [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/event-types/{type}", "/v1/event-types/invoice.paid", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
+	{"DELETE /v1/event-types/{type}", "/v1/event-types/{fresh type}", "", [12]int{204, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/keys", "/v1/keys", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"POST /v1/keys", "/v1/keys", `{"scopes":["read"]}`, [12]int{201, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/keys/{key}", "/v1/keys/{key}", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"DELETE /v1/keys/{key}", "/v1/keys/{fresh key}", "", [12]int{204, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/problems/{code}", "/v1/problems/not_found", "", [12]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
+}
+
+// case 93: every route, every kind of credential.
+func TestAccessMatrix(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	keys := b.credentials()
+	endpoint := b.endpoint("acme", `{"url":"https://example.com/"}`)
+	event := b.publish("acme", `{"type":"a","data":1}`)
+	delivery := b.want(http.StatusOK, "GET", acmeEvents+"/"+event, "").list("deliveries")[0]["id"].(string)
+	b.want(http.StatusCreated, "PUT", "/v1/event-types/invoice.paid", "")
+	anyKey := b.want(http.StatusCreated, "POST", "/v1/keys", `{"scopes":["read"]}`).text("id")
+	for _, row := range access {
+		method, _, _ := strings.Cut(row.route, " ")
+		for i, c := range credentials {
+			path := strings.NewReplacer("{endpoint}", endpoint, "{event}", event, "{delivery}", delivery, "{key}", anyKey).Replace(row.path)
+			path = b.fresh(path, fmt.Sprint(i))
+			a := b.do(method, path, row.body, as(keys[c.name]))
+			if a.status != row.want[i] {
+				t.Errorf("%s as %s: %d, want %d: %s", row.route, c.name, a.status, row.want[i], a.body)
+			}
+			if a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") == "" {
+				t.Errorf("%s as %s: no WWW-Authenticate", row.route, c.name)
+			}
+			if c.name == "other-all" && strings.Contains(a.body, endpoint) {
+				t.Errorf("%s shows another tenant's endpoint: %s", row.route, a.body)
+			}
+		}
+	}
+	if n := len(b.want(http.StatusOK, "GET", "/v1/tenants/other/events", "").list("data")); n != 0 {
+		t.Errorf("%d events reached another tenant", n)
+	}
+}
+
+// Every route has its row in the matrix.
+func TestAccessMatrixIsComplete(t *testing.T) {
+	t.Parallel()
+	rows := map[string]bool{}
+	for _, row := range access {
+		rows[row.route] = true
+	}
+	for _, route := range api.Routes() {
+		if !rows[route] {
+			t.Errorf("%s has no row", route)
+		}
+		delete(rows, route)
+	}
+	if len(rows) > 0 {
+		t.Errorf("rows without a route: %v", rows)
+	}
+}
+
+// credentials makes a key of each kind.
+func (b *bundle) credentials() map[string]string {
+	b.t.Helper()
+	keys := map[string]string{"admin": adminKey, "unknown": "gk_0000000000000000000000000000000000000"}
+	for _, c := range credentials {
+		if c.key == "" {
+			continue
+		}
+		a := b.want(http.StatusCreated, "POST", "/v1/keys", c.key)
+		keys[c.name] = a.text("key")
+		switch c.name {
+		case "revoked":
+			b.want(http.StatusNoContent, "DELETE", "/v1/keys/"+a.text("id"), "")
+		case "expired":
+			k, _ := b.dir.KeyByID(a.text("id"))
+			expired := *k
+			expired.ExpiresAt = k.CreatedAt
+			_, err := b.store.Configure(b.t.Context(), &store.Change{Keys: []*hook.Key{&expired}})
+			must(b.t, err)
+			must(b.t, b.dir.Refresh(b.t.Context()))
+		}
+	}
+	return keys
+}
+
+// fresh makes what a path says is to be there for this request alone.
+func (b *bundle) fresh(path, n string) string {
+	b.t.Helper()
+	switch {
+	case strings.Contains(path, "{fresh tenant}"):
+		b.want(http.StatusCreated, "PUT", "/v1/tenants/fresh"+n, "")
+		return strings.Replace(path, "{fresh tenant}", "fresh"+n, 1)
+	case strings.Contains(path, "{fresh endpoint}"):
+		return strings.Replace(path, "{fresh endpoint}", b.endpoint("acme", `{"url":"https://example.com/"}`), 1)
+	case strings.Contains(path, "{fresh type}"):
+		b.want(http.StatusCreated, "PUT", "/v1/event-types/fresh"+n, "")
+		return strings.Replace(path, "{fresh type}", "fresh"+n, 1)
+	case strings.Contains(path, "{fresh key}"):
+		return strings.Replace(path, "{fresh key}", b.want(http.StatusCreated, "POST", "/v1/keys", `{"scopes":["read"]}`).text("id"), 1)
+	}
+	return path
+}
+
+// case 94: what is another tenant's and what does not exist read alike.
+func TestForeignIsMissing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	endpoint := b.endpoint("acme", `{"url":"https://example.com/"}`)
+	event := b.publish("acme", `{"type":"a","data":1}`)
+	delivery := b.want(http.StatusOK, "GET", acmeEvents+"/"+event, "").list("deliveries")[0]["id"].(string)
+	key := b.key(`{"tenant":"other","scopes":["publish","manage","read"]}`)
+	same := func(method, foreign, missing, body string) {
+		t.Helper()
+		told := func(path string) string {
+			a := b.want(http.StatusNotFound, method, path, body, as(key))
+			p := a.json()
+			text := fmt.Sprint(p["type"], p["title"], p["detail"])
+			for _, part := range strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune("/?=", r) }) {
+				if len(part) > 4 {
+					text = strings.ReplaceAll(text, part, "ID")
+				}
+			}
+			return strings.ReplaceAll(strings.ReplaceAll(text, "acme", "T"), "none", "T")
+		}
+		if f, m := told(foreign), told(missing); f != m {
+			t.Errorf("%s: %q against %q", foreign, f, m)
+		}
+	}
+	missingEvent := strings.Replace(event, event[len(event)-4:], "0000", 1)
+	missingDelivery := strings.Replace(delivery, delivery[10:14], "0000", 1)
+	same("GET", "/v1/tenants/acme", "/v1/tenants/none", "")
+	same("POST", "/v1/tenants/acme/events", "/v1/tenants/none/events", `{"type":"a","data":1}`)
+	same("GET", "/v1/tenants/acme/endpoints/"+endpoint, "/v1/tenants/none/endpoints/ep_00000000000000000000000000", "")
+	same("GET", "/v1/tenants/other/endpoints/"+endpoint, "/v1/tenants/other/endpoints/ep_00000000000000000000000000", "")
+	same("PATCH", "/v1/tenants/other/endpoints/"+endpoint, "/v1/tenants/other/endpoints/ep_00000000000000000000000000", "{}")
+	same("GET", "/v1/tenants/other/events/"+event, "/v1/tenants/other/events/"+missingEvent, "")
+	same("GET", "/v1/tenants/other/deliveries/"+delivery, "/v1/tenants/other/deliveries/"+missingDelivery, "")
+	same("POST", "/v1/tenants/other/deliveries/"+delivery+"/redeliver", "/v1/tenants/other/deliveries/"+missingDelivery+"/redeliver", "")
+	same("GET", "/v1/tenants/other/deliveries?endpoint="+endpoint, "/v1/tenants/other/deliveries?endpoint=ep_00000000000000000000000000", "")
+
+	results := func(tenant string) string {
+		a := b.want(http.StatusAccepted, "POST", "/v1/events", `[{"tenant":"`+tenant+`","type":"a","data":1}]`, as(key))
+		return strings.ReplaceAll(a.body, tenant, "T")
+	}
+	if f, m := results("acme"), results("none"); f != m {
+		t.Errorf("in a batch: %s against %s", f, m)
+	}
+	if n := len(b.want(http.StatusOK, "GET", "/v1/tenants/other/deliveries?event="+event, "", as(key)).list("data")); n != 0 {
+		t.Errorf("%d deliveries of another tenant's event", n)
+	}
+	var ids []string
+	for _, item := range b.want(http.StatusOK, "GET", "/v1/tenants", "", as(key)).list("data") {
+		ids = append(ids, item["id"].(string))
+	}
+	if strings.Join(ids, " ") != "other" {
+		t.Errorf("sees the tenants %v", ids)
+	}
+}
+
+// case 105: what was told once is told nowhere else.
+func TestSecretsAreToldOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	given := "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LTAx"
+	a := b.want(http.StatusCreated, "POST", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/","secret":"`+given+`","headers":{"Authorization":"canary-token","X-Api-Key":"canary-api-key"}}`)
+	path := "/v1/tenants/acme/endpoints/" + a.text("id")
+	rotated := b.want(http.StatusOK, "POST", path+"/secret/rotate", "").text("secret")
+	key := b.want(http.StatusCreated, "POST", "/v1/keys", `{"tenant":"acme","scopes":["publish","read","manage"]}`)
+	tenant := b.want(http.StatusCreated, "PUT", "/v1/tenants/own", `{"dialect":"canceller","secret":"canary-of-the-tenant"}`)
+	secrets := []string{given, rotated, key.text("key"), tenant.text("secret"), adminKey, "canary-token", "canary-api-key"}
+
+	b.publish("acme", `{"type":"a","data":1}`)
+	var said strings.Builder
+	for _, row := range access {
+		if method, _, _ := strings.Cut(row.route, " "); method == "GET" {
+			p := strings.NewReplacer("{endpoint}", a.text("id"), "{key}", key.text("id"), "{event}", "x", "{delivery}", "x").Replace(row.path)
+			said.WriteString(b.do("GET", p, "").body)
+		}
+	}
+	for _, body := range []string{
+		`{"url":1,"secret":"` + given + `"}`, `{"secret":"` + given + `","secret":"x"}`, `{"url":"https://example.com/","secret":"` + given + `!"}`, `{"secret":"` + given,
+	} {
+		said.WriteString(b.do("POST", "/v1/tenants/acme/endpoints", body).body)
+		said.WriteString(b.do("PATCH", path, body).body)
+		said.WriteString(b.do("POST", path+"/secret/rotate", body).body)
+	}
+	said.WriteString(b.do("POST", "/v1/keys", `{"scopes":["read"],"key":"`+key.text("key")+`"}`).body)
+	said.WriteString(b.do("GET", "/v1/tenants/acme?api_key="+key.text("key"), "", as("")).body)
+	said.WriteString(b.do("GET", "/v1/keys?key="+key.text("key"), "").body)
+	said.WriteString(b.do("GET", "/nothing?key="+key.text("key"), "").body)
+	said.WriteString(b.want(http.StatusUnauthorized, "GET", "/v1/tenants", "", as(key.text("key")+"x")).body)
+	said.WriteString(b.log.String())
+	for _, s := range secrets {
+		if i := strings.Index(said.String(), s); i >= 0 {
+			t.Errorf("%s… is shown: %s", s[:8], said.String()[max(0, i-200):i+20])
+		}
+	}
+}

@@ -1,0 +1,282 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"grapnel/internal/auth"
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+	"grapnel/internal/ingest"
+	"grapnel/internal/manage"
+	"grapnel/internal/store"
+	"grapnel/internal/store/directory"
+)
+
+// Publisher takes events in. The ingester is one.
+type Publisher interface {
+	Publish(ctx context.Context, s *ingest.Submission) (results []ingest.Result, replayed bool, err error)
+}
+
+// Waker is told of deliveries that became pending again. The dispatcher is one.
+type Waker interface {
+	Wake(key hook.DeliveryKey)
+}
+
+// Metrics counts requests. *telemetry.Metrics is one.
+type Metrics interface {
+	HTTP(route, code string, d time.Duration)
+}
+
+// Config is what the API works with. All parts without a default are required.
+type Config struct {
+	Auth      *auth.Authenticator
+	Manager   *manage.Manager
+	Directory *directory.Directory
+	Dialects  *dialect.Registry
+	Publisher Publisher
+	Waker     Waker
+	Reader    store.Reader
+	Metrics   Metrics
+	Logger    *slog.Logger
+
+	CursorKey []byte // authenticates cursors; 16 bytes or more, the same after a restart
+	PublicURL string // under which others reach the server; bodies may hold it
+
+	MaxEventBytes   int64         // of an event's data, and of its previous; 0: 1 MiB
+	MaxBatchBytes   int64         // of a request that holds several events; 0: 16 MiB
+	PublishDeadline time.Duration // how long a publish may wait for the store; 0: 30 s
+	Now             func() time.Time
+}
+
+// API serves /v1. It is an http.Handler.
+type API struct {
+	Config
+	mux     *http.ServeMux
+	headers standing
+}
+
+// standing are header values that are the same in every answer, made once for
+// all of them. net/http only reads them.
+type standing struct{ noStore, noSniff, json []string }
+
+// envelope is what a request of one event may have besides data and previous.
+const envelope = 64 << 10
+
+// New makes the API.
+func New(c Config) (*API, error) {
+	if c.Auth == nil || c.Manager == nil || c.Directory == nil || c.Dialects == nil || c.Publisher == nil ||
+		c.Waker == nil || c.Reader == nil || c.Metrics == nil || c.Logger == nil {
+		return nil, errors.New("make the API: a part is missing")
+	}
+	if len(c.CursorKey) < 16 {
+		return nil, errors.New("make the API: the key for cursors has less than 16 bytes")
+	}
+	if c.MaxEventBytes == 0 {
+		c.MaxEventBytes = 1 << 20
+	}
+	if c.MaxBatchBytes == 0 {
+		c.MaxBatchBytes = 16 << 20
+	}
+	c.MaxBatchBytes = max(c.MaxBatchBytes, c.maxSingleBytes())
+	if c.PublishDeadline == 0 {
+		c.PublishDeadline = 30 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	a := &API{Config: c, mux: http.NewServeMux(), headers: standing{[]string{"no-store"}, []string{"nosniff"}, []string{"application/json"}}}
+	for _, r := range a.routes() {
+		a.mux.Handle(r.pattern, a.guarded(r))
+	}
+	a.mux.HandleFunc("/", a.notFound)
+	return a, nil
+}
+
+// maxSingleBytes bounds a request that holds one event.
+func (c *Config) maxSingleBytes() int64 { return 2*c.MaxEventBytes + envelope }
+
+// call is one request on its way. It is the ResponseWriter that handlers get,
+// so that the request's id and caller need no context.
+type call struct {
+	http.ResponseWriter
+	r      *http.Request
+	id     [1]string // as a header has it
+	caller *auth.Principal
+	tenant *hook.Tenant // of the route, where it names one
+	status int          // 0 before the answer has begun
+}
+
+// Unwrap is for http.ResponseController.
+func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// WriteHeader notes the status.
+func (c *call) WriteHeader(status int) {
+	if c.status == 0 {
+		c.status = status
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes that the answer has begun.
+func (c *call) Write(b []byte) (int, error) {
+	if c.status == 0 {
+		c.status = http.StatusOK
+	}
+	return c.ResponseWriter.Write(b)
+}
+
+// noRoute is what requests that no route matched are counted under.
+const noRoute = "none"
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begin := a.Now()
+	c := &call{ResponseWriter: w, r: r, id: [1]string{newRequestID()}}
+	h := w.Header()
+	h["Request-Id"] = c.id[:]
+	h["Cache-Control"] = a.headers.noStore
+	h["X-Content-Type-Options"] = a.headers.noSniff
+	defer func() {
+		if p := recover(); p != nil {
+			a.panicked(c, p)
+		}
+		a.finish(c, a.Now().Sub(begin))
+	}()
+	if unclean(r.URL.Path) { // the mux would answer with a redirection
+		a.fail(c, nothingHere())
+		return
+	}
+	a.mux.ServeHTTP(c, r)
+}
+
+func unclean(path string) bool {
+	return strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/../") ||
+		strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..")
+}
+
+// newRequestID names a request in its answer and in the log. It is no secret.
+func newRequestID() string {
+	return string(strconv.AppendUint(append(make([]byte, 0, 20), "req_"...), rand.Uint64(), 32))
+}
+
+func (a *API) panicked(c *call, p any) {
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	a.Logger.Error("panic while answering a request", "request_id", c.id[0], "route", route(c.r), "panic", p, "stack", string(debug.Stack()))
+	if c.status == 0 {
+		c.problem(hook.Errorf(hook.CodeInternal, "panic"))
+	}
+}
+
+func (a *API) finish(c *call, took time.Duration) {
+	status := c.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	a.Metrics.HTTP(route(c.r), statusText(status), took)
+	if a.Logger.Enabled(c.r.Context(), slog.LevelDebug) {
+		a.Logger.Debug("request", "request_id", c.id[0], "route", route(c.r), "status", status, "duration_ms", float64(took.Microseconds())/1000, "key_id", c.keyID())
+	}
+}
+
+// statusText spares the common codes a conversion.
+func statusText(status int) string {
+	switch status {
+	case http.StatusAccepted:
+		return "202"
+	case http.StatusOK:
+		return "200"
+	}
+	return strconv.Itoa(status)
+}
+
+func (c *call) keyID() string {
+	if c.caller == nil {
+		return ""
+	}
+	return c.caller.KeyID()
+}
+
+// route is the pattern that matched. The path and the query are never logged
+// or counted: they may hold anything.
+func route(r *http.Request) string {
+	if r.Pattern == "" || r.Pattern == "/" {
+		return noRoute
+	}
+	return r.Pattern
+}
+
+// guarded lets a request to its handler if its key allows the route.
+func (a *API) guarded(r routeRow) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		c := w.(*call)
+		if err := a.admit(c, r); err != nil {
+			a.fail(c, err)
+			return
+		}
+		if err := r.handle(c); err != nil {
+			a.fail(c, err)
+		}
+	})
+}
+
+// admit finds out who calls, and whether they may. What is asked of a tenant
+// that is not there or not theirs is not found, whatever it is (case 94).
+func (a *API) admit(c *call, r routeRow) (err error) {
+	if r.open {
+		return nil
+	}
+	if c.caller, err = a.Auth.Authenticate(c.r.Header.Get("Authorization")); err != nil {
+		return err
+	}
+	tenant := c.r.PathValue("tenant")
+	if err := c.caller.May(r.scope, tenant); err != nil {
+		return err
+	}
+	if tenant == "" || r.creates {
+		return nil
+	}
+	t, ok := a.Directory.Tenant(tenant)
+	if !ok {
+		return auth.NoTenant(tenant)
+	}
+	c.tenant = t
+	return nil
+}
+
+// notFound answers requests that no route matches, with 405 where another
+// method would have matched.
+func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
+	c := w.(*call)
+	if allowed := a.allowed(r); len(allowed) > 0 {
+		c.Header().Set("Allow", strings.Join(allowed, ", "))
+		c.write(problem{Type: problemType("method_not_allowed"), Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+			Detail: "this address takes " + strings.Join(allowed, ", "), Instance: c.id[0]})
+		return
+	}
+	a.fail(c, nothingHere())
+}
+
+func nothingHere() error {
+	return hook.Errorf(hook.CodeNotFound, "there is nothing at this address")
+}
+
+func (a *API) allowed(r *http.Request) []string {
+	var out []string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := a.mux.Handler(probe); pattern != "/" && pattern != "" {
+			out = append(out, method)
+		}
+	}
+	return out
+}

@@ -1,0 +1,237 @@
+package api
+
+import (
+	"encoding/binary"
+	"net/http"
+	"slices"
+	"strings"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// maxStorePages is how many pages of the store one answer may be gathered
+// from. A page of the store can be short, or hold much that a filter of ours
+// leaves out; then the answer is short, and its cursor goes on.
+const maxStorePages = 20
+
+// deliveryShape is a delivery in lists.
+type deliveryShape struct {
+	deliveryHead
+	Attempts int `json:"attempts"` // made so far
+}
+
+// deliveryHead is what a delivery is told by everywhere.
+type deliveryHead struct {
+	ID       string `json:"id"`
+	Number   int64  `json:"number"` // for vendors' contracts that show one
+	Event    string `json:"event"`
+	Endpoint string `json:"endpoint"`
+	Type     string `json:"type"`
+	State    string `json:"state"`
+	Reason   string `json:"reason,omitzero"` // why it is held, failed or cancelled
+	NextAt   stamp  `json:"next_attempt_at,omitzero"`
+	LastAt   stamp  `json:"last_attempt_at,omitzero"`
+	Status   int    `json:"status,omitzero"` // of the last attempt; absent without an answer
+	Class    string `json:"class,omitzero"`  // of the last attempt's failure
+}
+
+func (a *API) headOf(d *hook.Delivery) deliveryHead {
+	state, reason := a.shown(d)
+	s := deliveryHead{
+		ID: d.Key.String(), Number: d.Number, Event: d.Key.Event.String(), Type: d.Type,
+		State: state.String(), Reason: reason, LastAt: stamp(d.LastAt), Status: d.Status, Class: d.Class,
+	}
+	if state == hook.Pending {
+		s.NextAt = stamp(d.NextAt)
+	}
+	if e, ok := a.Directory.Endpoint(d.Key.Endpoint); ok {
+		s.Endpoint = e.ID
+	}
+	return s
+}
+
+func (a *API) shapeDelivery(d *hook.Delivery) deliveryShape {
+	return deliveryShape{deliveryHead: a.headOf(d), Attempts: d.Attempts}
+}
+
+// shown is the state that people are told. A delivery that waits for an
+// inactive endpoint is held, though the store has not been told: pausing an
+// endpoint touches none of its deliveries.
+func (a *API) shown(d *hook.Delivery) (hook.DeliveryState, string) {
+	if d.State != hook.Pending {
+		return d.State, d.Reason
+	}
+	e, ok := a.Directory.Endpoint(d.Key.Endpoint)
+	if !ok || e.Deleted || e.Active() || !a.Manager.Holds(e) {
+		return d.State, d.Reason
+	}
+	reason := "the endpoint is " + string(e.State)
+	if e.StateReason != "" {
+		reason += ": " + e.StateReason
+	}
+	return hook.Held, reason
+}
+
+func (a *API) listDeliveries(c *call) error {
+	q, err := a.query(c, "endpoint", "event", "type", "state", "since", "until")
+	if err != nil {
+		return err
+	}
+	ask, states, err := a.deliveryQuery(c, q)
+	if err != nil {
+		return err
+	}
+	var found []*hook.Delivery
+	for range maxStorePages {
+		ask.Limit = q.limit - len(found)
+		p, err := a.Reader.Deliveries(c.r.Context(), ask)
+		if err != nil {
+			return err
+		}
+		for _, d := range p.Deliveries {
+			if state, _ := a.shown(d); len(states) == 0 || slices.Contains(states, state) {
+				found = append(found, d)
+			}
+		}
+		ask.Before = p.Next
+		if p.Next == (hook.DeliveryKey{}) || len(found) >= q.limit {
+			break
+		}
+	}
+	next := ""
+	if ask.Before != (hook.DeliveryKey{}) {
+		next = a.cursor(c, q, binary.AppendUvarint(slices.Clone(ask.Before.Event[:]), uint64(ask.Before.Endpoint)))
+	}
+	return page(c, each(found, a.shapeDelivery), next)
+}
+
+// deliveryQuery makes the question to the store. states are those that people
+// asked for; the store is asked for all that may be shown as one of them.
+func (a *API) deliveryQuery(c *call, q query) (ask store.DeliveryQuery, states []hook.DeliveryState, err error) {
+	ask = store.DeliveryQuery{Tenant: c.tenant.Num, Type: q.values.Get("type")}
+	if ask.Since, ask.Until, err = q.window(); err != nil {
+		return ask, nil, err
+	}
+	if text := q.values.Get("event"); text != "" {
+		if ask.Event, err = hook.ParseEventID(text); err != nil {
+			return ask, nil, err
+		}
+	}
+	if id := q.values.Get("endpoint"); id != "" {
+		e, ok := a.Directory.EndpointByID(c.tenant.ID, id)
+		if !ok {
+			return ask, nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", clip(id))
+		}
+		ask.Endpoint = e.Num
+	}
+	if q.after != nil {
+		if ask.Before, err = deliveryCursor(q.after); err != nil {
+			return ask, nil, err
+		}
+	}
+	for _, text := range q.values["state"] {
+		for name := range strings.SplitSeq(text, ",") {
+			state, err := hook.ParseDeliveryState(name)
+			if err != nil {
+				return ask, nil, err
+			}
+			states = append(states, state)
+		}
+	}
+	ask.States = slices.Clone(states)
+	if slices.Contains(states, hook.Held) && !slices.Contains(states, hook.Pending) {
+		ask.States = append(ask.States, hook.Pending)
+	}
+	return ask, states, nil
+}
+
+func deliveryCursor(b []byte) (hook.DeliveryKey, error) {
+	var k hook.DeliveryKey
+	if len(b) > len(k.Event) {
+		if num, n := binary.Uvarint(b[len(k.Event):]); n > 0 {
+			return hook.DeliveryKey{Event: hook.EventID(b[:len(k.Event)]), Endpoint: hook.EndpointNum(num)}, nil
+		}
+	}
+	return k, hook.Invalid("", "the cursor is not one of this list")
+}
+
+// delivery finds the delivery in the path.
+func (a *API) delivery(c *call) (*hook.Delivery, error) {
+	id := c.r.PathValue("delivery")
+	missing := hook.Errorf(hook.CodeNotFound, "there is no delivery %q", clip(id))
+	key, err := hook.ParseDeliveryKey(id)
+	if err != nil {
+		return nil, missing
+	}
+	d, err := a.Reader.Delivery(c.r.Context(), c.tenant.Num, key)
+	if e := told(err); err != nil && e.Code == hook.CodeNotFound {
+		return nil, missing
+	}
+	return d, err
+}
+
+// deliveryDetail is a delivery with its attempts.
+type deliveryDetail struct {
+	deliveryHead
+	// Request is the body that was sent: absent before the first attempt, and
+	// where it cannot be made again as it was.
+	Request  *bytesText     `json:"request,omitzero"`
+	Attempts []attemptShape `json:"attempts"` // oldest first
+}
+
+func (a *API) getDelivery(c *call) error {
+	ctx := c.r.Context()
+	d, err := a.delivery(c)
+	if err != nil {
+		return err
+	}
+	attempts, err := a.Reader.Attempts(ctx, d.Key)
+	if err != nil {
+		return err
+	}
+	out := deliveryDetail{deliveryHead: a.headOf(d), Attempts: each(attempts, shapeAttempt)}
+	if len(attempts) > 0 {
+		e, err := a.Reader.Event(ctx, c.tenant.Num, d.Key.Event)
+		if err != nil {
+			return err
+		}
+		out.Request = a.bodySent(c.tenant, e, attempts[len(attempts)-1])
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+// bodySent is the body of an attempt, made again, if it comes out as the one
+// that was sent.
+func (a *API) bodySent(t *hook.Tenant, event *hook.Event, attempt *hook.Attempt) *bytesText {
+	endpoint, ok := a.Directory.Endpoint(attempt.Key.Endpoint)
+	if !ok {
+		return nil
+	}
+	d, ok := a.Dialects.Get(endpoint.Dialect)
+	if !ok {
+		return nil
+	}
+	body, err := d.Body(dialect.Input{Event: event, Endpoint: endpoint, Tenant: t, PublicURL: a.PublicURL})
+	if err != nil || !isOf(attempt.BodySHA256, body) {
+		return nil
+	}
+	text := textOf(body)
+	return &text
+}
+
+func (a *API) redeliver(c *call) error {
+	d, err := a.delivery(c)
+	if err != nil {
+		return err
+	}
+	if err := c.decode(&struct{}{}); err != nil {
+		return err
+	}
+	if d, err = a.Manager.Redeliver(c.r.Context(), c.tenant.ID, d.Key); err != nil {
+		return err
+	}
+	a.Waker.Wake(d.Key)
+	return c.answer(http.StatusAccepted, a.shapeDelivery(d))
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// eventShape is an event in lists.
+type eventShape struct {
+	ID         string `json:"id"`
+	Tenant     string `json:"tenant"`
+	Key        string `json:"key,omitzero"` // the publisher's own id
+	Type       string `json:"type"`
+	Time       stamp  `json:"time"`
+	AcceptedAt stamp  `json:"accepted_at"`
+	Matched    int    `json:"matched"` // endpoints that it goes to
+}
+
+// eventDetail is an event with all that is known of it.
+type eventDetail struct {
+	eventShape
+	Data       jsontext.Value  `json:"data"`
+	Previous   jsontext.Value  `json:"previous,omitzero"`
+	Metadata   jsontext.Value  `json:"metadata,omitzero"`
+	Outcome    string          `json:"outcome"`
+	Deliveries []deliveryShape `json:"deliveries"`
+	// More says that there are more deliveries than these: they are listed by
+	// GET .../deliveries?event=ID.
+	More bool `json:"more_deliveries,omitzero"`
+}
+
+func (c *call) shapeEvent(e *hook.Event) eventShape {
+	return eventShape{ID: e.ID.String(), Tenant: c.tenant.ID, Key: e.Key, Type: e.Type, Time: stamp(e.Time), AcceptedAt: stamp(e.ID.Time()), Matched: len(e.Targets)}
+}
+
+func (a *API) getEvent(c *call) error {
+	ctx := c.r.Context()
+	e, err := a.event(ctx, c.tenant.Num, c.r.PathValue("event"))
+	if err != nil {
+		return err
+	}
+	p, err := a.Reader.Deliveries(ctx, store.DeliveryQuery{Tenant: c.tenant.Num, Event: e.ID, Limit: maxLimit})
+	if err != nil {
+		return err
+	}
+	out := eventDetail{
+		eventShape: c.shapeEvent(e), Data: e.Data, Previous: e.Previous, Metadata: e.Metadata,
+		Outcome: outcome(e), Deliveries: each(p.Deliveries, a.shapeDelivery), More: p.Next != hook.DeliveryKey{},
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+// outcome says in a word whom an event went to.
+func outcome(e *hook.Event) string {
+	if len(e.Targets) == 0 {
+		return "no endpoint matched"
+	}
+	for _, t := range e.Targets {
+		if t.Disposition == hook.Deliver {
+			return "routed"
+		}
+	}
+	return "not sent: every endpoint that matched was inactive or suppressed"
+}
+
+// event finds an event by its id, or by the publisher's own.
+func (a *API) event(ctx context.Context, tenant hook.TenantNum, name string) (*hook.Event, error) {
+	missing := hook.Errorf(hook.CodeNotFound, "there is no event %q", clip(name))
+	if id, err := hook.ParseEventID(name); err == nil {
+		e, err := a.Reader.Event(ctx, tenant, id)
+		if !errors.Is(err, store.ErrNotFound) {
+			return e, err
+		}
+	}
+	if hook.ValidEventKey(name) != nil {
+		return nil, missing
+	}
+	e, err := a.Reader.EventByKey(ctx, store.EventKey{Tenant: tenant, Key: name}, time.Time{})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, missing
+	}
+	return e, err
+}
+
+func (a *API) listEvents(c *call) error {
+	q, err := a.query(c, "type", "since", "until")
+	if err != nil {
+		return err
+	}
+	ask := store.EventQuery{Tenant: c.tenant.Num, Type: q.values.Get("type"), Limit: q.limit}
+	if ask.Since, ask.Until, err = q.window(); err != nil {
+		return err
+	}
+	if q.after != nil {
+		if len(q.after) != len(ask.Before) {
+			return hook.Invalid("", "the cursor is not one of this list")
+		}
+		ask.Before = hook.EventID(q.after)
+	}
+	var found []*hook.Event
+	for range maxStorePages {
+		ask.Limit = q.limit - len(found)
+		p, err := a.Reader.Events(c.r.Context(), ask)
+		if err != nil {
+			return err
+		}
+		found = append(found, p.Events...)
+		ask.Before = p.Next
+		if p.Next.IsZero() || len(found) >= q.limit {
+			break
+		}
+	}
+	next := ""
+	if !ask.Before.IsZero() {
+		next = a.cursor(c, q, ask.Before[:])
+	}
+	return page(c, each(found, c.shapeEvent), next)
+}

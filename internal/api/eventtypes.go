@@ -1,0 +1,78 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/manage"
+)
+
+// eventTypeInput is the body of PUT /v1/event-types/{type}.
+type eventTypeInput struct {
+	Description field[string] `json:"description"`
+	Schema      raw           `json:"schema"`
+	Versions    raw           `json:"versions"`
+	Sample      raw           `json:"sample"`
+}
+
+// eventTypeShape is an event type in answers.
+type eventTypeShape struct {
+	Name        string         `json:"name"`
+	Description string         `json:"description"`
+	Sample      jsontext.Value `json:"sample"`
+	CreatedAt   stamp          `json:"created_at"`
+	UpdatedAt   stamp          `json:"updated_at"`
+}
+
+func shapeEventType(t *hook.EventType) eventTypeShape {
+	s := eventTypeShape{Name: t.Name, Description: t.Description, Sample: jsontext.Value("null"), CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt)}
+	if len(t.Sample) > 0 {
+		s.Sample = t.Sample
+	}
+	return s
+}
+
+func (a *API) putEventType(c *call) error {
+	var in eventTypeInput
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	if in.Versions.text != nil {
+		return hook.Invalid("/versions", "is not supported yet: events would not be converted")
+	}
+	t, created, err := a.Manager.PutEventType(c.r.Context(), c.r.PathValue("type"), manage.EventTypeInput{
+		Description: in.Description.pointer(), Schema: in.Schema.pointer(), Sample: in.Sample.pointer(),
+	})
+	if err != nil {
+		return err
+	}
+	return c.answer(putStatus(created), shapeEventType(t))
+}
+
+func (a *API) getEventType(c *call) error {
+	name := c.r.PathValue("type")
+	t, ok := a.Directory.Type(name)
+	if !ok {
+		return hook.Errorf(hook.CodeNotFound, "there is no event type %q", clip(name))
+	}
+	return c.answer(http.StatusOK, shapeEventType(t))
+}
+
+func (a *API) listEventTypes(c *call) error {
+	q, err := a.query(c)
+	if err != nil {
+		return err
+	}
+	part, next := slicePage(a, c, q, a.Directory.Types(), func(t *hook.EventType) string { return t.Name })
+	return page(c, each(part, shapeEventType), next)
+}
+
+func (a *API) deleteEventType(c *call) error {
+	if err := a.Manager.DeleteEventType(c.r.Context(), c.r.PathValue("type")); err != nil {
+		return err
+	}
+	c.WriteHeader(http.StatusNoContent)
+	return nil
+}

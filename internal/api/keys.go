@@ -1,0 +1,103 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/manage"
+)
+
+// keyInput is the body of POST /v1/keys.
+type keyInput struct {
+	Tenant    *string  `json:"tenant"`
+	Tenants   []string `json:"tenants"`
+	Scopes    []string `json:"scopes"`
+	Key       *string  `json:"key"`
+	ExpiresAt *string  `json:"expires_at"`
+}
+
+func (in *keyInput) manage() (manage.KeyInput, error) {
+	out := manage.KeyInput{
+		Tenants: in.Tenants, Key: secretOf(in.Key),
+		Scopes: each(in.Scopes, func(s string) hook.Scope { return hook.Scope(s) }),
+	}
+	if in.Tenant != nil {
+		if in.Tenants != nil {
+			return out, hook.Invalid("/tenant", "give either tenant or tenants")
+		}
+		out.Tenants = []string{*in.Tenant}
+	} else if in.Tenants != nil && len(in.Tenants) == 0 {
+		return out, hook.Invalid("/tenants", "is empty: leave it out for a key that covers all tenants")
+	}
+	if in.ExpiresAt != nil {
+		t, err := time.Parse(time.RFC3339Nano, *in.ExpiresAt)
+		if err != nil {
+			return out, hook.Invalid("/expires_at", "want a time of RFC 3339 such as 2026-01-31T08:00:00Z")
+		}
+		out.ExpiresAt = &t
+	}
+	return out, nil
+}
+
+// keyShape is a key in answers: everything but the key.
+type keyShape struct {
+	ID        string       `json:"id"`
+	Hint      string       `json:"hint"` // its first characters
+	Tenants   []string     `json:"tenants"`
+	Scopes    []hook.Scope `json:"scopes"`
+	CreatedAt stamp        `json:"created_at"`
+	ExpiresAt stamp        `json:"expires_at,omitzero"`
+}
+
+func shapeKey(k *hook.Key) keyShape {
+	return keyShape{ID: k.ID, Hint: k.Hint + "…", Tenants: k.Tenants, Scopes: k.Scopes, CreatedAt: stamp(k.CreatedAt), ExpiresAt: stamp(k.ExpiresAt)}
+}
+
+func (a *API) createKey(c *call) error {
+	var in keyInput
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	input, err := in.manage()
+	if err != nil {
+		return err
+	}
+	k, text, err := a.Manager.CreateKey(c.r.Context(), input)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, struct {
+		keyShape
+		Key string `json:"key"`
+	}{shapeKey(k), string(text)})
+}
+
+func (a *API) listKeys(c *call) error {
+	q, err := a.query(c)
+	if err != nil {
+		return err
+	}
+	part, next := slicePage(a, c, q, a.Directory.Keys(), func(k *hook.Key) string {
+		return fmt.Sprintf("%020d %s", k.CreatedAt.UnixNano(), k.ID)
+	})
+	return page(c, each(part, shapeKey), next)
+}
+
+func (a *API) getKey(c *call) error {
+	id := c.r.PathValue("key")
+	k, ok := a.Directory.KeyByID(id)
+	if !ok {
+		return hook.Errorf(hook.CodeNotFound, "there is no key %q", clip(id))
+	}
+	return c.answer(http.StatusOK, shapeKey(k))
+}
+
+func (a *API) revokeKey(c *call) error {
+	if err := a.Manager.RevokeKey(c.r.Context(), c.r.PathValue("key")); err != nil {
+		return err
+	}
+	c.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,148 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/manage"
+	"grapnel/internal/store"
+)
+
+// codeUnsupported marks a request in a form that the server does not read.
+const codeUnsupported hook.Code = "unsupported_media_type"
+
+// meaning is how a code is told to a caller.
+type meaning struct {
+	status int
+	title  string
+	advice string
+}
+
+// meanings is the one table of codes.
+func meanings(code hook.Code) (meaning, bool) {
+	m, ok := map[hook.Code]meaning{
+		hook.CodeInvalid:      {http.StatusBadRequest, "Invalid request", "The request is wrong as it stands: change what errors points at. Sent again unchanged it will fail again."},
+		hook.CodeUnauthorized: {http.StatusUnauthorized, "Not authenticated", "Send a valid key as Authorization: Bearer KEY."},
+		hook.CodeForbidden:    {http.StatusForbidden, "Not allowed", "The key is valid and lacks the scope that this needs: use another one."},
+		hook.CodeNotFound:     {http.StatusNotFound, "Not found", "There is no such thing, or it belongs to a tenant that the key does not cover."},
+		hook.CodeConflict:     {http.StatusConflict, "Conflict", "The present state does not allow it. With a Retry-After header, the same request is still being worked on: send it again after that time."},
+		hook.CodeMismatch:     {http.StatusUnprocessableEntity, "Key used for something else", "The Idempotency-Key, or the event's id, came before with other content: use a new one for new content. Nothing was stored."},
+		manage.CodeUnsuitable: {http.StatusUnprocessableEntity, "Not possible in this dialect", "The request is well formed, but the endpoint's dialect has no place for it."},
+		hook.CodeTooLarge:     {http.StatusRequestEntityTooLarge, "Too large", "The request or a part of it is over the server's limit. Nothing was stored."},
+		codeUnsupported:       {http.StatusUnsupportedMediaType, "Unsupported encoding", "Send the body as it is, without Content-Encoding."},
+		hook.CodeRateLimited:  {http.StatusTooManyRequests, "Too many requests", "Send it again after the time that Retry-After gives."},
+		hook.CodeUnavailable:  {http.StatusServiceUnavailable, "Unavailable", "The server cannot do this just now. Send it again after the time that Retry-After gives, with the same id or Idempotency-Key."},
+		hook.CodeInternal:     {http.StatusInternalServerError, "Internal error", "The fault is the server's. Its log says more under the request id that instance gives."},
+		"method_not_allowed":  {http.StatusMethodNotAllowed, "Method not allowed", "The address exists, for the methods that Allow lists."},
+	}[code]
+	return m, ok
+}
+
+// problem is an error as RFC 9457 shapes it.
+type problem struct {
+	Type     string         `json:"type"`
+	Title    string         `json:"title"`
+	Status   int            `json:"status"`
+	Detail   string         `json:"detail"`
+	Instance string         `json:"instance,omitzero"` // the request's id
+	Errors   []problemField `json:"errors,omitempty"`
+}
+
+// problemField says what is wrong with one part of the input.
+type problemField struct {
+	Pointer string `json:"pointer"` // JSON pointer (RFC 6901) into the body
+	Detail  string `json:"detail"`
+}
+
+func problemType(code hook.Code) string { return "/v1/problems/" + string(code) }
+
+// problemOf makes what a caller is told of an error. What is ours stays ours.
+func problemOf(err error, instance string) problem {
+	e := told(err)
+	m, ok := meanings(e.Code)
+	if !ok {
+		e = &hook.Error{Code: hook.CodeInternal}
+		m, _ = meanings(e.Code)
+	}
+	p := problem{Type: problemType(e.Code), Title: m.title, Status: m.status, Detail: e.Message, Instance: instance}
+	if e.Code == hook.CodeInternal {
+		p.Detail = m.advice
+	}
+	if e.Field != "" {
+		p.Detail = e.Field + " " + e.Message
+		p.Errors = []problemField{{Pointer: e.Field, Detail: e.Message}}
+	}
+	return p
+}
+
+// told is the hook.Error that an error stands for.
+func told(err error) *hook.Error {
+	var e *hook.Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, store.ErrNotFound):
+		return &hook.Error{Code: hook.CodeNotFound, Message: "there is no such thing, or not any more", Err: err}
+	}
+	for _, passing := range []error{
+		store.ErrUnavailable, store.ErrFull, store.ErrUnknown, store.ErrClosed, store.ErrStale, store.ErrLeaseLost,
+		context.Canceled, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, passing) {
+			return &hook.Error{Code: hook.CodeUnavailable, Message: "the store cannot answer just now: try again", Err: err}
+		}
+	}
+	return &hook.Error{Code: hook.CodeInternal, Err: err}
+}
+
+// fail answers with an error, and logs it if it is ours.
+func (a *API) fail(c *call, err error) {
+	if e := told(err); e.Code == hook.CodeInternal || e.Code == hook.CodeUnavailable && c.r.Context().Err() == nil {
+		a.Logger.Error("request failed", "request_id", c.id[0], "route", route(c.r), "code", e.Code, "error", err)
+	}
+	if c.status == 0 { // else it is too late to say
+		c.problem(err)
+	}
+}
+
+// retryAfter is how many seconds a caller should wait. Most troubles that pass
+// do so within one.
+const retryAfter = "1"
+
+func (c *call) problem(err error) {
+	p := problemOf(err, c.id[0])
+	switch p.Status {
+	case http.StatusUnauthorized:
+		c.Header().Set("WWW-Authenticate", `Bearer realm="grapnel"`)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		c.Header().Set("Retry-After", retryAfter)
+	}
+	c.write(p)
+}
+
+func (c *call) write(p problem) {
+	b, err := marshal(p)
+	if err != nil { // texts and numbers always marshal once bad UTF-8 is allowed
+		b = []byte("{}")
+	}
+	c.Header().Set("Content-Type", "application/problem+json")
+	c.WriteHeader(p.Status)
+	c.Write(b)
+}
+
+// explainProblem serves what a problem's type points at.
+func (a *API) explainProblem(c *call) error {
+	code := hook.Code(c.r.PathValue("code"))
+	m, ok := meanings(code)
+	if !ok {
+		return hook.Errorf(hook.CodeNotFound, "there is no problem of this name")
+	}
+	return c.answer(http.StatusOK, struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Advice string `json:"advice"`
+	}{problemType(code), m.title, m.status, m.advice})
+}

@@ -1,0 +1,305 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"grapnel/internal/auth"
+	"grapnel/internal/hook"
+	"grapnel/internal/ingest"
+)
+
+// publish takes one event of the tenant in the path.
+func (a *API) publish(c *call) error {
+	key, err := idempotencyKey(c.r.Header)
+	if err != nil {
+		return err
+	}
+	sub := ingest.Submission{Scope: "tenant/" + c.tenant.ID, Key: key}
+	err = c.withBody(a.maxSingleBytes(), func(body []byte) error {
+		item, err := ingest.ParseEvent(body, int(a.MaxEventBytes))
+		if err != nil {
+			return err
+		}
+		if item.Tenant != "" && item.Tenant != c.tenant.ID {
+			return hook.Invalid("/tenant", "is not the tenant of this address")
+		}
+		item.Tenant = c.tenant.ID
+		item.Suppress = item.Suppress || suppressed(c.r.Header)
+		sub.Items = []ingest.Item{item}
+		sub.Fingerprint = fingerprint(c.r, key, body)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	results, err := a.submit(c, &sub)
+	if err != nil {
+		return err
+	}
+	if e := results[0].Err; e != nil {
+		return e
+	}
+	a.accepted(c, append(appendAccepted(append(make([]byte, 0, 96), '{'), &results[0]), '}'))
+	return nil
+}
+
+// publishBatch takes up to ingest.MaxBatch events of any tenants that the key
+// covers, each with a result of its own (case 72).
+func (a *API) publishBatch(c *call) error {
+	key, err := idempotencyKey(c.r.Header)
+	if err != nil {
+		return err
+	}
+	sub := ingest.Submission{Scope: "key/" + c.caller.KeyID(), Key: key}
+	if only, ok := c.caller.Only(); ok {
+		sub.Scope = "tenant/" + only
+	}
+	err = c.withBody(a.MaxBatchBytes, func(body []byte) error {
+		sub.Items, sub.Errs, err = parseBatch(c.r.Header, body, int(a.MaxEventBytes))
+		sub.Fingerprint = fingerprint(c.r, key, body)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(sub.Items) == 0 {
+		return hook.Invalid("", "the request holds no event")
+	}
+	a.address(c, &sub)
+	results, err := a.submit(c, &sub)
+	if err != nil {
+		return err
+	}
+	return a.answerBatch(c, results)
+}
+
+// parseBatch reads an array, lines of objects, or one object alone. A body
+// that is no array is taken for lines, whatever its Content-Type, for most
+// tools set a wrong one.
+func parseBatch(h http.Header, body []byte, maxData int) ([]ingest.Item, []error, error) {
+	ndjson := false
+	switch kind, _, _ := mime.ParseMediaType(h.Get("Content-Type")); kind {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
+		ndjson = true
+	default:
+		if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '{' {
+			if item, err := ingest.ParseEvent(body, maxData); err == nil {
+				return []ingest.Item{item}, []error{nil}, nil
+			}
+			ndjson = true
+		}
+	}
+	return ingest.ParseBatch(body, ndjson, maxData)
+}
+
+// address finds the tenant of each event: the one it names, or the only one
+// that the key covers.
+func (a *API) address(c *call, sub *ingest.Submission) {
+	only, one := c.caller.Only()
+	suppress := suppressed(c.r.Header)
+	for i := range sub.Items {
+		item := &sub.Items[i]
+		item.Suppress = item.Suppress || suppress
+		if item.Tenant == "" && one {
+			item.Tenant = only
+		}
+		if sub.Errs[i] != nil {
+			continue
+		}
+		at := "/" + strconv.Itoa(i) + "/tenant"
+		if item.Tenant == "" {
+			sub.Errs[i] = hook.Invalid(at, "is missing: this key covers more than one tenant")
+			continue
+		}
+		if _, ok := a.Directory.Tenant(item.Tenant); !ok || !c.caller.Sees(item.Tenant) {
+			e := *told(auth.NoTenant(item.Tenant))
+			e.Field = at
+			sub.Errs[i] = &e
+		}
+	}
+}
+
+// submit hands events to ingest and waits until they are stored.
+func (a *API) submit(c *call, sub *ingest.Submission) ([]ingest.Result, error) {
+	ctx, cancel := context.WithTimeout(c.r.Context(), a.PublishDeadline)
+	defer cancel()
+	results, replayed, err := a.Publisher.Publish(ctx, sub)
+	if err != nil {
+		if hook.CodeOf(err) == hook.CodeConflict {
+			c.Header().Set("Retry-After", retryAfter) // the same request is in flight
+		}
+		return nil, err
+	}
+	if len(results) != len(sub.Items) {
+		return nil, errors.New("ingest gave another number of results than it got events")
+	}
+	if replayed {
+		c.Header().Set("Idempotency-Replayed", "true")
+	}
+	return results, nil
+}
+
+// accepted answers 202 with JSON that is written already.
+func (a *API) accepted(c *call, body []byte) {
+	c.Header()["Content-Type"] = a.headers.json
+	c.WriteHeader(http.StatusAccepted)
+	c.Write(body)
+}
+
+// appendAccepted writes the members that tell of an accepted event. Everything
+// in them is ASCII that needs no escape.
+func appendAccepted(b []byte, r *ingest.Result) []byte {
+	b = append(b, `"id":"`...)
+	b = append(b, r.ID.String()...)
+	b = append(b, `","matched":`...)
+	b = strconv.AppendInt(b, int64(r.Matched), 10)
+	if r.Duplicate {
+		b = append(b, `,"duplicate":true`...)
+	}
+	return b
+}
+
+// answerBatch tells what became of each event, in order. Those that failed
+// have a problem in place of an id.
+func (a *API) answerBatch(c *call, results []ingest.Result) error {
+	b := make([]byte, 0, 16+96*len(results))
+	b = append(b, `{"results":[`...)
+	for i := range results {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if results[i].Err == nil {
+			b = append(appendAccepted(append(b, `{"status":202,`...), &results[i]), '}')
+			continue
+		}
+		e := results[i].Err
+		if e.Code == hook.CodeInternal {
+			a.Logger.Error("event failed", "request_id", c.id[0], "index", i, "error", e)
+		}
+		p := problemOf(e, "")
+		text, err := marshal(p)
+		if err != nil {
+			return err
+		}
+		b = strconv.AppendInt(append(b, `{"status":`...), int64(p.Status), 10)
+		b = append(b, `,"error":`...)
+		b = append(b, text...)
+		b = append(b, '}')
+	}
+	a.accepted(c, append(b, "]}"...))
+	return nil
+}
+
+// maxIdempotencyKey is the longest Idempotency-Key, in bytes (case 70).
+const maxIdempotencyKey = 255
+
+func idempotencyKey(h http.Header) (string, error) {
+	values, ok := h["Idempotency-Key"]
+	if !ok {
+		return "", nil
+	}
+	if len(values) != 1 {
+		return "", hook.Invalid("", "the header Idempotency-Key is there %d times", len(values))
+	}
+	key := values[0]
+	if len(key) == 0 || len(key) > maxIdempotencyKey {
+		return "", hook.Invalid("", "the Idempotency-Key has %d characters, it must have 1 to %d", len(key), maxIdempotencyKey)
+	}
+	for i := range len(key) {
+		if key[i] < ' ' || key[i] > '~' {
+			return "", hook.Invalid("", "the Idempotency-Key holds printable ASCII only")
+		}
+	}
+	return key, nil
+}
+
+// suppressed tells by the header's presence alone, for its value is empty more
+// often than not (C1).
+func suppressed(h http.Header) bool {
+	_, ok := h["X-Suppress-Hooks"]
+	return ok
+}
+
+// fingerprint tells what a request asks, to hold a repeated Idempotency-Key
+// against. Without a key nobody asks for it.
+func fingerprint(r *http.Request, key string, body []byte) [32]byte {
+	if key == "" {
+		return [32]byte{}
+	}
+	h := sha256.New()
+	for _, part := range []string{r.Method, r.URL.Path, strconv.FormatBool(suppressed(r.Header))} {
+		h.Write(binary.AppendUvarint(nil, uint64(len(part))))
+		h.Write([]byte(part))
+	}
+	h.Write(body)
+	return [32]byte(h.Sum(nil))
+}
+
+// testInput is the body of an endpoint's test: which event to send.
+type testInput struct {
+	Type *string `json:"type"`
+	Data raw     `json:"data"`
+}
+
+// defaultTestType is the type of a test event that names none.
+const defaultTestType = "webhook.test"
+
+// testEndpoint sends an event to one endpoint alone, by the same way as any
+// other, whatever it subscribes to.
+func (a *API) testEndpoint(c *call) error {
+	e, err := a.endpoint(c)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c.r.Header)
+	if err != nil {
+		return err
+	}
+	var in testInput
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	item := ingest.Item{Tenant: c.tenant.ID, Type: defaultTestType}
+	if in.Type != nil {
+		if err := hook.ValidType(*in.Type); err != nil {
+			return hook.Invalid("/type", "%v", err)
+		}
+		item.Type = *in.Type
+	}
+	item.Data = a.testData(item.Type, in.Data)
+	sub := ingest.Submission{Scope: "test/" + e.ID, Key: key, Items: []ingest.Item{item}, Only: e}
+	if key != "" {
+		sub.Fingerprint = fingerprint(c.r, key, append([]byte(item.Type+" "), item.Data...))
+	}
+	results, err := a.submit(c, &sub)
+	if err != nil {
+		return err
+	}
+	if results[0].Err != nil {
+		return results[0].Err
+	}
+	return c.answer(http.StatusAccepted, struct {
+		ID       string `json:"id"`
+		Delivery string `json:"delivery"`
+	}{results[0].ID.String(), hook.DeliveryKey{Event: results[0].ID, Endpoint: e.Num}.String()})
+}
+
+// testData is what was given, or the type's sample, or a greeting.
+func (a *API) testData(eventType string, given raw) jsontext.Value {
+	if given.text != nil {
+		return given.text
+	}
+	if t, ok := a.Directory.Type(eventType); ok && len(t.Sample) > 0 {
+		return bytes.Clone(t.Sample)
+	}
+	return jsontext.Value(`{"message":"This is a test event: your endpoint works."}`)
+}

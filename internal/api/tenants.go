@@ -1,0 +1,105 @@
+package api
+
+import (
+	"net/http"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/manage"
+)
+
+// tenantInput is the body of PUT /v1/tenants/{tenant}.
+type tenantInput struct {
+	Name       field[string]            `json:"name"`
+	Dialect    field[string]            `json:"dialect"`
+	Secret     *string                  `json:"secret"`
+	APIVersion field[string]            `json:"api_version"`
+	Settings   field[map[string]string] `json:"settings"`
+}
+
+// tenantShape is a tenant in answers.
+type tenantShape struct {
+	ID         string            `json:"id"`
+	Number     int64             `json:"number"` // for vendors' contracts that show one
+	Name       string            `json:"name"`
+	Dialect    string            `json:"dialect"`
+	APIVersion string            `json:"api_version"`
+	Settings   map[string]string `json:"settings"`
+	CreatedAt  stamp             `json:"created_at"`
+	UpdatedAt  stamp             `json:"updated_at"`
+	Secret     string            `json:"secret,omitzero"` // only where it was made or set just now
+}
+
+func (a *API) tenantShape(t *hook.Tenant) tenantShape {
+	return tenantShape{
+		ID: t.ID, Number: int64(t.Num), Name: t.Name, Dialect: a.Manager.DialectOf(t), APIVersion: t.APIVersion, Settings: t.Settings,
+		CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt),
+	}
+}
+
+func (a *API) putTenant(c *call) error {
+	var in tenantInput
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	r, err := a.Manager.PutTenant(c.r.Context(), c.r.PathValue("tenant"), manage.TenantInput{
+		Name: in.Name.pointer(), Dialect: in.Dialect.pointer(), Secret: secretOf(in.Secret),
+		APIVersion: in.APIVersion.pointer(), Settings: in.Settings.pointer(),
+	})
+	if err != nil {
+		return err
+	}
+	shape := a.tenantShape(r.Tenant)
+	shape.Secret = string(r.Secret)
+	return c.answer(putStatus(r.Created), shape)
+}
+
+func putStatus(created bool) int {
+	if created {
+		return http.StatusCreated
+	}
+	return http.StatusOK
+}
+
+func secretOf(text *string) *hook.Secret {
+	if text == nil {
+		return nil
+	}
+	s := hook.Secret(*text)
+	return &s
+}
+
+func (a *API) getTenant(c *call) error {
+	return c.answer(http.StatusOK, a.tenantShape(c.tenant))
+}
+
+func (a *API) listTenants(c *call) error {
+	q, err := a.query(c)
+	if err != nil {
+		return err
+	}
+	var seen []*hook.Tenant
+	for _, t := range a.Directory.Tenants() {
+		if c.caller.Sees(t.ID) {
+			seen = append(seen, t)
+		}
+	}
+	part, next := slicePage(a, c, q, seen, func(t *hook.Tenant) string { return t.ID })
+	return page(c, each(part, a.tenantShape), next)
+}
+
+func (a *API) deleteTenant(c *call) error {
+	if err := a.Manager.DeleteTenant(c.r.Context(), c.tenant.ID); err != nil {
+		return err
+	}
+	c.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// each shapes the items of a list.
+func each[T, S any](items []T, shape func(T) S) []S {
+	out := make([]S, len(items))
+	for i, item := range items {
+		out[i] = shape(item)
+	}
+	return out
+}
