@@ -13,13 +13,13 @@ import (
 func (c *Client) readAnswer(res *Result, resp *http.Response, a *attempt) {
 	defer resp.Body.Close()
 	res.Status, res.Proto, res.Header = resp.StatusCode, resp.Proto, resp.Header
-	switch {
-	case resp.StatusCode < 200:
-		// A 101 is out of the reach of deadlines, so nothing is read (case 42).
-		res.Class, res.Detail = ClassProtocol, "the endpoint answered "+strconv.Itoa(resp.StatusCode)+", which ends no request"
-		return
-	case resp.StatusCode > 599:
-		res.Class, res.Detail = ClassProtocol, "the endpoint answered "+strconv.Itoa(resp.StatusCode)+", which is no HTTP status"
+	if problem := unacceptable(resp, a); problem != "" {
+		// Nothing more is read: a 101 is out of the reach of deadlines
+		// (case 42), and the connection is not to be used again (case 44).
+		res.Class, res.Detail = ClassProtocol, problem
+		if a.conn != nil && !a.conn.http2 {
+			a.conn.Close()
+		}
 		return
 	}
 	begin := time.Now()
@@ -29,6 +29,19 @@ func (c *Client) readAnswer(res *Result, resp *http.Response, a *attempt) {
 	if err != nil {
 		res.bodyFailed(err, a)
 	}
+}
+
+// unacceptable says why a header is no answer, or "".
+func unacceptable(resp *http.Response, a *attempt) string {
+	switch {
+	case a.unasked.Load():
+		return "the endpoint sent more than its last answer, so this one cannot be trusted"
+	case resp.StatusCode < 200:
+		return "the endpoint answered " + strconv.Itoa(resp.StatusCode) + ", which ends no request"
+	case resp.StatusCode > 599:
+		return "the endpoint answered " + strconv.Itoa(resp.StatusCode) + ", which is no HTTP status"
+	}
+	return ""
 }
 
 // bodyFailed decides what a body that broke off means. With success in the

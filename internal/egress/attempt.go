@@ -28,9 +28,13 @@ type attempt struct {
 	phase           atomic.Int32 // set by the dialler
 	wrote, first    atomic.Int64 // nanoseconds since begin; 0: did not happen
 
-	// Set on the caller's goroutine when a connection is there.
+	// Set on the caller's goroutine when a connection is there, before the
+	// request goes out on it.
 	conn   *conn
 	reused bool
+	had    int64 // what conn had read by then
+
+	unasked atomic.Bool // the answer had been there before the request went out
 
 	trace httptrace.ClientTrace
 }
@@ -61,6 +65,9 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	a.conn, _ = nc.(*conn)
 	a.reused = info.Reused
+	if a.conn != nil {
+		a.had = a.conn.read.Load()
+	}
 }
 
 func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
@@ -69,4 +76,11 @@ func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
 	}
 }
 
-func (a *attempt) firstByte() { a.first.CompareAndSwap(0, int64(time.Since(a.begin))) }
+// firstByte notes when the answer begins. On HTTP/1.1 nothing was asked but
+// this request, so bytes that the connection had already read are none of its
+// answer, whatever they look like (case 53).
+func (a *attempt) firstByte() {
+	if a.first.CompareAndSwap(0, int64(time.Since(a.begin))) && a.conn != nil && !a.conn.http2 && a.conn.read.Load() == a.had {
+		a.unasked.Store(true)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,14 @@ type conn struct {
 	took   phases
 	tls    string // version, or ""
 	http2  bool
+	read   atomic.Int64 // bytes that came in, below TLS
+}
+
+// Read counts what comes in.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
 }
 
 // dialPlain is Transport.DialContext.

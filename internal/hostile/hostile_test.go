@@ -62,7 +62,7 @@ func TestAnswerRecordsWhatCame(t *testing.T) {
 	}
 	want := hostile.Request{
 		Head: post[:strings.Index(post, "\r\n\r\n")+2], Method: "POST", Target: "/a?b", Body: []byte("abc"), Conn: 1, Nth: 2, At: got[1].At,
-		Header: []hostile.Field{{"Host", "x"}, {"x-Odd-CASE", "1"}, {"Content-Length", "3"}},
+		Header: []hostile.Field{{Name: "Host", Value: "x"}, {Name: "x-Odd-CASE", Value: "1"}, {Name: "Content-Length", Value: "3"}},
 	}
 	if d := cmp.Diff(want, got[1]); d != "" {
 		t.Error(d)

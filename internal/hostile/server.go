@@ -25,6 +25,7 @@ type Server struct {
 	scheme   string
 	behave   Behaviour
 	done     chan struct{} // closed by Close
+	closing  sync.Once
 	running  sync.WaitGroup
 
 	mu       sync.Mutex
@@ -93,9 +94,10 @@ func (s *Server) change(f func()) {
 	s.changed = make(chan struct{})
 }
 
-// Close ends the server and all its connections, and waits for them.
+// Close ends the server and all its connections, and waits for them. It may
+// be called again.
 func (s *Server) Close() {
-	s.change(func() { close(s.done) })
+	s.closing.Do(func() { close(s.done) })
 	s.listener.Close()
 	s.mu.Lock()
 	for c := range s.open {

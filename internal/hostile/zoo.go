@@ -85,22 +85,14 @@ func SwitchProtocols(upgrade bool) Behaviour {
 	})
 }
 
-// CompressionBomb answers with size zero bytes, gzipped and called
-// Content-Encoding encoding (case 43).
-func CompressionBomb(encoding string, size int64) Behaviour {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	io.CopyN(z, zeros{}, size) // writing to memory cannot fail
+// CompressionBomb answers with that many mebibytes of zeros, about a thousandth
+// of it on the wire, gzipped and called Content-Encoding encoding (case 43).
+func CompressionBomb(encoding string, mib int) Behaviour {
+	var member bytes.Buffer
+	z := gzip.NewWriter(&member)
+	z.Write(make([]byte, 1<<20)) // writing to memory cannot fail
 	z.Close()
-	return Always(Reply{Header: []Field{{"Content-Encoding", encoding}}, Body: b.String()})
-}
-
-type zeros struct{}
-
-// Read fills p with zero bytes.
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
+	return Always(Reply{Header: []Field{{"Content-Encoding", encoding}}, Body: strings.Repeat(member.String(), mib)})
 }
 
 // Raw reads a request, answers with these bytes and closes.
