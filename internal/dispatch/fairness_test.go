@@ -261,3 +261,45 @@ func TestFanOut(t *testing.T) {
 		w.stop()
 	})
 }
+
+// An endpoint that stays away for longer than a schedule lasts does not keep
+// its deliveries for ever; a younger delivery still has its chance.
+func TestGivesUpOnTheDead(t *testing.T) {
+	for name, tune := range map[string]func(*dispatch.Config){"large memory": nil, "small memory": smallMemory} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1, func(w *world) {
+				w.tune = tune
+				w.make()
+				w.change(1, func(e *hook.Endpoint) { e.Schedule = []time.Duration{time.Minute} }) // with Retry-After, a day
+				w.answers(1, hangs)
+				w.start()
+				for range 5000 {
+					w.publish(1)
+					time.Sleep(time.Second)
+				}
+				time.Sleep(22 * time.Hour)
+				if c := w.queue.count(); c[0] < 2000 {
+					t.Errorf("given up too early: %v", c)
+				}
+				time.Sleep(5 * time.Hour)
+				if c := w.queue.count(); c[0]+c[hook.Pending] > 20 {
+					t.Errorf("after the schedule's length the deliveries are %v", c)
+				}
+				w.publish(1)
+				w.answers(1, nil)
+				time.Sleep(time.Hour)
+				if c := w.queue.count(); c[0]+c[hook.Pending] != 0 {
+					t.Errorf("in the end the deliveries are %v", c)
+				}
+				last := w.queue.events[len(w.queue.events)-1]
+				if got := w.queue.state(hook.DeliveryKey{Event: last.ID, Endpoint: 1}); got != hook.Delivered {
+					t.Errorf("the youngest delivery is %v", got)
+				}
+				w.stop()
+				if len(w.queue.marks) != 0 {
+					t.Errorf("lanes are still behind: %v", w.queue.marks)
+				}
+			})
+		})
+	}
+}

@@ -22,17 +22,11 @@ import (
 // recorded.
 func (w *world) crash() int {
 	w.t.Helper()
-	lease := w.queue.restart()
-	w.queue.mu.Lock()
-	recorded := len(w.queue.attempts)
-	w.queue.mu.Unlock()
-	open := len(w.seen(0)) - recorded
+	w.queue.restart()
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = w.d.Stop(over)
-	w.queue.mu.Lock()
-	w.queue.token = lease.Token
-	w.queue.mu.Unlock()
+	open := len(w.seen(0)) - len(w.queue.attempts)
 	w.make()
 	return open
 }

@@ -44,6 +44,9 @@ type lane struct {
 	pacer     pacer
 	bytes     int // of its deliveries in memory
 	idleSince time.Time
+	downSince time.Time // the first of the last requests that got no answer, if the last got none
+	giveUpAt  time.Time // not before
+	cutoff    int64     // events before it are being given up; 0: none are
 
 	window  list[*delivery] // live ones that wait
 	backlog list[*delivery] // paged ones that wait

@@ -41,8 +41,14 @@ func (l *lane) wantsPage(now time.Time, free int) bool {
 	if l.mode == holding || l.acting || now.Before(l.pageAfter) {
 		return false
 	}
+	if l.givesUp() {
+		return true
+	}
 	if l.mode == sending && !l.breaker.allows(now, l.inFlight) {
 		return false
+	}
+	if free <= 0 && l.inFlight > 0 {
+		return false // it goes on by itself, one by one
 	}
 	size := l.pageSize(free)
 	return l.wantsFresh(size) || l.wantsRetries(now, size)
@@ -60,6 +66,7 @@ func (l *lane) wantsRetries(now time.Time, size int) bool {
 type page struct {
 	lane       *lane
 	generation int
+	givesUp    bool
 
 	fresh  store.FreshQuery // Limit 0: none
 	bound  int64            // its Before
@@ -103,12 +110,15 @@ func (d *Dispatcher) begin(l *lane, now time.Time) *page {
 		return nil
 	}
 	p := &page{lane: l, generation: l.generation}
+	l.reading = true
+	l.retired = l.retired[:0]
+	if l.givesUp() {
+		l.giveUpPage(p, d.progress.first, now)
+		return p
+	}
 	size := l.pageSize(free)
 	if l.wantsFresh(size) {
-		p.bound = l.to
-		if p.bound == 0 {
-			p.bound = d.progress.first
-		}
+		p.bound = l.bound(d.progress.first)
 		// The range may hold deliveries that are in memory already.
 		p.fresh = store.FreshQuery{Endpoint: l.num, From: idAt(l.from), Before: idAt(p.bound), Limit: size}
 	}
@@ -119,9 +129,16 @@ func (d *Dispatcher) begin(l *lane, now time.Time) *page {
 		}
 		p.stored, l.storedAt = l.storedAt, time.Time{}
 	}
-	l.reading = true
-	l.retired = l.retired[:0]
 	return p
+}
+
+// bound is where the lane's range ends: what comes later is offered. first is
+// the first event that was; 0 for none, and then there is no bound.
+func (l *lane) bound(first int64) int64 {
+	if l.to == 0 {
+		return first
+	}
+	return l.to
 }
 
 func (p *page) read(ctx context.Context, q store.Queue) (err error) {
@@ -152,24 +169,28 @@ func (d *Dispatcher) take(p *page, err error, now time.Time) {
 		d.kick(now)
 		return
 	}
-	retired := make(map[int64]bool, len(l.retired))
-	for _, seq := range l.retired {
-		retired[seq] = true
-	}
-	if p.fresh.Limit > 0 {
-		d.takeFresh(p, retired, now)
-	}
-	if p.limit > 0 {
-		d.takeRetries(p, retired)
+	if p.givesUp {
+		d.giveUp(p, now)
+		if d.backed >= maxBacked {
+			l.pageAfter = now.Add(pageRetry)
+			d.timers.arm(l, l.pageAfter)
+		}
+	} else {
+		if p.fresh.Limit > 0 {
+			d.takeFresh(p, now)
+		}
+		if p.limit > 0 {
+			d.takeRetries(p)
+		}
 	}
 	l.retired = l.retired[:0]
 	d.settle(l, now)
 	d.kick(now)
 }
 
-func (d *Dispatcher) takeFresh(p *page, retired map[int64]bool, now time.Time) {
+func (d *Dispatcher) takeFresh(p *page, now time.Time) {
 	l := p.lane
-	have := inMemory(retired, &l.live, &l.paged)
+	have := l.inMemory(&l.live, &l.paged)
 	for _, w := range p.result.Work {
 		seq := w.Event.ID.Seq()
 		l.seen = max(l.seen, seq)
@@ -185,23 +206,30 @@ func (d *Dispatcher) takeFresh(p *page, retired map[int64]bool, now time.Time) {
 		d.waiting++
 	}
 	l.meanSize = meanSize(p.result.Work, l.meanSize)
+	l.advance(p, d.progress.first)
+	d.toTell(l)
+}
+
+// advance moves the beginning of the lane's range past what a page covers.
+// first is the first event that was offered; 0: none was.
+func (l *lane) advance(p *page, first int64) {
+	last, end := p.result.Next.IsZero(), l.bound(first)
 	switch {
-	case !p.result.Next.IsZero():
+	case !last:
 		l.from = p.result.Next.Seq()
 	case p.bound != 0:
 		l.from = p.bound
 	default:
-		l.from = max(l.seen+1, d.progress.first)
+		l.from = max(l.seen+1, first)
 	}
-	if to := l.to; p.result.Next.IsZero() && to == 0 || to != 0 && l.from >= to {
+	if end != 0 && l.from >= end || end == 0 && last && p.bound == 0 {
 		l.from, l.to = 0, 0
 	}
-	d.toTell(l)
 }
 
-func (d *Dispatcher) takeRetries(p *page, retired map[int64]bool) {
+func (d *Dispatcher) takeRetries(p *page) {
 	l := p.lane
-	have := inMemory(retired, &l.retrying)
+	have := l.inMemory(&l.retrying)
 	for _, w := range p.due {
 		if have[w.Event.ID.Seq()] {
 			continue
@@ -218,11 +246,15 @@ func (d *Dispatcher) takeRetries(p *page, retired map[int64]bool) {
 	}
 }
 
-// inMemory adds to a set the events whose deliveries are in the lists.
-func inMemory(set map[int64]bool, lists ...*list[*delivery]) map[int64]bool {
-	all := set
-	for _, l := range lists {
-		for n := l.first; n != nil; n = n.next {
+// inMemory are the events whose deliveries are in the lists, or were recorded
+// while the page was read.
+func (l *lane) inMemory(lists ...*list[*delivery]) map[int64]bool {
+	all := make(map[int64]bool, len(l.retired))
+	for _, seq := range l.retired {
+		all[seq] = true
+	}
+	for _, in := range lists {
+		for n := in.first; n != nil; n = n.next {
 			all[n.of.seq] = true
 		}
 	}

@@ -22,6 +22,7 @@ type memory struct {
 	events   []*hook.Event // in the order of ids
 	bySeq    map[int64]*hook.Event
 	records  map[hook.DeliveryKey]*record
+	settled  int // events in a row from the beginning with nothing fresh
 	floor    int64
 	marks    map[hook.EndpointNum]int64
 	token    int64
@@ -92,6 +93,9 @@ func (m *memory) Lanes(context.Context, store.Lease) ([]store.Lane, error) {
 			lanes[num] = &store.Lane{Endpoint: num}
 		}
 		return lanes[num]
+	}
+	for num, seq := range m.marks { // whether something is there is for Fresh to find
+		lane(num).Fresh = hook.EventIDFrom(seq, 0)
 	}
 	for _, e := range m.events {
 		for _, t := range e.Targets {
@@ -284,7 +288,12 @@ func (m *memory) Checkpoint(_ context.Context, l store.Lease, p store.Progress) 
 
 // checkProgress is the one rule of Checkpoint: never ahead.
 func (m *memory) checkProgress() {
-	for _, e := range m.events {
+	for m.settled < len(m.events) && !slices.ContainsFunc(m.events[m.settled].Targets, func(t hook.Target) bool {
+		return m.fresh(m.events[m.settled], t.Endpoint)
+	}) {
+		m.settled++
+	}
+	for _, e := range m.events[m.settled:] {
 		for _, t := range e.Targets {
 			from, behind := m.marks[t.Endpoint]
 			if !behind {

@@ -80,6 +80,9 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e effect) *delivery {
 	if l.learn(dl.begun, now, e) {
 		d.evict(l)
 	}
+	if e.health == strained {
+		d.hopeless(l, now)
+	}
 	if e.act != dialect.None && !l.acting {
 		l.acting = true
 		d.upkeep.Add(1) // the worker is running, so Stop is not waiting yet
@@ -119,15 +122,20 @@ func (l *lane) learn(begun, now time.Time, e effect) (opened bool) {
 	switch e.health {
 	case good:
 		l.known = true
+		l.isUp()
 		if l.breaker.answered() {
 			l.limit.restart()
 		}
 		l.limit.succeeded(l.inFlight+1, l.most)
 	case answered:
+		l.isUp()
 		if l.breaker.answered() {
 			l.limit.restart()
 		}
 	case strained:
+		if l.downSince.IsZero() {
+			l.downSince = begun
+		}
 		l.limit.strained(begun, now)
 		opened = l.breaker.failed(begun, now, e.wait, rand.Float64())
 		if l.limit.strains >= collapseAfter {

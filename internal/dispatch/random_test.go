@@ -1,0 +1,163 @@
+package dispatch_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"grapnel/internal/dispatch"
+	"grapnel/internal/egress"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// Whatever endpoints, operators, the store and the machine do: progress is
+// never ahead (the queue checks), attempts come in order (so does it), and when
+// all is well again everything ends, with no more repeated requests than were
+// running or unrecorded at crashes (I1, I4, I5, I6, I8).
+func TestAnythingCanHappen(t *testing.T) {
+	t.Parallel()
+	steps := rapid.SliceOfN(rapid.SampledFrom([]string{
+		"publish", "publish", "publish", "sleep", "behave", "pause", "resume", "crash", "restart", "redeliver", "fault",
+	}), 1, 30)
+	rapid.Check(t, func(rt *rapid.T) {
+		seed, todo := rapid.Uint64().Draw(rt, "seed"), steps.Draw(rt, "steps")
+		var problems []string
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 12)
+			w.t = collector{t, &problems}
+			w.queue.t = w.t
+			w.random(seed, todo)
+		})
+		if len(problems) > 0 {
+			rt.Fatal(problems)
+		}
+	})
+}
+
+// collector keeps failures for rapid, which tries smaller cases then.
+type collector struct {
+	testing.TB
+	problems *[]string
+}
+
+func (c collector) Errorf(format string, args ...any) {
+	*c.problems = append(*c.problems, fmt.Sprintf(format, args...))
+}
+
+func (w *world) random(seed uint64, steps []string) {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	w.tune = func(c *dispatch.Config) {
+		c.MaxInFlight = 4 + int(seed%64)
+		if seed%3 > 0 {
+			c.Memory = 8<<10 + int(seed%100)<<10
+		}
+	}
+	w.make()
+	w.queue.readDelay = time.Duration(seed%7) * 3 * time.Millisecond
+	w.queue.recordDelay = time.Duration(seed%5) * 2 * time.Millisecond
+	w.start()
+	may := 0
+	for _, step := range steps {
+		num := hook.EndpointNum(rnd.IntN(12) + 1)
+		switch step {
+		case "publish":
+			for range rnd.IntN(200) {
+				w.publish(num, num%12+1)
+				if rnd.IntN(4) == 0 {
+					time.Sleep(time.Duration(rnd.IntN(3000)) * time.Microsecond)
+				}
+			}
+		case "sleep":
+			time.Sleep(time.Duration(rnd.Int64N(int64(2 * time.Minute))))
+		case "behave":
+			w.answers(num, behaviours[rnd.IntN(len(behaviours))])
+		case "pause":
+			w.change(num, func(e *hook.Endpoint) { e.State = hook.EndpointPaused })
+		case "resume":
+			w.change(num, func(e *hook.Endpoint) { e.State = hook.EndpointActive })
+		case "crash":
+			may += w.crash()
+			w.start()
+		case "restart":
+			over, cancel := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(3000))*time.Millisecond)
+			if err := w.d.Stop(over); err != nil {
+				w.t.Errorf("stop: %v", err)
+			}
+			cancel()
+			w.make()
+			w.start()
+		case "redeliver":
+			w.redeliverOne(rnd)
+		case "fault":
+			w.breakStore(rnd)
+		}
+	}
+	w.heal()
+	time.Sleep(200 * time.Hour)
+	if c := w.queue.count(); c[0]+c[hook.Pending]+c[hook.Held] != 0 {
+		w.t.Errorf("in the end the deliveries are %v", c)
+	}
+	if extra := len(w.seen(0)) - len(w.queue.attempts); extra > may {
+		w.t.Errorf("%d requests were repeated, %d could be", extra, may)
+	}
+	w.stop()
+	if len(w.queue.marks) != 0 {
+		w.t.Errorf("lanes are still behind: %v", w.queue.marks)
+	}
+}
+
+var behaviours = []func(context.Context, int) *egress.Result{
+	nil,
+	always(50*time.Millisecond, 200),
+	always(time.Millisecond, 500),
+	always(5*time.Millisecond, 429),
+	hangs,
+	func(context.Context, int) *egress.Result { return failure(egress.ClassRefused) },
+	func(ctx context.Context, n int) *egress.Result {
+		return after(ctx, time.Duration(n%50)*time.Millisecond, status(200+300*(n%2)))
+	},
+}
+
+func (w *world) redeliverOne(rnd *rand.Rand) {
+	if len(w.queue.events) == 0 {
+		return
+	}
+	e := w.queue.events[rnd.IntN(len(w.queue.events))]
+	key := hook.DeliveryKey{Event: e.ID, Endpoint: e.Targets[0].Endpoint}
+	_ = w.queue.Redeliver(context.Background(), key, time.Now())
+	w.d.Wake(key)
+}
+
+// breakStore lets some of the next calls fail.
+func (w *world) breakStore(rnd *rand.Rand) {
+	w.queue.mu.Lock()
+	defer w.queue.mu.Unlock()
+	faults := rnd.IntN(4)
+	w.queue.recordFault = func([]*store.Outcome) error {
+		if faults--; faults >= 0 {
+			return store.ErrUnavailable
+		}
+		return nil
+	}
+	w.queue.readFault = func() error {
+		w.queue.mu.Lock()
+		defer w.queue.mu.Unlock()
+		if faults--; faults >= 0 {
+			return store.ErrUnavailable
+		}
+		return nil
+	}
+}
+
+func (w *world) heal() {
+	for num := range hook.EndpointNum(12) {
+		w.answers(num+1, nil)
+		w.change(num+1, func(e *hook.Endpoint) { e.State = hook.EndpointActive })
+	}
+}
