@@ -1,0 +1,271 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// truncateStep is how much of a removed file is given back at once, so that the
+// file system is not busy for long while the writer waits for it.
+const truncateStep = 64 << 20
+
+// Prune removes sealed segments whose events are all old enough and which hold
+// nothing that can still be sent.
+func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, error) {
+	if err := s.enter(ctx); err != nil {
+		return store.Pruned{}, err
+	}
+	defer s.leave()
+	out := store.Pruned{Expired: map[hook.EndpointNum]int64{}}
+	before := hook.FirstEventID(q.Before).Seq()
+	list := s.list()
+	for _, g := range list[:len(list)-1] {
+		if g.memory() != nil || g.lastID() >= before {
+			continue
+		}
+		if err := s.pruneSegment(ctx, g, q, &out); err != nil {
+			return out, fmt.Errorf("remove %s: %w", filepath.Base(g.path), err)
+		}
+	}
+	return out, nil
+}
+
+// pruneSegment removes one segment, unless it is pinned. The long look for
+// fresh deliveries is done first; then, with writing held, what a call can have
+// changed meanwhile.
+func (s *Store) pruneSegment(ctx context.Context, g *segment, q store.PruneQuery, out *store.Pruned) error {
+	inactive := q.Inactive
+	if inactive == nil {
+		inactive = func(hook.EndpointNum) bool { return false }
+	}
+	expired, pinned, err := s.freshExpired(ctx, g, inactive)
+	if err != nil || pinned {
+		return err
+	}
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	rows, pinned, err := s.rowsExpired(ctx, g, inactive)
+	if err != nil || pinned {
+		return err
+	}
+	for e, n := range rows {
+		expired[e] += n
+	}
+	if err := s.count(g, expired); err != nil {
+		return err
+	}
+	g.removed = true
+	s.forget(g)
+	if err := s.removeFile(g.first); err != nil {
+		return err
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	out.Units++
+	out.Events += g.events
+	for e, n := range expired {
+		out.Expired[e] += n
+	}
+	return nil
+}
+
+// freshExpired counts the fresh deliveries of inactive endpoints. One of an
+// active endpoint pins the segment. Only what progress leaves open is looked at.
+func (s *Store) freshExpired(ctx context.Context, g *segment, inactive func(hook.EndpointNum) bool) (expired map[hook.EndpointNum]int64, pinned bool, err error) {
+	expired = map[hook.EndpointNum]int64{}
+	p, err := s.progress(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	from := p.Floor.Seq()
+	for _, m := range p.Behind {
+		from = min(from, m.From.Seq())
+	}
+	if g.lastID() < from {
+		return expired, false, nil
+	}
+	err = s.read(ctx, g, func(c *connection) error {
+		return c.unrecorded(from, func(_ *hook.Event, t hook.Target) {
+			if inactive(t.Endpoint) {
+				expired[t.Endpoint]++
+			} else {
+				pinned = true
+			}
+		})
+	})
+	return expired, pinned, err
+}
+
+// rowsExpired counts the held deliveries, and the pending ones of inactive
+// endpoints. A pending one of an active endpoint pins the segment.
+func (s *Store) rowsExpired(ctx context.Context, g *segment, inactive func(hook.EndpointNum) bool) (expired map[hook.EndpointNum]int64, pinned bool, err error) {
+	expired = map[hook.EndpointNum]int64{}
+	err = s.read(ctx, g, func(c *connection) error {
+		return c.query(`SELECT endpoint, state, count(*) FROM deliveries WHERE state IN (1, 2) GROUP BY endpoint, state`, nil, func(st *sqlite3.Stmt) bool {
+			e := hook.EndpointNum(st.ColumnInt64(0))
+			if hook.DeliveryState(st.ColumnInt64(1)) == hook.Pending && !inactive(e) {
+				pinned = true
+				return false
+			}
+			expired[e] += st.ColumnInt64(2)
+			return true
+		})
+	})
+	return expired, pinned, err
+}
+
+// count keeps what ends with a segment, in one transaction with the note that
+// its file is to go: a crash after it counts nothing twice.
+func (s *Store) count(g *segment, expired map[hook.EndpointNum]int64) error {
+	g.mu.RLock()
+	last, tail, next := g.last, g.lastTail, g.nextNumber
+	g.mu.RUnlock()
+	var total int64
+	write := func(c *connection) error {
+		total = 0
+		for _, e := range sortedKeys(expired) {
+			err := c.exec(`INSERT INTO expired (endpoint, count) VALUES (?, ?) ON CONFLICT (endpoint) DO UPDATE SET count = count + excluded.count`,
+				int64(e), expired[e])
+			if err != nil {
+				return err
+			}
+			total += expired[e]
+		}
+		err := errors.Join(
+			c.exec(`UPDATE meta SET value = value + ? WHERE name = 'expired'`, total),
+			c.exec(`UPDATE meta SET value = max(value, ?) WHERE name = 'next_number'`, next))
+		if err != nil {
+			return err
+		}
+		known, err := c.int(`SELECT value FROM meta WHERE name = 'last_event'`)
+		if err == nil && last > known {
+			err = errors.Join(setMeta(c, "last_event", last), setMeta(c, "last_tail", tail))
+		}
+		if err != nil {
+			return err
+		}
+		return c.exec(`INSERT OR IGNORE INTO removed (first) VALUES (?)`, g.first)
+	}
+	err := s.control.write(write)
+	if errors.Is(err, store.ErrFull) { // removing makes room, so it may use the reserve (case 17)
+		s.freeReserve()
+		err = s.control.write(write)
+	}
+	if err == nil {
+		s.expired.Add(total)
+	}
+	return err
+}
+
+// forget takes a segment out of the list.
+func (s *Store) forget(g *segment) {
+	s.change.Lock()
+	list := slices.DeleteFunc(slices.Clone(s.list()), func(o *segment) bool { return o == g })
+	s.segments.Store(&list)
+	s.change.Unlock()
+	s.pool.drop(g)
+	g.w.close()
+	g.w = nil
+	s.health.set(g, nil)
+}
+
+// removeCounted removes the files of segments that were counted before a crash.
+func (s *Store) removeCounted() error {
+	var firsts []int64
+	err := s.control.read(context.Background(), func(c *connection) error {
+		return c.query(`SELECT first FROM removed`, nil, func(st *sqlite3.Stmt) bool {
+			firsts = append(firsts, st.ColumnInt64(0))
+			return true
+		})
+	})
+	for _, first := range firsts {
+		if err != nil {
+			break
+		}
+		err = s.removeFile(first)
+	}
+	return err
+}
+
+// removeFile deletes a counted segment's files, the large one step by step, and
+// the note about it.
+func (s *Store) removeFile(first int64) error {
+	path := s.segmentPath(first)
+	if info, err := os.Stat(path); err == nil {
+		for size := info.Size(); size > truncateStep; {
+			size -= truncateStep
+			if err := os.Truncate(path, size); err != nil {
+				return err
+			}
+		}
+	}
+	if err := removeDatabase(path); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return s.control.write(func(c *connection) error { return c.exec(`DELETE FROM removed WHERE first = ?`, first) })
+}
+
+// reserveBytes is how much room is kept for removing things when there is none
+// else.
+const reserveBytes = 1 << 20
+
+func (s *Store) reservePath() string { return filepath.Join(s.dir, "reserve") }
+
+// keepReserve makes the reserve file if it is not there.
+func (s *Store) keepReserve() error {
+	if info, err := os.Stat(s.reservePath()); err == nil && info.Size() == reserveBytes {
+		return nil
+	}
+	return os.WriteFile(s.reservePath(), make([]byte, reserveBytes), 0o600)
+}
+
+func (s *Store) freeReserve() {
+	if err := os.Remove(s.reservePath()); err != nil && !os.IsNotExist(err) {
+		s.log.Warn("cannot free the reserve", "error", err)
+	}
+}
+
+// Stats tells how the store is.
+func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
+	if err := s.enter(ctx); err != nil {
+		return store.Stats{}, err
+	}
+	defer s.leave()
+	out := store.Stats{
+		Engine: "sqlite " + s.version, Durability: "write-ahead log, synced at every commit (synchronous=FULL)",
+		Expired: s.expired.Load(), Problem: s.health.problem(),
+	}
+	out.Writable = out.Problem == ""
+	list := s.list()
+	out.Units = len(list)
+	paths := []string{filepath.Join(s.dir, "control.db")}
+	for _, g := range list {
+		g.mu.RLock()
+		out.Events += g.events
+		if out.Oldest.IsZero() && g.events > 0 {
+			out.Oldest = hook.EventIDFrom(g.oldest, 0).Time()
+		}
+		g.mu.RUnlock()
+		paths = append(paths, g.path)
+	}
+	for _, path := range paths {
+		for _, suffix := range []string{"", "-wal"} {
+			if info, err := os.Stat(path + suffix); err == nil {
+				out.Bytes += info.Size()
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,296 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"grapnel/internal/hook"
+)
+
+const (
+	// sealRows is how many index rows a transaction of the seal writes: some
+	// milliseconds, which is what an outcome has to wait at most.
+	sealRows = 2000
+	// tick is how often the keeper looks for idle connections.
+	tick = 5 * time.Second
+)
+
+// errStopped says that the store is being closed.
+var errStopped = errors.New("store is closing")
+
+// keep works in the background: it prepares the next segment, seals full ones
+// and closes idle connections.
+func (s *Store) keep() {
+	clock := time.NewTicker(tick)
+	defer clock.Stop()
+	for {
+		if err := s.maintain(); err != nil && !errors.Is(err, errStopped) {
+			s.log.Error("store upkeep failed; it will be tried again", "error", err)
+		}
+		select {
+		case <-s.stop:
+			return
+		case <-s.upkeep:
+		case <-clock.C:
+			s.ticks.Add(1)
+		}
+	}
+}
+
+// maintain does what there is to do. One at a time does it.
+func (s *Store) maintain() error {
+	s.maintaining.Lock()
+	defer s.maintaining.Unlock()
+	err := wrapOS(s.prepare())
+	list := s.list()
+	for _, g := range list[:len(list)-1] {
+		if s.stopping() {
+			return errStopped
+		}
+		if g.memory() != nil {
+			err = errors.Join(err, g.seal())
+		} else {
+			g.rest()
+		}
+	}
+	return err
+}
+
+func (s *Store) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// seal writes what a full segment has no index for yet, then drops the memory.
+// What it writes is sorted, and ignored where it is there already, so that a
+// seal that a crash cut short is simply done again.
+func (g *segment) seal() error {
+	x := g.memory()
+	if err := g.sealIndexes(x); err != nil {
+		return fmt.Errorf("seal %s: %w", filepath.Base(g.path), err)
+	}
+	filters := x.filters()
+	if err := g.sealDone(x, filters); err != nil {
+		return fmt.Errorf("seal %s: %w", filepath.Base(g.path), err)
+	}
+	if err := g.checkpoint(); err != nil {
+		g.s.log.Warn("checkpoint after a seal failed", "segment", filepath.Base(g.path), "error", err)
+	}
+	g.s.log.Info("segment sealed", "segment", filepath.Base(g.path), "events", len(x.ids), "deliveries", x.count)
+	return nil
+}
+
+// sealIndexes fills the four index tables. The memory of a segment that is not
+// active any more does not change.
+func (g *segment) sealIndexes(x *index) error {
+	w := &sealer{g: g}
+	w.table = `INSERT OR IGNORE INTO by_endpoint (endpoint, event, number) VALUES (?, ?, ?)`
+	for _, e := range sortedKeys(x.endpoints) {
+		for _, d := range x.endpoints[e] {
+			w.add(int64(e), x.event(d), x.base+int64(d))
+		}
+	}
+	w.next(`INSERT OR IGNORE INTO by_tenant (tenant, event) VALUES (?, ?)`)
+	for _, t := range sortedKeys(x.tenants) {
+		for _, place := range x.tenants[t] {
+			w.add(int64(t), x.ids[place])
+		}
+	}
+	w.next(`INSERT OR IGNORE INTO idem (hash, event) VALUES (?, ?)`)
+	for _, p := range x.keys.pairs() {
+		w.add(p[0], p[1])
+	}
+	w.next(`INSERT OR IGNORE INTO idem_requests (hash, request) VALUES (?, ?)`)
+	for _, p := range x.requests.pairs() {
+		w.add(p[0], p[1])
+	}
+	w.flush()
+	return w.err
+}
+
+func sortedKeys[K ~int64, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// sealer writes rows of a table in short transactions. After an error it does
+// nothing.
+type sealer struct {
+	g     *segment
+	table string
+	rows  [][3]int64
+	err   error
+}
+
+func (w *sealer) add(row ...int64) {
+	if w.err != nil {
+		return
+	}
+	var r [3]int64
+	copy(r[:], row)
+	if w.rows = append(w.rows, r); len(w.rows) == sealRows {
+		w.flush()
+	}
+}
+
+// next ends one table and begins another.
+func (w *sealer) next(table string) {
+	w.flush()
+	w.table = table
+}
+
+func (w *sealer) flush() {
+	if w.err == nil && w.g.s.stopping() {
+		w.err = errStopped
+	}
+	if w.err != nil || len(w.rows) == 0 {
+		return
+	}
+	w.err = w.g.writeAside(func(c *connection) error {
+		st, err := c.stmt(w.table)
+		if err != nil {
+			return err
+		}
+		for _, r := range w.rows {
+			for i := range st.BindCount() {
+				if err := st.BindInt64(i+1, r[i]); err != nil {
+					return wrap(err)
+				}
+			}
+			if err := st.Exec(); err != nil {
+				return wrap(err)
+			}
+		}
+		return nil
+	})
+	w.rows = w.rows[:0]
+}
+
+// writeAside runs a transaction that changes nothing of what is kept in memory.
+func (g *segment) writeAside(fn func(c *connection) error) error {
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	if err := g.writer(); err != nil {
+		return err
+	}
+	err := g.w.write(func() error { return fn(g.w) })
+	if isStorage(err) {
+		g.suspect = true
+	}
+	return err
+}
+
+// filters builds the Bloom filters of what is in memory.
+func (x *index) filters() map[string]bloom {
+	keys := newBloom(len(x.keys.first) + len(x.requests.first))
+	for h := range x.keys.first {
+		keys.add(h)
+	}
+	for h := range x.requests.first {
+		keys.add(h)
+	}
+	endpoints := newBloom(len(x.endpoints))
+	for e := range x.endpoints {
+		endpoints.add(spread(uint64(e)))
+	}
+	return map[string]bloom{filterKeys: keys, filterEndpoints: endpoints}
+}
+
+// sealDone says in one transaction that the indexes are complete, and forgets
+// the memory.
+func (g *segment) sealDone(x *index, filters map[string]bloom) error {
+	err := g.writeAside(func(c *connection) error {
+		for name, bits := range filters {
+			if err := c.exec(`INSERT OR REPLACE INTO filters (name, bits) VALUES (?, ?)`, name, append([]byte{}, bits...)); err != nil {
+				return err
+			}
+		}
+		err := c.exec(`INSERT OR REPLACE INTO meta (name, value) VALUES ('sealed', 1), ('events', ?), ('deliveries', ?)`,
+			len(x.ids), int64(x.count))
+		if err != nil {
+			return err
+		}
+		return c.exec(`DELETE FROM ix`)
+	})
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.filters = filters
+	g.index, g.exceptions = nil, nil
+	return nil
+}
+
+// checkpoint moves the log into the file: most of it while others write, the
+// rest in a moment of its own. The connection is closed for its memory, which
+// does not shrink.
+func (g *segment) checkpoint() error {
+	c, err := g.s.open(g.path, role{cache: readerCache, checkpoint: neverCheckpoint})
+	if err != nil {
+		return err
+	}
+	_, _, err = c.db.WALCheckpoint("", sqlite3.CHECKPOINT_PASSIVE)
+	c.close()
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	return errors.Join(wrap(err), g.letGo())
+}
+
+// letGo empties the log and closes the writing connection. Called with writing
+// held.
+func (g *segment) letGo() error {
+	if g.w == nil || g.suspect {
+		return nil
+	}
+	_ = g.w.db.BusyTimeout(0) // a reader may be in the log: then it is emptied later
+	_, _, err := g.w.db.WALCheckpoint("", sqlite3.CHECKPOINT_TRUNCATE)
+	if errors.Is(err, sqlite3.BUSY) {
+		err = nil
+	}
+	g.w.close()
+	g.w = nil
+	return wrap(err)
+}
+
+// rest closes the writing connection of a sealed segment that was not used for
+// a while.
+func (g *segment) rest() {
+	if !g.writing.TryLock() {
+		return
+	}
+	defer g.writing.Unlock()
+	if g.w == nil || g.s.ticks.Load() < g.used+2 {
+		return
+	}
+	if err := g.letGo(); err != nil {
+		g.s.log.Warn("checkpoint failed", "segment", filepath.Base(g.path), "error", err)
+	}
+}
+
+// mayHave reports whether a segment may have deliveries of an endpoint.
+func (g *segment) mayHave(e hook.EndpointNum) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.index != nil || g.filters[filterEndpoints].maybe(spread(uint64(e)))
+}
+
+// mayKnow reports whether a sealed segment may have a key of a hash.
+func (g *segment) mayKnow(hash uint64) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.filters[filterKeys].maybe(hash)
+}

@@ -1,0 +1,127 @@
+package storetest
+
+import (
+	"errors"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+func fullTenant(id string) *hook.Tenant {
+	return &hook.Tenant{
+		ID: id, Name: "Ünï", Dialect: "standard", APIVersion: "2", Settings: map[string]string{"a": "b"},
+		Secrets: map[string]hook.Sealed{"standard": "k1.x.y"}, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Nanosecond),
+	}
+}
+
+func fullEndpoint(id string) *hook.Endpoint {
+	return &hook.Endpoint{
+		ID: id, Tenant: "t", TenantNum: 1, URL: "https://example.com/ä?x=%2f", EventTypes: []string{"a.*"}, Dialect: "standard",
+		Secrets: []hook.EndpointSecret{{Sealed: "k1.a.b", CreatedAt: epoch}}, Description: "d", Headers: []hook.Header{{Name: "X-a", Value: "1"}},
+		Filter: []byte(`{"and":[]}`), Schedule: []time.Duration{time.Second, time.Hour}, Timeout: time.Second, RateLimit: 1.5,
+		MaxInFlight: 3, State: hook.EndpointPaused, StateReason: "r", StateAt: epoch, CreatedAt: epoch, UpdatedAt: epoch,
+	}
+}
+
+var configureTests = []test{
+	{"EmptyStore", func(w *world) {
+		c, err := w.st.Configuration(w.Context(), 0)
+		w.ok(err)
+		w.same(&store.Configuration{}, c)
+	}},
+	{"KeepsEveryField", func(w *world) {
+		change := &store.Change{
+			Tenants: []*hook.Tenant{fullTenant("t"), {ID: "bare"}}, Endpoints: []*hook.Endpoint{fullEndpoint("ep_1"), {ID: "ep_2"}},
+			Types: []*hook.EventType{{Name: "a.b", Description: "d", Schema: []byte(`{}`), Sample: []byte(`[1]`), CreatedAt: epoch, UpdatedAt: epoch}},
+			Keys:  []*hook.Key{{ID: "key_1", Hash: [32]byte{1, 2}, Hint: "gk_a", Tenants: []string{"t"}, Scopes: []hook.Scope{hook.ScopeRead}, CreatedAt: epoch, ExpiresAt: epoch}},
+		}
+		rev, err := w.st.Configure(w.Context(), change)
+		w.ok(err)
+		if change.Tenants[0].Num == 0 || change.Tenants[0].Num == change.Tenants[1].Num || change.Endpoints[0].Num == 0 || change.Endpoints[0].Num == change.Endpoints[1].Num {
+			w.Fatalf("numbers are not given: %+v %+v", change.Tenants, change.Endpoints)
+		}
+		want := &store.Configuration{Revision: rev, Tenants: change.Tenants, Endpoints: change.Endpoints, Types: change.Types, Keys: change.Keys}
+		for range 2 {
+			got, err := w.st.Configuration(w.Context(), 0)
+			w.ok(err)
+			w.same(want, got)
+			w.crash()
+		}
+	}},
+	{"OnlyWhatChanged", func(w *world) {
+		a, b := &hook.Tenant{ID: "a"}, &hook.Tenant{ID: "b"}
+		first, err := w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{a, b}})
+		w.ok(err)
+		changed := *b
+		changed.Name, changed.Deleted = "new", true
+		second, err := w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{&changed}})
+		w.ok(err)
+		if second <= first {
+			w.Fatalf("revision %d after %d", second, first)
+		}
+		got, err := w.st.Configuration(w.Context(), first)
+		w.ok(err)
+		w.same(&store.Configuration{Revision: second, Tenants: []*hook.Tenant{&changed}}, got)
+		got, err = w.st.Configuration(w.Context(), second)
+		w.ok(err)
+		w.same(&store.Configuration{Revision: second}, got)
+	}},
+	{"BaseIsChecked", func(w *world) {
+		first, err := w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{{ID: "a"}}})
+		w.ok(err)
+		second, err := w.st.Configure(w.Context(), &store.Change{Base: first, Tenants: []*hook.Tenant{{ID: "b"}}})
+		w.ok(err)
+		lost := &hook.Tenant{ID: "c"}
+		_, err = w.st.Configure(w.Context(), &store.Change{Base: first, Tenants: []*hook.Tenant{lost}})
+		if !errors.Is(err, store.ErrStale) {
+			w.Fatalf("got %v, want ErrStale", err)
+		}
+		got, err := w.st.Configuration(w.Context(), first)
+		w.ok(err)
+		if got.Revision != second || len(got.Tenants) != 1 || lost.Num != 0 {
+			w.Fatalf("a refused change left %+v, number %d", got, lost.Num)
+		}
+	}},
+	{"TakenIdIsAConflict", func(w *world) {
+		a := &hook.Tenant{ID: "a"}
+		_, err := w.st.Configure(w.Context(), &store.Change{
+			Tenants: []*hook.Tenant{a}, Endpoints: []*hook.Endpoint{{ID: "ep_1"}}, Keys: []*hook.Key{{ID: "key_1", Hash: [32]byte{7}}},
+		})
+		w.ok(err)
+		again := &hook.Tenant{ID: "a"}
+		for _, c := range []*store.Change{
+			{Tenants: []*hook.Tenant{{ID: "new"}, again}},
+			{Endpoints: []*hook.Endpoint{{ID: "ep_1"}}},
+			{Keys: []*hook.Key{{ID: "key_2", Hash: [32]byte{7}}}},
+		} {
+			if _, err := w.st.Configure(w.Context(), c); hook.CodeOf(err) != hook.CodeConflict {
+				w.Fatalf("got %v, want a conflict", err)
+			}
+		}
+		got, err := w.st.Configuration(w.Context(), 1)
+		w.ok(err)
+		w.same(&store.Configuration{Revision: 1}, got)
+		gone := *a
+		gone.Deleted = true
+		_, err = w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{&gone}})
+		w.ok(err)
+		_, err = w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{again}})
+		w.ok(err)
+		if again.Num == a.Num {
+			w.Fatal("a number was given twice")
+		}
+	}},
+	{"NumbersAreNeverGivenTwice", func(w *world) {
+		a := &hook.Endpoint{ID: "ep_1"}
+		_, err := w.st.Configure(w.Context(), &store.Change{Endpoints: []*hook.Endpoint{a}})
+		w.ok(err)
+		w.crash()
+		b := &hook.Endpoint{ID: "ep_2"}
+		_, err = w.st.Configure(w.Context(), &store.Change{Endpoints: []*hook.Endpoint{b}})
+		w.ok(err)
+		if b.Num <= a.Num {
+			w.Fatalf("number %d after %d", b.Num, a.Num)
+		}
+	}},
+}

@@ -1,0 +1,189 @@
+package storetest
+
+import (
+	"slices"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+var listTests = []test{
+	{"Events", func(w *world) {
+		var all []*hook.Event
+		for i := range 17 {
+			e := w.event(hook.TenantNum(1+i%2), 1)
+			if i%3 == 0 {
+				e.Type = "other.thing"
+			}
+			w.append(e)
+			all = append(all, e)
+		}
+		queries := []store.EventQuery{
+			{}, {Tenant: 1}, {Tenant: 2}, {Tenant: 3}, {Type: "other.thing"}, {Tenant: 2, Type: "other.thing"}, {Type: "none"},
+			{Since: all[4].ID.Time(), Until: all[9].ID.Time()}, {Tenant: 1, Since: all[4].ID.Time()}, {Tenant: 2, Until: all[4].ID.Time()},
+			{Before: all[6].ID}, {Tenant: 1, Before: all[6].ID},
+		}
+		for range 3 {
+			for _, q := range queries {
+				w.events(q, all)
+			}
+			w.settle()
+			w.crash()
+		}
+	}},
+	{"OneEventOfATenant", func(w *world) {
+		e := w.event(1, 1)
+		w.append(e)
+		got, err := w.st.Event(w.Context(), 1, e.ID)
+		w.ok(err)
+		w.same(e, got)
+		_, err = w.st.Event(w.Context(), 2, e.ID)
+		w.missing(err)
+		_, err = w.st.Event(w.Context(), 0, hook.EventIDFrom(e.ID.Seq(), e.ID.Tail()+1))
+		w.missing(err)
+		_, err = w.st.Delivery(w.Context(), 2, key(e, 1))
+		w.missing(err)
+		_, err = w.st.Delivery(w.Context(), 0, key(e, 2))
+		w.missing(err)
+		_, err = w.st.Delivery(w.Context(), 1, key(e, 1))
+		w.ok(err)
+	}},
+	{"Deliveries", func(w *world) {
+		all := w.mixed()
+		k := all[len(all)/2].Key
+		queries := []store.DeliveryQuery{
+			{}, {Tenant: 1}, {Tenant: 2}, {Endpoint: 1}, {Endpoint: 3}, {Endpoint: 9}, {Tenant: 2, Endpoint: 1}, {Event: k.Event}, {Event: k.Event, Endpoint: k.Endpoint},
+			{Type: "other.thing"}, {Since: k.Event.Time()}, {Until: k.Event.Time()}, {Before: k}, {Tenant: 1, Before: k}, {Endpoint: k.Endpoint, Before: k},
+			{Tenant: 2, Event: k.Event},
+		}
+		for _, st := range []hook.DeliveryState{hook.Pending, hook.Held, hook.Delivered, hook.Failed, hook.Cancelled} {
+			queries = append(queries, store.DeliveryQuery{States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{st}},
+				store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 2, Endpoint: 3, States: []hook.DeliveryState{st}, Before: k})
+		}
+		queries = append(queries, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{hook.Held, hook.Failed}}, store.DeliveryQuery{Endpoint: 1, States: []hook.DeliveryState{hook.Failed, hook.Pending}})
+		for range 3 {
+			for _, q := range queries {
+				w.deliveries(q, all)
+			}
+			w.settle()
+			w.crash()
+		}
+	}},
+}
+
+// events checks that paging finds exactly the events that a query describes.
+func (w *world) events(q store.EventQuery, all []*hook.Event) {
+	w.Helper()
+	var want, got []*hook.Event
+	for _, e := range slices.Backward(all) {
+		if (q.Tenant == 0 || e.Tenant == q.Tenant) && (q.Type == "" || e.Type == q.Type) && inside(e.ID.Time(), q.Since, q.Until) &&
+			(q.Before.IsZero() || string(e.ID[:]) < string(q.Before[:])) {
+			want = append(want, e)
+		}
+	}
+	for _, limit := range []int{3, 100} {
+		got = nil
+		q := q
+		q.Limit = limit
+		for {
+			p, err := w.st.Events(w.Context(), q)
+			w.ok(err)
+			got = append(got, p.Events...)
+			if len(p.Events) > limit {
+				w.Fatalf("page of %d", len(p.Events))
+			}
+			if p.Next.IsZero() {
+				break
+			}
+			q.Before = p.Next
+		}
+		w.same(want, got)
+	}
+}
+
+func inside(at, since, until time.Time) bool {
+	return (since.IsZero() || !at.Before(since)) && (until.IsZero() || at.Before(until))
+}
+
+// mixed stores deliveries in all states and returns them as they are to be
+// listed.
+func (w *world) mixed() []*hook.Delivery {
+	w.Helper()
+	var all []*hook.Delivery
+	states := []hook.DeliveryState{hook.Pending, hook.Delivered, hook.Failed, hook.Held, hook.Cancelled, 0, hook.Delivered}
+	n := 0
+	for i := range 16 {
+		e := w.event(hook.TenantNum(1+i%2), 1, 2, 3)
+		if i%4 == 0 {
+			e.Type = "other.thing"
+			e.Targets[1].Disposition = hook.Suppressed
+		}
+		w.append(e)
+		for j, t := range e.Targets {
+			k := key(e, t.Endpoint)
+			d := &hook.Delivery{Key: k, Tenant: e.Tenant, Type: e.Type, Number: e.Number + int64(j), State: hook.Pending}
+			if t.Disposition != hook.Deliver {
+				d.State = hook.Cancelled
+			} else {
+				w.put(d, states[n%len(states)])
+				n++
+			}
+			all = append(all, d)
+		}
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// put brings a delivery into a state; 0 leaves it fresh.
+func (w *world) put(d *hook.Delivery, state hook.DeliveryState) {
+	w.Helper()
+	switch state {
+	case 0:
+		return
+	case hook.Held, hook.Cancelled:
+		w.record(w.change(d.Key, state, "said so"))
+		d.Reason = "said so"
+	default:
+		o := w.outcome(d.Key, 1, state)
+		w.record(o)
+		d.Attempts, d.LastAt, d.Status, d.Reason, d.NextAt = 1, o.Attempt.At, o.Attempt.Status, o.Reason, o.NextAt
+	}
+	d.State = state
+}
+
+// deliveries checks that paging finds exactly what a query describes.
+func (w *world) deliveries(q store.DeliveryQuery, all []*hook.Delivery) {
+	w.Helper()
+	var want []*hook.Delivery
+	past := q.Before.Event.IsZero()
+	for _, d := range all {
+		if past && (q.Tenant == 0 || d.Tenant == q.Tenant) && (q.Endpoint == 0 || d.Key.Endpoint == q.Endpoint) &&
+			(q.Event.IsZero() || d.Key.Event == q.Event) && (q.Type == "" || d.Type == q.Type) && inside(d.Key.Event.Time(), q.Since, q.Until) &&
+			(len(q.States) == 0 || slices.Contains(q.States, d.State)) {
+			want = append(want, d)
+		}
+		past = past || d.Key == q.Before
+	}
+	for _, limit := range []int{2, 100} {
+		var got []*hook.Delivery
+		q := q
+		q.Limit = limit
+		for {
+			p, err := w.st.Deliveries(w.Context(), q)
+			w.ok(err)
+			for _, d := range p.Deliveries {
+				if d.State == hook.Cancelled && d.Reason != "said so" {
+					d.Reason = "" // an engine's own words
+				}
+			}
+			got = append(got, p.Deliveries...)
+			if p.Next.Event.IsZero() {
+				break
+			}
+			q.Before = p.Next
+		}
+		w.same(want, got)
+	}
+}

@@ -1,0 +1,132 @@
+package storetest
+
+import (
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+var pruneTests = []test{
+	{"RemovesWhatIsOver", func(w *world) {
+		w.needsCuts()
+		events := w.fill(30, 1, 1)
+		for _, e := range events {
+			w.record(w.outcome(key(e, 1), 1, hook.Delivered))
+		}
+		w.settle()
+		p := w.prune(events[20].ID.Time(), nil)
+		if p.Units == 0 || p.Events == 0 || p.Events > 20 || len(p.Expired) > 0 {
+			w.Fatalf("pruned %+v", p)
+		}
+		for range 2 {
+			_, err := w.st.Event(w.Context(), 0, events[0].ID)
+			w.missing(err)
+			got, err := w.st.Event(w.Context(), 0, events[29].ID)
+			w.ok(err)
+			w.same(events[29], got)
+			w.events(store.EventQuery{Tenant: 1}, events[p.Events:])
+			w.record(w.outcome(key(events[0], 1), 2, hook.Pending))
+			w.missing(w.st.Redeliver(w.Context(), key(events[0], 1), w.now))
+			w.crash()
+		}
+	}},
+	{"LastEventAndNumbersSurvive", func(w *world) {
+		events := w.fill(20, 1, 1)
+		for _, e := range events {
+			w.record(w.outcome(key(e, 1), 1, hook.Delivered))
+		}
+		w.settle()
+		w.prune(w.now.Add(time.Hour), nil)
+		w.crash()
+		last, err := w.st.LastEvent(w.Context())
+		w.ok(err)
+		w.same(events[19].ID, last)
+		e := w.event(1, 1)
+		w.append(e)
+		w.same(events[19].Number+1, e.Number)
+	}},
+	{"PendingPins", func(w *world) {
+		w.needsCuts()
+		events := w.fill(30, 1, 1, 2)
+		for i, e := range events {
+			if i == 0 {
+				w.record(w.outcome(key(e, 1), 1, hook.Pending))
+			} else {
+				w.record(w.outcome(key(e, 1), 1, hook.Delivered))
+			}
+			if i != 10 {
+				w.record(w.outcome(key(e, 2), 1, hook.Delivered))
+			}
+		}
+		w.settle()
+		w.prune(w.now, nil)
+		w.state(key(events[0], 1), hook.Pending, 1)
+		w.state(key(events[10], 2), hook.Pending, 0)
+		_, err := w.st.Event(w.Context(), 0, events[20].ID)
+		w.missing(err)
+		w.ok(w.st.Checkpoint(w.Context(), w.lease, store.Progress{Floor: events[20].ID, Behind: []store.LaneMark{{Endpoint: 2, From: events[10].ID}}}))
+		w.prune(w.now, nil)
+		w.state(key(events[0], 1), hook.Pending, 1)
+		w.state(key(events[10], 2), hook.Pending, 0)
+		w.record(w.outcome(key(events[0], 1), 2, hook.Failed), w.outcome(key(events[10], 2), 1, hook.Failed))
+		w.prune(w.now, nil)
+		_, err = w.st.Event(w.Context(), 0, events[0].ID)
+		w.missing(err)
+		_, err = w.st.Event(w.Context(), 0, events[10].ID)
+		w.missing(err)
+	}},
+	{"InactiveAndHeldExpire", func(w *world) {
+		w.needsCuts()
+		events := w.fill(30, 1, 1, 2)
+		for i, e := range events {
+			switch {
+			case i < 2:
+				w.record(w.outcome(key(e, 1), 1, hook.Delivered), w.change(key(e, 2), hook.Held, "paused"))
+			case i < 5:
+				w.record(w.outcome(key(e, 1), 1, hook.Pending), w.outcome(key(e, 2), 1, hook.Delivered))
+			default:
+				w.record(w.outcome(key(e, 2), 1, hook.Delivered))
+			}
+		}
+		w.settle()
+		p := w.prune(w.now.Add(time.Hour), func(n hook.EndpointNum) bool { return n == 1 })
+		if p.Events < 20 {
+			w.Fatalf("pruned %+v", p)
+		}
+		w.same(map[hook.EndpointNum]int64{1: p.Events - 2, 2: 2}, p.Expired)
+		for range 2 {
+			s, err := w.st.Stats(w.Context())
+			w.ok(err)
+			w.same(p.Events, s.Expired)
+			w.same(int64(30)-p.Events, s.Events)
+			w.crash()
+		}
+	}},
+	{"NothingOldEnough", func(w *world) {
+		events := w.fill(20, 1, 1)
+		for _, e := range events {
+			w.record(w.outcome(key(e, 1), 1, hook.Delivered))
+		}
+		w.settle()
+		w.same(store.Pruned{}, w.prune(events[0].ID.Time(), nil))
+		w.events(store.EventQuery{}, events)
+	}},
+}
+
+func (w *world) prune(before time.Time, inactive func(hook.EndpointNum) bool) store.Pruned {
+	w.Helper()
+	if inactive == nil {
+		inactive = func(hook.EndpointNum) bool { return false }
+	}
+	p, err := w.st.Prune(w.Context(), store.PruneQuery{Before: before, Inactive: inactive})
+	w.ok(err)
+	return p
+}
+
+func (w *world) needsCuts() {
+	w.Helper()
+	if !w.h.Cuts {
+		w.t.Skip("the log is not cut every few events here")
+	}
+}
