@@ -37,7 +37,7 @@ Scenarios:
 Examples:
 
     grapnel bench
-    grapnel bench single latency --duration 5s --runs 1
+    grapnel bench throughput latency --duration 5s --runs 1
     grapnel bench growth --json > growth.json`
 }
 

@@ -49,16 +49,19 @@ func (c *serveCmd) Run(p *program) error {
 	if err != nil {
 		return startError(err)
 	}
-	started := s.Start(ctx)
-	if started == nil {
+	err = s.Start(ctx)
+	if err == nil {
 		if key := s.AdminKey(); key != "" {
 			fmt.Fprintf(p.stderr, "\nAdmin key (shown this once, keep it safe): %s\n\n", string(key))
 		}
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case err = <-s.Failed():
+		}
 	}
 	draining, cancel := context.WithTimeout(context.Background(), cfg.Drain.Std())
 	defer cancel()
-	return errors.Join(started, s.Stop(draining))
+	return errors.Join(err, s.Stop(draining))
 }
 
 // interruptible returns a context that ends with the first SIGINT or SIGTERM.

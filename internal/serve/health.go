@@ -45,6 +45,25 @@ func (s *Server) checks(ctx context.Context) []check {
 	return []check{serving, db, lease}
 }
 
+// front parts the requests that are answered also while the server stops from
+// all others. A ServeMux would do, but it redirects paths that it finds
+// unclean before the API can refuse them.
+func (s *Server) front(metrics http.Handler) http.Handler {
+	open := map[string]http.Handler{"/livez": http.HandlerFunc(livez), "/readyz": http.HandlerFunc(s.readyz), "/metrics": metrics}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, ok := open[r.URL.Path]
+		switch {
+		case !ok:
+			s.gate.ServeHTTP(w, r)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			writeText(w, http.StatusMethodNotAllowed, "this address takes GET\n")
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
 // livez says that the process answers. It asks nothing else, so that a full
 // disk does not make anybody restart it.
 func livez(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }

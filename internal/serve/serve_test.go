@@ -209,6 +209,9 @@ func TestHealthAndMetrics(t *testing.T) {
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
 	}
+	if code, _ := get(t, s.URL()+"//v1/tenants"); code/100 != 4 {
+		t.Errorf("an unclean path: %d", code)
+	}
 	if code, _ := get(t, s.URL()+"/v1/tenants"); code != 401 {
 		t.Errorf("without a key: %d", code)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"grapnel/internal/api"
@@ -19,7 +20,6 @@ import (
 	"grapnel/internal/dialect/all"
 	"grapnel/internal/dispatch"
 	"grapnel/internal/egress"
-	"grapnel/internal/filter"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 	"grapnel/internal/keyring"
@@ -57,8 +57,10 @@ type Server struct {
 	gate      *gate
 	http      *http.Server
 
-	undo []func() // what New has opened, to be closed if it fails
-	stop []func() // what Start has started, to be ended by Stop
+	undo    []func()       // what New has opened, to be closed if it fails
+	running sync.WaitGroup // what Start has started
+	cancel  func()         // ends what of it does not end by itself
+	failed  chan error     // gets the reason when the server cannot go on
 }
 
 // keyFile is the name of the keyring's file in the data folder.
@@ -71,12 +73,13 @@ const (
 	writeTimeout      = 90 * time.Second
 	idleTimeout       = 120 * time.Second
 	maxHeaderBytes    = 64 << 10
+	hangUpTime        = time.Second
 )
 
 // New builds all parts and takes possession of the data folder, but serves
 // and sends nothing yet. Whoever has a Server must end it by Stop.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now}
+	s := &Server{settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now, cancel: func() {}, failed: make(chan error, 2)}
 	if err := s.assemble(ctx, cfg); err != nil {
 		for i := len(s.undo) - 1; i >= 0; i-- {
 			s.undo[i]()
@@ -179,33 +182,6 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	return s.face(ring, dialects, metrics)
 }
 
-// checkFilter refuses a condition tree that ingest could not evaluate.
-func checkFilter(tree []byte) error {
-	_, err := filter.Parse(tree)
-	return err
-}
-
-// policies tells ingest what it has to know of the dialects.
-func policies(dialects *dialect.Registry) func(string) ingest.Policy {
-	return func(name string) ingest.Policy {
-		d, ok := dialects.Get(name)
-		return ingest.Policy{CancelInactive: ok && d.OnInactive() == dialect.Cancel}
-	}
-}
-
-// checkRetention refuses to forget events that are still being retried.
-func (s *Server) checkRetention(dialects *dialect.Registry) error {
-	for _, name := range dialects.Names() {
-		d, _ := dialects.Get(name)
-		if span := d.Schedule(nil).Span(); span >= s.settings.Retention.Std() {
-			days := config.Duration((span/(24*time.Hour) + 1) * 24 * time.Hour)
-			return &config.Error{Setting: "--retention", Reason: fmt.Sprintf("%s is shorter than the retry schedule of the dialect %s", s.settings.Retention, name),
-				Remedy: fmt.Sprintf("write %s or more: an event must not go while it is being retried", days)}
-		}
-	}
-	return nil
-}
-
 // face makes what others see: the API, health and metrics.
 func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *telemetry.Metrics) error {
 	authenticator, err := auth.New(auth.Config{Keys: s.directory})
@@ -227,38 +203,11 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	metrics.SetStore(s.storeGauges)
 	metrics.SetEndpoints(s.endpointGauges)
 	s.gate = newGate(native)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", livez)
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", metrics.Handler())
-	mux.Handle("/", s.gate)
 	s.http = &http.Server{
-		Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		Handler: s.front(metrics.Handler()), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 	return nil
-}
-
-func (s *Server) storeGauges() telemetry.StoreGauges {
-	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
-	defer cancel()
-	st, err := s.store.Stats(ctx)
-	if err != nil {
-		s.logger.Error("store statistics failed", "error", err)
-		return telemetry.StoreGauges{}
-	}
-	return telemetry.StoreGauges{Events: st.Events, Units: st.Units, Bytes: st.Bytes, Expired: st.Expired, Writable: st.Writable}
-}
-
-func (s *Server) endpointGauges() map[string]int {
-	out := map[string]int{}
-	for _, state := range []hook.EndpointState{hook.EndpointActive, hook.EndpointPaused, hook.EndpointDisabled} {
-		out[string(state)] = 0
-	}
-	for state, n := range s.directory.CountEndpoints() {
-		out[string(state)] = n
-	}
-	return out
 }
 
 // Start begins to deliver, to serve and to keep up.
@@ -266,20 +215,21 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.dispatch.Start(ctx); err != nil {
 		return err
 	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
+	s.running.Go(func() {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			s.logger.Error("the listener failed", "error", err)
+			s.failed <- fmt.Errorf("the listener failed: %w", err)
 		}
-	}()
-	keeping, cancel := context.WithCancel(context.Background())
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
-		s.upkeep(keeping)
-	}()
-	s.stop = []func(){func() { cancel(); <-kept }, func() { s.http.Close(); <-served }}
+	})
+	background, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.running.Go(func() { s.upkeep(background) })
+	s.running.Go(func() {
+		select {
+		case <-s.dispatch.Lost():
+			s.failed <- fmt.Errorf("nothing is sent any more: %w", store.ErrLeaseLost)
+		case <-background.Done():
+		}
+	})
 	s.logger.Info("server started", "listen", s.listener.Addr().String(), "data", s.settings.Data, "version", telemetry.ReadVersion().Version)
 	return nil
 }
@@ -292,10 +242,10 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.gate.close(ctx)
 	s.ingest.Close()
 	stopped := s.dispatch.Stop(ctx)
-	for _, stop := range s.stop {
-		stop()
-	}
+	s.cancel()
+	s.hangUp(ctx)
 	s.listener.Close() // closed already if Start was called
+	s.running.Wait()
 	s.egress.Close()
 	// What holds the folder must be let go of however little time is left.
 	released := s.store.Release(context.WithoutCancel(ctx), s.lease)
@@ -304,8 +254,22 @@ func (s *Server) Stop(ctx context.Context) error {
 	return errors.Join(stopped, released, closed)
 }
 
+// hangUp ends all connections. Answers that are on their way out get a moment;
+// connections on which nobody has asked anything must not hold us up.
+func (s *Server) hangUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hangUpTime)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.http.Close()
+	}
+}
+
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Failed gets the reason when the server cannot go on. Stop has still to be
+// called.
+func (s *Server) Failed() <-chan error { return s.failed }
 
 // AdminKey is the admin key that this start has made, to be shown once; ""
 // if there was one.
