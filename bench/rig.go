@@ -67,7 +67,7 @@ func (r *rig) startWorker(role string, orders any) (*worker, error) {
 	})
 	err = errors.Join(err, stdinRead.Close(), stdoutWrite.Close())
 	if err == nil {
-		err = json.NewEncoder(stdinWrite).Encode(orders)
+		_ = json.NewEncoder(stdinWrite).Encode(orders) // a worker that is gone already is told by its answer
 	}
 	if err != nil {
 		w.end()
