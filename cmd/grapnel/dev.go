@@ -124,7 +124,7 @@ func attemptLine(e trial.Event) string {
 	if e.HTTPStatus == 0 {
 		result = e.Class
 	}
-	line := fmt.Sprintf("Sent %s → %s … %s in %s", what, e.Endpoint, result, (time.Duration(e.TookMS * float64(time.Millisecond))).Round(100*time.Microsecond))
+	line := fmt.Sprintf("Sent %s → %s … %s in %.1f ms", what, e.Endpoint, result, e.TookMS)
 	if e.Attempt > 1 {
 		line += fmt.Sprintf(" (attempt %d)", e.Attempt)
 	}

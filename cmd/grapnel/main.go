@@ -21,8 +21,8 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" set:"data=${serve_data}" set:"listen=${serve_listen}" set:"drain=${serve_drain}" set:"log_format=${serve_log_format}" set:"log_level=${serve_log_level}" help:"Run the server."`
 	Send    sendCmd    `cmd:"" help:"Publish an event."`
 	Inbox   inboxCmd   `cmd:"" help:"Run a receiver that verifies signatures and answers as it is told."`
-	Bench   benchCmd   `cmd:"" help:"Measure this machine: throughput, latency, memory."`
 	Verify  verifyCmd  `cmd:"" help:"Check the signature of a webhook request on standard input."`
+	Bench   benchCmd   `cmd:"" help:"Measure this machine: throughput, latency, memory."`
 	Version versionCmd `cmd:"" help:"Print what this program was built from."`
 
 	BenchWorker benchWorkerCmd `cmd:"" hidden:"" help:"A process of grapnel bench."`

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -12,6 +14,7 @@ import (
 
 	"grapnel/internal/config"
 	"grapnel/internal/serve"
+	"grapnel/internal/store"
 	"grapnel/internal/telemetry"
 )
 
@@ -95,13 +98,21 @@ func interruptible(stderr io.Writer) (ctx context.Context, stop func()) {
 // startError says what to do about the usual reasons why a server does not
 // start.
 func startError(err error) error {
+	var listen *net.OpError
+	var file *fs.PathError
 	switch {
-	case len(settingFaults(err)) > 0:
+	case err == nil || len(settingFaults(err)) > 0:
 		return err
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fail(exitUnavailable, "another process listens there: end it, or choose another address with --listen", "%w", err)
-	case errors.Is(err, os.ErrPermission):
-		return fail(exitFailure, "give this user the right to it, or name another folder with --data", "%w", err)
+	case errors.As(err, &listen):
+		return fail(exitUnavailable, "choose an address of this machine with --listen", "%w", err)
+	case errors.Is(err, store.ErrLocked):
+		return fail(exitConflict, "end that process, or name another folder with --data", "%w", err)
+	case errors.Is(err, store.ErrNewer):
+		return fail(exitConflict, "use that version of grapnel or a later one, or name another folder with --data", "%w", err)
+	case errors.As(err, &file):
+		return fail(exitFailure, "name a folder with --data that this user may write to", "%w", err)
 	}
 	return err
 }
