@@ -5,6 +5,7 @@ package egress_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/netip"
@@ -92,13 +93,25 @@ func BenchmarkPost(b *testing.B) {
 	})
 }
 
-// BenchmarkPostBare is the same POST by net/http's transport alone.
+// BenchmarkPostBare is the same POST by net/http's transport alone, with and
+// without a deadline.
 func BenchmarkPostBare(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchBare(b, 0) })
+	b.Run("deadline", func(b *testing.B) { benchBare(b, 10*time.Second) })
+}
+
+func benchBare(b *testing.B, timeout time.Duration) {
 	t := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
 	defer t.CloseIdleConnections()
 	url, body := startReceiver(b), bytes.Repeat([]byte("x"), 1024)
 	benchPosts(b, func() error {
-		req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+		ctx := context.Background()
+		if timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, timeout)
+			defer cancel()
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
