@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/auth"
+	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 )
@@ -132,6 +133,7 @@ func (a *API) address(c *call, sub *ingest.Submission) {
 func (a *API) submit(c *call, sub *ingest.Submission) ([]ingest.Result, error) {
 	ctx, cancel := context.WithTimeout(c.r.Context(), a.PublishDeadline)
 	defer cancel()
+	crashpoint.Hit("after-read-body")
 	results, replayed, err := a.Publisher.Publish(ctx, sub)
 	if err != nil {
 		if hook.CodeOf(err) == hook.CodeConflict {

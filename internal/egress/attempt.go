@@ -6,6 +6,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"grapnel/internal/crashpoint"
 )
 
 // phase is how far the making of a connection for an attempt has come.
@@ -71,6 +73,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 }
 
 func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
+	crashpoint.Hit("after-send")
 	if info.Err == nil {
 		a.wrote.Store(int64(time.Since(a.begin)))
 	}

@@ -16,6 +16,7 @@ import (
 	"grapnel/internal/api"
 	"grapnel/internal/auth"
 	"grapnel/internal/config"
+	"grapnel/internal/crashpoint"
 	"grapnel/internal/dialect"
 	"grapnel/internal/dialect/all"
 	"grapnel/internal/dispatch"
@@ -104,7 +105,12 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	if err = os.MkdirAll(s.settings.Data, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	s.store, err = sqlite.Open(ctx, sqlite.Options{Dir: s.settings.Data, IdempotencyWindow: s.settings.IdempotencyWindow.Std(), Logger: s.logger})
+	s.store, err = sqlite.Open(ctx, sqlite.Options{
+		Dir: s.settings.Data, Logger: s.logger,
+		// Crash tests make segments small and short-lived; else Set changes nothing.
+		SegmentEvents:     crashpoint.Set("segment-events", 0),
+		IdempotencyWindow: crashpoint.Set("idempotency-window", s.settings.IdempotencyWindow.Std()),
+	})
 	if err != nil {
 		return fmt.Errorf("open the data folder: %w", err)
 	}

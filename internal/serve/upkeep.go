@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -15,7 +16,7 @@ const upkeepEvery = 10 * time.Minute
 
 // upkeep removes what is past its retention, until ctx ends.
 func (s *Server) upkeep(ctx context.Context) {
-	tick := time.NewTicker(upkeepEvery)
+	tick := time.NewTicker(crashpoint.Set("upkeep-every", upkeepEvery))
 	defer tick.Stop()
 	for {
 		s.prune(ctx)
@@ -29,7 +30,7 @@ func (s *Server) upkeep(ctx context.Context) {
 
 // prune removes events older than the retention once.
 func (s *Server) prune(ctx context.Context) {
-	before := s.now().Add(-s.settings.Retention.Std())
+	before := s.now().Add(-crashpoint.Set("retention", s.settings.Retention.Std()))
 	pruned, err := s.store.Prune(ctx, store.PruneQuery{Before: before, Inactive: s.inactive})
 	switch {
 	case errors.Is(err, context.Canceled):

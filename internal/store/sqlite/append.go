@@ -9,6 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -22,12 +23,17 @@ func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 	if len(b.Events) == 0 && len(b.Requests) == 0 {
 		return nil
 	}
-	o := newOp(nil, func(t *tx) error { return t.append(b) })
+	o := newOp(nil, func(t *tx) error {
+		err := t.append(b)
+		crashpoint.Hit("before-commit")
+		return err
+	})
 	if len(b.Events) > 0 {
 		o.first = b.Events[0].ID.Seq()
 	}
 	s.writes <- o
 	<-o.done
+	crashpoint.Hit("after-commit")
 	if o.err != nil {
 		return fmt.Errorf("append %d events: %w", len(b.Events), o.err)
 	}

@@ -45,7 +45,7 @@ func (k *control) open() error {
 		return err
 	}
 	if _, err = c.int(`SELECT count(*) FROM sqlite_schema`); err == nil { // makes the log's file
-		err = wrapOS(syncDir(k.s.dir))
+		err = wrapOS(k.s.syncDir(k.s.dir))
 	}
 	if err != nil {
 		c.close()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"grapnel/internal/crashpoint"
 	"grapnel/internal/store"
 )
 
@@ -94,7 +95,9 @@ func (k kind) migrate(c *connection) error {
 	for _, st := range pending {
 		err := c.write(func() error {
 			sql := fmt.Sprintf("%s; PRAGMA application_id=%d; PRAGMA user_version=%d", st.sql, k.app, st.version)
-			return wrap(c.db.Exec(sql))
+			err := wrap(c.db.Exec(sql))
+			crashpoint.Hit("mid-migration")
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("migrate the %s database to version %d: %w", k.name, st.version, err)

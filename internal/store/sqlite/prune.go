@@ -10,6 +10,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -65,6 +66,7 @@ func (s *Store) pruneSegment(ctx context.Context, g *segment, q store.PruneQuery
 	}
 	g.removed = true
 	s.forget(g)
+	crashpoint.Hit("mid-retention")
 	if err := s.removeFile(g.first); err != nil {
 		return err
 	}
@@ -211,7 +213,7 @@ func (s *Store) removeFile(first int64) error {
 	if err := removeDatabase(path); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := s.syncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	return s.control.write(func(c *connection) error { return c.exec(`DELETE FROM removed WHERE first = ?`, first) })

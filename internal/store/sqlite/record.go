@@ -9,6 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -43,6 +44,7 @@ func (s *Store) Record(ctx context.Context, l store.Lease, outcomes []*store.Out
 					return err
 				}
 			}
+			crashpoint.Hit("before-result-commit")
 			return nil
 		}))
 	}

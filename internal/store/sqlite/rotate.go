@@ -75,7 +75,7 @@ func (s *Store) adoptPrepared(first int64) error {
 		return err
 	}
 	s.prepared = false
-	return syncDir(filepath.Join(s.dir, segmentDir))
+	return s.syncDir(filepath.Join(s.dir, segmentDir))
 }
 
 // rotate makes a new segment for the events from first on the active one.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 )
 
@@ -78,6 +79,7 @@ func (g *segment) seal() error {
 	if err := g.sealIndexes(x); err != nil {
 		return fmt.Errorf("seal %s: %w", filepath.Base(g.path), err)
 	}
+	crashpoint.Hit("mid-seal")
 	filters := x.filters()
 	if err := g.sealDone(x, filters); err != nil {
 		return fmt.Errorf("seal %s: %w", filepath.Base(g.path), err)

@@ -40,6 +40,7 @@ func newFolder(t *testing.T, opts sqlite.Options) *folder {
 func (f *folder) tryOpen(t *testing.T) error {
 	t.Helper()
 	f.fs = faultvfs.Register(fmt.Sprint("fault", names.Add(1)))
+	f.fs.Lazy()
 	f.used = append(f.used, f.fs)
 	f.opts.Dir, f.opts.VFS = f.dir, f.fs.Name()
 	st, err := sqlite.Open(t.Context(), f.opts)

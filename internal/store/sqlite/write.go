@@ -195,7 +195,7 @@ func (g *segment) openWriter() (*connection, error) {
 		return nil, err
 	}
 	if _, err = c.int(`SELECT value FROM meta WHERE name = 'commits'`); err == nil {
-		err = wrapOS(syncDir(filepath.Dir(g.path)))
+		err = wrapOS(g.s.syncDir(filepath.Dir(g.path)))
 	}
 	if err != nil {
 		c.close()

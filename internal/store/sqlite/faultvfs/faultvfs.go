@@ -1,6 +1,7 @@
 package faultvfs
 
 import (
+	"os"
 	"strings"
 	"sync"
 
@@ -41,6 +42,7 @@ type FS struct {
 	dead    bool
 	pragmas map[string]string
 	hits    int
+	lazy    bool
 }
 
 // fault fails the call that brings a count to at.
@@ -82,6 +84,40 @@ func (f *FS) Kill() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dead = true
+}
+
+// Lazy lets syncs succeed without doing anything. A process can be killed
+// without that, only a machine cannot, and tests are many times faster.
+func (f *FS) Lazy() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lazy = true
+}
+
+// sync syncs, unless that is off.
+func (f *FS) sync(fn func() error) error {
+	if err := f.call(Sync); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	lazy := f.lazy
+	f.mu.Unlock()
+	if lazy {
+		return nil
+	}
+	return fn()
+}
+
+// SyncDir makes the names in a folder durable.
+func (f *FS) SyncDir(dir string) error {
+	return f.sync(func() error {
+		d, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return d.Sync()
+	})
 }
 
 // Heal ends FailAll, and a Fail that did not happen yet.
@@ -186,10 +222,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (f *file) Sync(flags vfs.SyncFlag) error {
-	if err := f.fs.call(Sync); err != nil {
-		return err
-	}
-	return f.File.Sync(flags)
+	return f.fs.sync(func() error { return f.File.Sync(flags) })
 }
 
 func (f *file) Truncate(size int64) error {

@@ -1,0 +1,260 @@
+package sqlite_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/ncruces/go-sqlite3"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+	"grapnel/internal/store/sqlite"
+	"grapnel/internal/store/sqlite/faultvfs"
+)
+
+// script drives a store and keeps what it was told: what was acknowledged, and
+// what was refused for good.
+type script struct {
+	*testing.T
+	f       *folder
+	lease   store.Lease
+	seq     int64
+	acked   []*hook.Event
+	states  map[hook.DeliveryKey]hook.DeliveryState
+	open    map[hook.DeliveryKey]bool // the answer was ErrUnknown, or none of the outcome
+	refused []*hook.Event
+	errs    int
+}
+
+func newScript(t *testing.T, f *folder) *script {
+	s := &script{T: t, f: f, states: map[hook.DeliveryKey]hook.DeliveryState{}, open: map[hook.DeliveryKey]bool{}}
+	s.acquire()
+	return s
+}
+
+func (s *script) acquire() {
+	s.Helper()
+	var err error
+	if s.lease, err = s.f.st.Acquire(s.Context(), "n"); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// refusedAs checks that an error is one that callers know.
+func (s *script) refusedAs(err error) {
+	s.Helper()
+	s.errs++
+	if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrFull) {
+		s.Fatalf("error of an unknown kind: %v", err)
+	}
+}
+
+// append tries until an event is taken. Without a lasting fault the second try
+// has to succeed: recovery needs no restart (case 18).
+func (s *script) append() *hook.Event {
+	s.Helper()
+	for range 3 {
+		e := s.event()
+		err := s.f.st.Append(s.Context(), &store.Batch{Revision: 99, Events: []*hook.Event{e}})
+		if err == nil {
+			s.acked = append(s.acked, e)
+			return e
+		}
+		s.refusedAs(err)
+		if !errors.Is(err, store.ErrUnknown) {
+			s.refused = append(s.refused, e)
+		}
+	}
+	s.Fatal("the store does not recover")
+	return nil
+}
+
+func (s *script) event() *hook.Event {
+	id := hook.NextEventID(s.seq, time.Unix(1_800_000_000, 0).Add(time.Duration(s.seq%1e6)), uint64(s.seq))
+	s.seq = id.Seq()
+	return &hook.Event{
+		ID: id, Tenant: 1, Key: fmt.Sprint("k", s.seq), Type: "a.b", Time: id.Time(), Data: []byte(`{"some":"data"}`),
+		Targets: []hook.Target{{Endpoint: 1}, {Endpoint: 2}},
+	}
+}
+
+// record tries until an outcome is taken.
+func (s *script) record(k hook.DeliveryKey, n int, state hook.DeliveryState) {
+	s.Helper()
+	o := &store.Outcome{Key: k, At: k.Event.Time(), State: state, NextAt: k.Event.Time().Add(time.Minute), Attempt: &hook.Attempt{Key: k, N: n, At: k.Event.Time(), State: state}}
+	for range 3 {
+		err := s.f.st.Record(s.Context(), s.lease, []*store.Outcome{o})
+		if err == nil {
+			s.states[k] = state
+			return
+		}
+		s.refusedAs(err)
+	}
+	s.Fatal("the store does not recover")
+}
+
+// run is the scripted run: several segments, seals, late outcomes, a prune.
+func (s *script) run() {
+	s.Helper()
+	for i := range 7 {
+		e := s.append()
+		s.record(hook.DeliveryKey{Event: e.ID, Endpoint: 1}, 1, hook.Delivered)
+		s.record(hook.DeliveryKey{Event: e.ID, Endpoint: 2}, 1, hook.Pending)
+		if i == 4 {
+			if err := s.f.st.Settle(); err != nil {
+				s.errs++
+			}
+			first := s.acked[0].ID
+			s.record(hook.DeliveryKey{Event: first, Endpoint: 2}, 2, hook.Delivered)
+		}
+	}
+	for range 3 {
+		_, err := s.f.st.Configure(s.Context(), &store.Change{Tenants: []*hook.Tenant{{ID: "t"}}})
+		if err == nil || hook.CodeOf(err) == hook.CodeConflict {
+			break
+		}
+		s.refusedAs(err)
+	}
+	for range 3 {
+		err := s.f.st.Checkpoint(s.Context(), s.lease, store.Progress{Floor: s.acked[len(s.acked)-1].ID})
+		if err == nil {
+			break
+		}
+		s.refusedAs(err)
+	}
+}
+
+// check compares the store with what was said.
+func (s *script) check(when string) {
+	s.Helper()
+	for _, e := range s.acked {
+		got, err := s.f.st.Event(s.Context(), 0, e.ID)
+		if err != nil {
+			s.Fatalf("%s: acknowledged event is lost: %v", when, err)
+		}
+		if d := cmp.Diff(e, got); d != "" {
+			s.Fatalf("%s: event changed:\n%s", when, d)
+		}
+	}
+	for _, e := range s.refused {
+		if _, err := s.f.st.Event(s.Context(), 0, e.ID); !errors.Is(err, store.ErrNotFound) {
+			s.Fatalf("%s: refused event: %v", when, err)
+		}
+	}
+	for k, want := range s.states {
+		d, err := s.f.st.Delivery(s.Context(), 0, k)
+		if err != nil || d.State != want {
+			s.Fatalf("%s: delivery is %+v (%v), want %v", when, d, err, want)
+		}
+	}
+	page, err := s.f.st.Events(s.Context(), store.EventQuery{Limit: 100})
+	if err != nil || len(page.Events) < len(s.acked) {
+		s.Fatalf("%s: %d events are listed, %d were acknowledged: %v", when, len(page.Events), len(s.acked), err)
+	}
+	stats, err := s.f.st.Stats(s.Context())
+	if err != nil || !stats.Writable {
+		s.Fatalf("%s: stats are %+v, %v", when, stats, err)
+	}
+}
+
+// Cases 17 and 18: the n-th call of each kind fails once, for every n of a
+// scripted run.
+func TestEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
+	opts := sqlite.Options{SegmentEvents: 3}
+	kinds := []struct {
+		op   faultvfs.Op
+		code sqlite3.ExtendedErrorCode
+	}{
+		{faultvfs.Write, sqlite3.IOERR_WRITE}, {faultvfs.Write, sqlite3.ExtendedErrorCode(sqlite3.FULL)}, {faultvfs.Sync, sqlite3.IOERR_FSYNC},
+		{faultvfs.Truncate, sqlite3.IOERR_TRUNCATE}, {faultvfs.Read, sqlite3.IOERR_READ}, {faultvfs.Open, sqlite3.ExtendedErrorCode(sqlite3.CANTOPEN)},
+	}
+	clean := newFolder(t, opts)
+	clean.open(t)
+	for _, k := range kinds {
+		clean.fs.Fail(k.op, 1<<30, k.code)
+	}
+	before := map[faultvfs.Op]int{}
+	for _, k := range kinds {
+		before[k.op] = clean.fs.Count(k.op)
+	}
+	s := newScript(t, clean)
+	s.run()
+	s.check("without faults")
+	for _, k := range kinds {
+		calls := clean.fs.Count(k.op) - before[k.op]
+		t.Run(fmt.Sprintf("%v_%v", k.op, k.code), func(t *testing.T) {
+			t.Parallel()
+			step := 1
+			if testing.Short() {
+				step = 7
+			}
+			hits := 0
+			for n := 1; n <= calls; n += step {
+				hits += failOnce(t, opts, k.op, n, k.code)
+			}
+			if hits == 0 {
+				t.Fatal("no fault happened")
+			}
+			t.Logf("%d calls, %d faults", calls, hits)
+		})
+	}
+}
+
+func failOnce(t *testing.T, opts sqlite.Options, op faultvfs.Op, n int, code sqlite3.ExtendedErrorCode) int {
+	t.Helper()
+	f := newFolder(t, opts)
+	f.open(t)
+	defer func() { f.st.Close() }()
+	f.fs.Fail(op, n, code)
+	s := newScript(t, f)
+	s.run()
+	hits := f.fs.Hits()
+	f.fs.Heal()
+	s.check(fmt.Sprintf("after %v %d failed", op, n))
+	f.crash(t)
+	s.acquire()
+	s.check(fmt.Sprintf("after %v %d failed and a crash", op, n))
+	s.append()
+	return hits
+}
+
+// Case 17: a full disk refuses writes, lets reads go on, and heals by itself.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, sqlite.Options{SegmentEvents: 5})
+	f.open(t)
+	s := newScript(t, f)
+	e := s.append()
+	for _, code := range []sqlite3.ErrorCode{sqlite3.FULL, sqlite3.IOERR} {
+		f.fs.FailAll(faultvfs.Write, code)
+		for range 3 {
+			refused := s.event()
+			err := f.st.Append(t.Context(), &store.Batch{Revision: 99, Events: []*hook.Event{refused}})
+			if code == sqlite3.FULL && !errors.Is(err, store.ErrFull) || err == nil {
+				t.Fatalf("got %v", err)
+			}
+			if !errors.Is(err, store.ErrUnknown) {
+				s.refused = append(s.refused, refused)
+			}
+		}
+		if err := f.st.Record(t.Context(), s.lease, []*store.Outcome{{Key: hook.DeliveryKey{Event: e.ID, Endpoint: 1}, State: hook.Cancelled}}); err == nil {
+			t.Fatal("an outcome was taken")
+		}
+		if _, err := f.st.Event(t.Context(), 0, e.ID); err != nil {
+			t.Fatal(err)
+		}
+		stats, err := f.st.Stats(t.Context())
+		if err != nil || stats.Writable || stats.Problem == "" {
+			t.Fatalf("stats are %+v, %v", stats, err)
+		}
+		f.fs.Heal()
+		for range 6 {
+			s.append()
+		}
+		s.check("after the disk had room again")
+	}
+}
