@@ -1,12 +1,15 @@
 package api_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"grapnel/internal/store/directory"
 )
 
 func TestTenants(t *testing.T) {
@@ -193,6 +196,12 @@ func TestKeys(t *testing.T) {
 	// A revoked key can be taken over again.
 	b.want(http.StatusCreated, "POST", "/v1/keys", `{"scopes":["read"],"key":"`+key+`"}`)
 	b.want(http.StatusOK, "GET", "/v1/tenants/acme", "", as(key))
+	// So it is after a restart, when the revoked one is read again as well.
+	again, err := directory.Load(t.Context(), b.store)
+	must(t, err)
+	if _, ok := again.Key(sha256.Sum256([]byte(key))); !ok {
+		t.Error("a key that was revoked and taken over again is lost at a restart")
+	}
 }
 
 // Bodies of management are read strictly: what is not understood is refused,

@@ -111,10 +111,13 @@ func (d *Directory) apply(c *store.Configuration) {
 		}
 	}
 	for _, k := range c.Keys {
-		if k.Deleted {
-			delete(d.keys, k.Hash)
-		} else {
+		// The text of a revoked key may have been given again, and its tombstone
+		// may come after the key that has it now.
+		switch old := d.keys[k.Hash]; {
+		case !k.Deleted:
 			d.keys[k.Hash] = k
+		case old != nil && old.ID == k.ID:
+			delete(d.keys, k.Hash)
 		}
 	}
 }
