@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -211,6 +212,10 @@ func (d *Dispatcher) tellOf(dl *delivery, a *hook.Attempt, now time.Time) {
 	d.Metrics.Attempt(a.State.String(), codeClass(a.Status), a.Class, a.Timing)
 	if a.State == hook.Delivered {
 		d.Metrics.Delivered(now.Sub(acceptedAt(dl.seq)))
+	}
+	if d.Logger.Enabled(d.run, slog.LevelDebug) {
+		d.Logger.Debug("attempt", "delivery_id", a.Key.String(), "attempt", a.N, "state", a.State.String(), "status", a.Status,
+			"class", a.Class, "duration_ms", a.Timing.Total.Milliseconds())
 	}
 	if d.Observe != nil {
 		d.Observe(a)

@@ -28,6 +28,7 @@ type delivery struct {
 
 	fresh   bool  // nothing of it is recorded yet
 	size    int   // counted against the memory budget
+	load    int   // its weight while the attempt runs
 	class   class // the lane's, when the attempt began
 	kept    bool  // the store has the body
 	again   bool  // a redelivery was asked for while an attempt was running
@@ -44,7 +45,7 @@ type delivery struct {
 
 func newDelivery(l *lane, e *hook.Event) *delivery {
 	dl := &delivery{lane: l, event: e, seq: e.ID.Seq(), fresh: true, heapPos: -1}
-	dl.size = deliverySize + len(e.Data) + len(e.Previous) + len(e.Metadata)
+	dl.size = deliverySize + eventSize(e)
 	dl.home.of, dl.queue.of, dl.front.of = dl, dl, dl
 	return dl
 }
@@ -57,6 +58,16 @@ func newWork(l *lane, w *store.Work) *delivery {
 	dl.size += len(w.Body)
 	return dl
 }
+
+// eventSize is how many bytes an event holds.
+func eventSize(e *hook.Event) int { return len(e.Data) + len(e.Previous) + len(e.Metadata) }
+
+// offeredSize is what a delivery costs whose event is shared by all its
+// targets.
+func offeredSize(e *hook.Event) int { return deliverySize + eventSize(e)/len(e.Targets) }
+
+// weight is what an attempt holds in memory: the event, and the body made of it.
+func (dl *delivery) weight() int { return eventSize(dl.event) + max(len(dl.body), len(dl.event.Data)) }
 
 func (dl *delivery) key() hook.DeliveryKey {
 	return hook.DeliveryKey{Event: dl.event.ID, Endpoint: dl.lane.num}

@@ -55,7 +55,7 @@ type Config struct {
 	PublicURL string
 
 	MaxInFlight int // requests at once over all endpoints; 0: DefaultMaxInFlight
-	Memory      int // bytes of deliveries that wait in memory; 0: DefaultMemory
+	Memory      int // bytes of deliveries that wait in memory; 0: DefaultMemory. Requests may hold flyingFactor times that
 
 	// Observe is told of every attempt as soon as it is over, before it is
 	// recorded. It must not block, nor change what it is given. It may be nil.
@@ -103,6 +103,7 @@ type Dispatcher struct {
 	idle     []*worker   // parked; the last one parked is the first to wake
 	inFlight [classes]int
 	drained  chan struct{} // closed when stopping and nothing is in flight
+	flying   [classes]int  // weight of what is in flight
 	bytes    int           // of deliveries in memory
 	waiting  int           // deliveries in windows and backlogs
 	backed   int           // outcomes that are not recorded yet
@@ -233,7 +234,7 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now t
 	if l == nil || seq <= l.seen {
 		return
 	}
-	size := deliverySize + len(e.Data) + len(e.Previous) + len(e.Metadata)
+	size := offeredSize(e)
 	if d.phase != started || !l.room(size, d.Memory-d.bytes) {
 		l.skip(seq, d.progress.first)
 		d.fellBehind(l)
@@ -241,7 +242,7 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now t
 		return
 	}
 	dl := newDelivery(l, e)
-	dl.offered = now
+	dl.size, dl.offered = size, now
 	d.took(dl)
 	dl.join(&l.live)
 	l.window.push(&dl.queue)

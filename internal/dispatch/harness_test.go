@@ -299,6 +299,16 @@ func (w *world) seen(num hook.EndpointNum) []request {
 	return out
 }
 
+// mostAtOnce is how many requests an endpoint had running at once since the
+// last call.
+func (w *world) mostAtOnce(num hook.EndpointNum) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	peak := w.peak[num]
+	w.peak[num] = 0
+	return peak
+}
+
 // once fails the test unless each event was seen exactly once by each of its
 // endpoints.
 func (w *world) once() {

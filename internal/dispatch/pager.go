@@ -269,7 +269,7 @@ func meanSize(works []*store.Work, before int) int {
 	}
 	sum := 0
 	for _, w := range works {
-		sum += deliverySize + len(w.Event.Data) + len(w.Event.Previous) + len(w.Event.Metadata) + len(w.Body)
+		sum += deliverySize + eventSize(w.Event) + len(w.Body)
 	}
 	return sum / len(works)
 }

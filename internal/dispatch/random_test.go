@@ -99,7 +99,7 @@ func (w *world) random(seed uint64, steps []string) {
 		}
 	}
 	w.heal()
-	time.Sleep(200 * time.Hour)
+	time.Sleep(24 * time.Hour)
 	if c := w.queue.count(); c[0]+c[hook.Pending]+c[hook.Held] != 0 {
 		w.t.Errorf("in the end the deliveries are %v", c)
 	}

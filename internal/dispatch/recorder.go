@@ -172,7 +172,7 @@ func (d *Dispatcher) carryOn(dl *delivery, now time.Time) {
 		dl.attempts++
 	}
 	dl.base, dl.firstAt, dl.due = o.Base, o.FirstAt, o.NextAt
-	dl.size = deliverySize + len(dl.event.Data) + len(dl.event.Previous) + len(dl.event.Metadata) + len(dl.body)
+	dl.size = deliverySize + eventSize(dl.event) + len(dl.body)
 	dl.kept = dl.kept || o.Body != nil
 	dl.trigger = hook.Scheduled
 	dl.again = false

@@ -15,6 +15,10 @@ const (
 	maxBackedBytes = 32 << 20
 )
 
+// flyingFactor is how many times Config.Memory the requests that are running may
+// hold, so that large events to slow endpoints stay within bounds.
+const flyingFactor = 8
+
 // idleWorker is how long a worker waits for work until it ends.
 const idleWorker = 10 * time.Second
 
@@ -68,6 +72,7 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e effect) *delivery {
 	l := dl.lane
 	l.inFlight--
 	d.inFlight[dl.class]--
+	d.flying[dl.class] -= dl.load
 	if e.givenBack {
 		d.giveBack(dl)
 	} else {
@@ -150,12 +155,16 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 	if d.phase != started || d.barred || d.backed >= maxBacked || d.backedBy >= maxBackedBytes {
 		return nil
 	}
-	if d.inFlight[proven]+d.inFlight[unproven] >= d.MaxInFlight {
+	places, weight := d.MaxInFlight, flyingFactor*d.Memory
+	if d.inFlight[proven]+d.inFlight[unproven] >= places || d.flying[proven]+d.flying[unproven] >= weight {
 		return nil
 	}
-	share := d.MaxInFlight - d.MaxInFlight/4
+	var open [classes]bool
+	for c := range open {
+		open[c] = d.inFlight[c] < places-places/4 && d.flying[c] < weight-weight/4
+	}
 	for {
-		l := d.rings.next([classes]bool{d.inFlight[proven] < share, d.inFlight[unproven] < share})
+		l := d.rings.next(open)
 		if l == nil {
 			return nil
 		}
@@ -170,6 +179,8 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 		dl.class, dl.begun = l.class(), now
 		l.inFlight++
 		d.inFlight[dl.class]++
+		dl.load = dl.weight()
+		d.flying[dl.class] += dl.load
 		if l.mode == sending {
 			l.pacer.spend(l.rate, now)
 		}

@@ -1,0 +1,133 @@
+package dispatch_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapnel/internal/dispatch"
+	"grapnel/internal/egress"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+	"grapnel/internal/store/sqlite"
+)
+
+// The whole way on the real engine: small segments, an endpoint that fails half
+// of the time, one that is paused, a window that overflows, and restarts.
+func TestOnSQLite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4)
+	w.answers(2, func(ctx context.Context, n int) *egress.Result { return status(200 + 300*(n%2)) })
+	w.change(2, func(e *hook.Endpoint) {
+		e.Schedule = []time.Duration{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}
+	})
+	w.change(3, func(e *hook.Endpoint) { e.State = hook.EndpointPaused })
+	dir := t.TempDir()
+	last, total := int64(0), 0
+	for range 3 {
+		s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, SegmentEvents: 150})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease, err := s.Acquire(t.Context(), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := dispatch.New(dispatch.Config{
+			Queue: s, Lease: lease, Directory: w.book, Dialects: registry(t), Egress: w, Ring: w.ring, Manager: w,
+			Logger: slog.New(slog.DiscardHandler), Memory: 32 << 10,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			b := &store.Batch{}
+			for range 10 {
+				id := hook.NextEventID(last, time.Now(), 9)
+				last = id.Seq()
+				b.Events = append(b.Events, &hook.Event{ID: id, Tenant: 1, Type: "a.b", Time: time.Now(), Data: []byte(`{}`),
+					Targets: []hook.Target{{Endpoint: 1}, {Endpoint: 2}, {Endpoint: 3}}})
+			}
+			if err := s.Append(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			total += len(b.Events)
+			d.Offer(b.Events)
+		}
+		if err := d.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.change(3, func(e *hook.Endpoint) { e.State = hook.EndpointActive })
+	w.finish(t, dir, total)
+	if got := len(w.seen(1)) + len(w.seen(3)); got != 2*total {
+		t.Errorf("%d requests to the two good endpoints, want %d", got, 2*total) // case 12: none is repeated
+	}
+}
+
+// finish runs until everything of the store in dir is delivered.
+func (w *world) finish(t *testing.T, dir string, total int) {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	lease, err := s.Acquire(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := countStates(t, s)[hook.Pending]
+	delivered := make(chan struct{}, 3*total)
+	d, err := dispatch.New(dispatch.Config{
+		Queue: s, Lease: lease, Directory: w.book, Dialects: registry(t), Egress: w, Ring: w.ring, Manager: w,
+		Logger: slog.New(slog.DiscardHandler), Observe: func(a *hook.Attempt) {
+			if a.State == hook.Delivered {
+				delivered <- struct{}{}
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range waiting {
+		<-delivered
+	}
+	if err := d.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[hook.DeliveryState]int{hook.Delivered: 3 * total}, countStates(t, s)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// countStates counts all deliveries of a store.
+func countStates(t *testing.T, s store.Reader) map[hook.DeliveryState]int {
+	t.Helper()
+	states := map[hook.DeliveryState]int{}
+	q := store.DeliveryQuery{Limit: 500}
+	for {
+		page, err := s.Deliveries(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dl := range page.Deliveries {
+			states[dl.State]++
+		}
+		if q.Before = page.Next; q.Before == (hook.DeliveryKey{}) {
+			return states
+		}
+	}
+}
