@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -35,6 +36,10 @@ Examples:
     GRAPNEL_ADMIN_KEY=$(cat key) GRAPNEL_LISTEN=:9090 grapnel serve`
 }
 
+// gcPercent lets the heap grow to three times what is in use, instead of twice,
+// before it is collected: some MiB, for a tenth of the CPU. GOGC overrides it.
+const gcPercent = 200
+
 // Run serves until a signal comes.
 func (c *serveCmd) Run(p *program) error {
 	cfg := c.Config
@@ -45,6 +50,9 @@ func (c *serveCmd) Run(p *program) error {
 	logger, err := telemetry.NewLogger(p.stderr, cfg.LogFormat, cfg.LogLevel)
 	if err != nil {
 		return err
+	}
+	if p.getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := interruptible(p.stderr)
 	defer stop()
