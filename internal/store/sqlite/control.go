@@ -112,7 +112,7 @@ func (k *control) write(fn func(c *connection) error) error {
 	k.c.rollback()
 	_ = k.failed(err)
 	if rerr := k.replace(); rerr != nil && !errors.Is(err, store.ErrFull) {
-		return &storageError{err: errors.Join(store.ErrUnknown, err, rerr)}
+		return &storageError{err: fmt.Errorf("%w: %w (and then: %w)", store.ErrUnknown, err, rerr)}
 	}
 	return err
 }

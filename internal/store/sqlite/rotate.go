@@ -96,6 +96,7 @@ func (s *Store) rotate(first int64) error {
 	list := append(s.list()[:len(s.list()):len(s.list())], g)
 	s.segments.Store(&list)
 	s.change.Unlock()
+	s.health.set(list[len(list)-2], nil)
 	s.kick()
 	return nil
 }

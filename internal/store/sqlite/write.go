@@ -101,11 +101,11 @@ func (g *segment) try(ops []*op) (err error) {
 		if r := recover(); r != nil { // the driver panics when its memory is used up
 			g.suspect = true
 			err = &storageError{err: fmt.Errorf("sqlite: %v", r)}
-			g.s.health.set(g, err)
+			g.report(err)
 		}
 	}()
 	if err := g.writer(); err != nil {
-		g.s.health.set(g, err)
+		g.report(err)
 		return err
 	}
 	t := g.s.begin(g)
@@ -113,15 +113,15 @@ func (g *segment) try(ops []*op) (err error) {
 		g.w.rollback()
 		if isStorage(err) {
 			g.suspect = true
-			g.s.health.set(g, err)
+			g.report(err)
 		}
 		return err
 	}
 	if err := g.commit(); err != nil {
-		g.s.health.set(g, err)
+		g.report(err)
 		return err
 	}
-	g.s.health.set(g, nil)
+	g.report(nil)
 	g.publish(t)
 	return nil
 }
@@ -159,7 +159,15 @@ func (g *segment) commit() error {
 	case verr == nil || errors.Is(err, store.ErrFull):
 		return err // full: the commit mark was not written
 	}
-	return &storageError{err: errors.Join(store.ErrUnknown, err, verr)}
+	return &storageError{err: fmt.Errorf("%w: %w (and then: %w)", store.ErrUnknown, err, verr)}
+}
+
+// report tells the store's health. Only the active segment's counts: it is what
+// new events need.
+func (g *segment) report(err error) {
+	if err == nil || g == g.s.active() {
+		g.s.health.set(g, err)
+	}
 }
 
 // writer makes sure of a writing connection that may be trusted.
