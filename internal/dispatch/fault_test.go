@@ -26,7 +26,7 @@ func (w *world) crash() int {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = w.d.Stop(over)
-	open := len(w.seen(0)) - len(w.queue.attempts)
+	open := len(w.seen(0)) - len(w.queue.tried())
 	w.make()
 	return open
 }
@@ -69,7 +69,7 @@ func TestCrashAndRestart(t *testing.T) {
 				if c := w.queue.count(); c[hook.Delivered] != 2*len(w.queue.events)-1 {
 					t.Errorf("after the crashes the deliveries are %v", c)
 				}
-				extra := len(w.seen(0)) - len(w.queue.attempts)
+				extra := len(w.seen(0)) - len(w.queue.tried())
 				if extra > may {
 					t.Errorf("%d requests were repeated, %d were running or unrecorded at the crashes", extra, may)
 				}
@@ -100,7 +100,7 @@ func TestStopFinishesOrGivesBack(t *testing.T) {
 		if diff := cmp.Diff(map[hook.DeliveryState]int{hook.Delivered: 1, hook.Pending: 1}, w.queue.count()); diff != "" {
 			t.Error(diff)
 		}
-		last := w.queue.attempts[len(w.queue.attempts)-1]
+		last := lastOf(w.queue.tried())
 		if last.Class != egress.ClassCanceled || !strings.Contains(last.Reason, "interrupted") {
 			t.Errorf("the attempt that was broken off is %+v", last)
 		}
@@ -249,7 +249,7 @@ func TestPanicIsolation(t *testing.T) {
 		if got := w.queue.state(hook.DeliveryKey{Event: e.ID, Endpoint: 2}); got != hook.Delivered {
 			t.Errorf("the other delivery is %v", got)
 		}
-		for _, a := range w.queue.attempts {
+		for _, a := range w.queue.tried() {
 			if a.Key.Endpoint == 1 && (a.Class != "panic" || strings.Contains(a.Detail+a.Reason, "poison")) {
 				t.Errorf("the attempt is %+v", a)
 			}
@@ -310,9 +310,9 @@ func TestHeldWithReason(t *testing.T) {
 				w.start()
 				e := w.publish(1)
 				time.Sleep(time.Minute)
-				r := w.queue.records[hook.DeliveryKey{Event: e.ID, Endpoint: 1}]
-				if r == nil || r.state != hook.Held || !strings.Contains(r.reason, c.reason) || len(w.seen(0)) != 0 {
-					t.Errorf("the delivery is %+v after %d requests", r, len(w.seen(0)))
+				key := hook.DeliveryKey{Event: e.ID, Endpoint: 1}
+				if state, reason := w.queue.state(key), w.queue.reason(key); state != hook.Held || !strings.Contains(reason, c.reason) || len(w.seen(0)) != 0 {
+					t.Errorf("the delivery is %v, %q, after %d requests", state, reason, len(w.seen(0)))
 				}
 				w.stop()
 			})

@@ -29,7 +29,7 @@ func TestDeliversAtOnce(t *testing.T) {
 		}
 		w.stop()
 		w.once()
-		if want := e.ID.Seq() + 1; w.queue.floor != want || len(w.queue.marks) != 0 {
+		if want := e.ID.Seq() + 1; w.queue.floor != want || w.queue.behind() != 0 {
 			t.Errorf("the floor is %d, want %d; marks %v", w.queue.floor, want, w.queue.marks)
 		}
 	})
@@ -118,8 +118,8 @@ func TestBacklogBeyondMemory(t *testing.T) {
 		}
 		w.once()
 		w.stop()
-		if len(w.queue.marks) != 0 {
-			t.Errorf("lanes are still behind: %v", w.queue.marks)
+		if w.queue.behind() != 0 {
+			t.Errorf("%d lanes are still behind", w.queue.behind())
 		}
 	})
 }
@@ -147,7 +147,7 @@ func TestPagesThatGetOld(t *testing.T) {
 		if diff := cmp.Diff(map[hook.DeliveryState]int{hook.Delivered: 2000}, w.queue.count(), ignoreFailed()); diff != "" {
 			t.Error(diff)
 		}
-		if got, want := len(w.seen(0)), len(w.queue.attempts); got != want {
+		if got, want := len(w.seen(0)), len(w.queue.tried()); got != want {
 			t.Errorf("%d requests, %d attempts recorded", got, want) // I4
 		}
 		w.stop()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -368,4 +369,11 @@ func inBubble(t *testing.T, n int, f func(w *world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { f(newWorld(t, n)) })
+}
+
+// acted is what was done to endpoints because of their answers.
+func (w *world) acted() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.actions)
 }

@@ -335,3 +335,27 @@ func (m *memory) count() map[hook.DeliveryState]int {
 	}
 	return n
 }
+
+// tried are the attempts recorded so far.
+func (m *memory) tried() []*hook.Attempt {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.attempts)
+}
+
+// reason is a delivery's reason.
+func (m *memory) reason(key hook.DeliveryKey) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.records[key]; r != nil {
+		return r.reason
+	}
+	return ""
+}
+
+// behind are the lanes that the last checkpoint left behind.
+func (m *memory) behind() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.marks)
+}

@@ -103,12 +103,12 @@ func (w *world) random(seed uint64, steps []string) {
 	if c := w.queue.count(); c[0]+c[hook.Pending]+c[hook.Held] != 0 {
 		w.t.Errorf("in the end the deliveries are %v", c)
 	}
-	if extra := len(w.seen(0)) - len(w.queue.attempts); extra > may {
+	if extra := len(w.seen(0)) - len(w.queue.tried()); extra > may {
 		w.t.Errorf("%d requests were repeated, %d could be", extra, may)
 	}
 	w.stop()
-	if len(w.queue.marks) != 0 {
-		w.t.Errorf("lanes are still behind: %v", w.queue.marks)
+	if w.queue.behind() != 0 {
+		w.t.Errorf("%d lanes are still behind", w.queue.behind())
 	}
 }
 
