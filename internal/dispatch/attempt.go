@@ -114,7 +114,7 @@ func (d *Dispatcher) conclude(dl *delivery, c *dialect.Dialect, endpoint *hook.E
 	case dialect.Retry:
 		d.reschedule(dl, a, c, endpoint, now, v.RetryAfter)
 	}
-	d.settleOutcome(dl, a, now)
+	settle(dl, a, now)
 	return effect{health: healthOf(r, v), wait: v.RetryAfter, act: v.Endpoint, reason: v.Reason}
 }
 
@@ -147,8 +147,8 @@ func (d *Dispatcher) reschedule(dl *delivery, a *hook.Attempt, c *dialect.Dialec
 	a.State, a.NextAt = hook.Pending, next
 }
 
-// settleOutcome makes the outcome of an attempt.
-func (d *Dispatcher) settleOutcome(dl *delivery, a *hook.Attempt, now time.Time) {
+// settle makes the outcome of an attempt.
+func settle(dl *delivery, a *hook.Attempt, now time.Time) {
 	dl.outcome = store.Outcome{
 		Key: a.Key, Attempt: a, At: now, State: a.State, Reason: a.Reason, NextAt: a.NextAt,
 		FirstAt: dl.firstOr(a.At), Base: dl.base,
@@ -156,7 +156,6 @@ func (d *Dispatcher) settleOutcome(dl *delivery, a *hook.Attempt, now time.Time)
 	if a.State == hook.Pending && !dl.kept {
 		dl.outcome.Body = dl.body
 	}
-	d.tellOf(dl, a, now)
 }
 
 // interrupted makes the outcome of a request that Stop broke off. It does not
@@ -164,7 +163,7 @@ func (d *Dispatcher) settleOutcome(dl *delivery, a *hook.Attempt, now time.Time)
 func (d *Dispatcher) interrupted(dl *delivery, a *hook.Attempt, now time.Time) effect {
 	a.State, a.NextAt, a.Reason = hook.Pending, now, "interrupted by a shutdown; the endpoint may have got it"
 	first := dl.firstAt
-	d.settleOutcome(dl, a, now)
+	settle(dl, a, now)
 	dl.outcome.Base, dl.outcome.FirstAt = dl.base+1, first
 	return effect{}
 }
@@ -183,13 +182,7 @@ func (d *Dispatcher) panicked(dl *delivery, c *dialect.Dialect, endpoint *hook.E
 	if !d.trySchedule(dl, a, c, endpoint, now) && dl.attempts-dl.base+1 < panicAttempts {
 		a.State, a.NextAt = hook.Pending, now.Add(panicWait)
 	}
-	dl.outcome = store.Outcome{
-		Key: a.Key, Attempt: a, At: now, State: a.State, Reason: a.Reason, NextAt: a.NextAt,
-		FirstAt: dl.firstOr(a.At), Base: dl.base,
-	}
-	if a.State == hook.Pending && !dl.kept {
-		dl.outcome.Body = dl.body
-	}
+	settle(dl, a, now)
 	return effect{}
 }
 
@@ -207,11 +200,20 @@ func (d *Dispatcher) trySchedule(dl *delivery, a *hook.Attempt, c *dialect.Diale
 	return true
 }
 
-// tellOf gives an attempt to the metrics and to whoever watches.
-func (d *Dispatcher) tellOf(dl *delivery, a *hook.Attempt, now time.Time) {
+// tellOf gives an attempt to the metrics and to whoever watches. What goes wrong
+// there is no matter of the delivery.
+func (d *Dispatcher) tellOf(a *hook.Attempt, seq int64) {
+	if a == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			d.Logger.Error("watching an attempt panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
 	d.Metrics.Attempt(a.State.String(), codeClass(a.Status), a.Class, a.Timing)
 	if a.State == hook.Delivered {
-		d.Metrics.Delivered(now.Sub(acceptedAt(dl.seq)))
+		d.Metrics.Delivered(a.At.Add(a.Timing.Total).Sub(acceptedAt(seq)))
 	}
 	if d.Logger.Enabled(d.run, slog.LevelDebug) {
 		d.Logger.Debug("attempt", "delivery_id", a.Key.String(), "attempt", a.N, "state", a.State.String(), "status", a.Status,

@@ -179,9 +179,6 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 // restore makes a lane of what the store tells at the start.
 func (d *Dispatcher) restore(sl store.Lane, now time.Time) {
 	l := d.lane(sl.Endpoint)
-	if l == nil {
-		return
-	}
 	if !sl.Fresh.IsZero() {
 		seq := sl.Fresh.Seq()
 		d.progress.base = max(d.progress.base, seq)
@@ -231,7 +228,7 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 
 func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now time.Time) {
 	l := d.lane(num)
-	if l == nil || seq <= l.seen {
+	if seq <= l.seen {
 		return
 	}
 	size := offeredSize(e)
@@ -296,9 +293,6 @@ func (d *Dispatcher) Wake(key hook.DeliveryKey) {
 		return
 	}
 	l := d.lane(key.Endpoint)
-	if l == nil {
-		return
-	}
 	now := time.Now()
 	for n := l.retrying.first; n != nil; n = n.next {
 		if dl := n.of; dl.event.ID == key.Event {
@@ -354,16 +348,24 @@ func (d *Dispatcher) EndpointChanged(num hook.EndpointNum) {
 	d.kick(now)
 }
 
-// configure judges what a lane's endpoint allows now.
+// configure takes over what a lane's endpoint says now. A new URL, or being
+// active again, is a new beginning.
 func (d *Dispatcher) configure(l *lane) {
-	e, found := d.Directory.Endpoint(l.num)
-	if !found {
-		l.configure(nil, holding)
+	e, _ := d.Directory.Endpoint(l.num)
+	old, was := l.endpoint, l.mode
+	l.endpoint, l.mode, l.most, l.rate = e, holding, defaultMaxInFlight, 0
+	if e == nil {
 		return
 	}
 	t, _ := d.Directory.TenantByNum(e.TenantNum)
-	m, _ := d.judge(e, t)
-	l.configure(e, m)
+	l.mode, _ = d.judge(e, t)
+	l.rate = e.RateLimit
+	if e.MaxInFlight > 0 {
+		l.most = e.MaxInFlight
+	}
+	if old != nil && (old.URL != e.URL || was != sending && l.mode == sending) {
+		l.startAnew()
+	}
 }
 
 // judge says what may be done with an endpoint's deliveries, and if they are
@@ -385,24 +387,23 @@ func (d *Dispatcher) judge(e *hook.Endpoint, t *hook.Tenant) (mode, string) {
 	return holding, ""
 }
 
-// lane finds or makes the lane of an endpoint. It is nil for one that the
-// directory does not know.
+// lane finds or makes the lane of an endpoint. That of an endpoint which the
+// directory does not know yet holds.
 func (d *Dispatcher) lane(num hook.EndpointNum) *lane {
 	if l := d.lanes[num]; l != nil {
 		return l
 	}
-	e, found := d.Directory.Endpoint(num)
-	if !found {
-		d.Logger.Error("deliveries for an unknown endpoint stay where they are", "endpoint_num", int64(num))
-		return nil
+	var owner hook.TenantNum
+	if e, found := d.Directory.Endpoint(num); found {
+		owner = e.TenantNum
 	}
-	t := d.tenants[e.TenantNum]
+	t := d.tenants[owner]
 	if t == nil {
-		t = &tenant{num: e.TenantNum}
+		t = &tenant{num: owner}
 		for c := range t.ring {
 			t.ring[c].of = t
 		}
-		d.tenants[e.TenantNum] = t
+		d.tenants[owner] = t
 	}
 	t.lanes++
 	l := newLane(num, t)

@@ -206,3 +206,43 @@ func TestRedeliverWhileRunning(t *testing.T) {
 		}
 	})
 }
+
+// A corrected URL, and a resumption, are tried at once, however long the
+// breaker's pause would last.
+func TestChangeStartsAnew(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		w.answers(1, func(context.Context, int) *egress.Result { return failure(egress.ClassRefused) })
+		w.start()
+		for range 100 {
+			w.publish(1)
+		}
+		time.Sleep(10 * time.Minute)
+		before := len(w.seen(1))
+		w.change(1, func(e *hook.Endpoint) { e.State = hook.EndpointPaused })
+		w.answers(1, nil)
+		w.change(1, func(e *hook.Endpoint) { e.State = hook.EndpointActive })
+		time.Sleep(100 * time.Millisecond)
+		if got := len(w.seen(1)) - before; got < 50 {
+			t.Errorf("%d requests right after the resumption", got)
+		}
+		w.stop()
+	})
+}
+
+// An event for an endpoint that the directory does not know yet waits for it.
+func TestUnknownEndpointIsNotForgotten(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		w.start()
+		w.publish(1, 2)
+		time.Sleep(10 * time.Second)
+		w.stop()
+		w.make()
+		w.start()
+		time.Sleep(time.Second)
+		w.put(&hook.Endpoint{Num: 2, TenantNum: 1, Dialect: "holds", State: hook.EndpointActive})
+		w.change(2, func(*hook.Endpoint) {})
+		time.Sleep(time.Second)
+		w.once()
+		w.stop()
+	})
+}

@@ -32,6 +32,7 @@ type lane struct {
 	tenant *tenant
 	keys   atomic.Pointer[keyset]
 
+	endpoint  *hook.Endpoint // as it was when it was configured; nil: not known
 	mode      mode
 	acting    bool // its endpoint is being disabled or removed because of an answer
 	most      int  // the endpoint's own limit of requests at once
@@ -88,16 +89,10 @@ func (l *lane) class() class {
 	return unproven
 }
 
-// configure takes over what the endpoint says. mode is judged by the caller.
-func (l *lane) configure(e *hook.Endpoint, m mode) {
-	l.mode, l.most, l.rate = m, defaultMaxInFlight, 0
-	if e == nil {
-		return
-	}
-	l.rate = e.RateLimit
-	if e.MaxInFlight > 0 {
-		l.most = e.MaxInFlight
-	}
+// startAnew forgets what was learned of the endpoint.
+func (l *lane) startAnew() {
+	l.limit, l.breaker, l.known = newLimiter(), breaker{}, false
+	l.isUp()
 }
 
 // room reports whether a fresh delivery of a size may wait in memory, given
