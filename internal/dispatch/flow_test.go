@@ -144,8 +144,8 @@ func TestPagesThatGetOld(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(24 * time.Hour)
-		if diff := cmp.Diff(map[hook.DeliveryState]int{hook.Delivered: 2000}, w.queue.count(), ignoreFailed()); diff != "" {
-			t.Error(diff)
+		if c := w.queue.count(); c[hook.Delivered]+c[hook.Failed] != 2000 {
+			t.Errorf("the deliveries are %v", c)
 		}
 		if got, want := len(w.seen(0)), len(w.queue.tried()); got != want {
 			t.Errorf("%d requests, %d attempts recorded", got, want) // I4

@@ -377,3 +377,7 @@ func (w *world) acted() []string {
 	defer w.mu.Unlock()
 	return slices.Clone(w.actions)
 }
+
+func smallMemory(c *dispatch.Config) { c.Memory = 64 << 10 }
+
+func lastOf[T any](list []T) T { return list[len(list)-1] }

@@ -47,24 +47,19 @@ func (l *limiter) succeeded(inFlight, most int) {
 func (l *limiter) strained(begun, now time.Time) {
 	l.strains++
 	if l.strains >= collapseAfter {
-		l.threshold, l.limit = max(l.threshold/2, 1), 1
-		if l.threshold > startLimit*16 {
-			l.threshold = startLimit * 16
-		}
-		l.cut = now
+		l.limit, l.cut = 1, now
 		return
 	}
 	if begun.Before(l.cut) {
 		return
 	}
 	l.limit = max(l.limit/2, 1)
-	l.threshold, l.cut = l.limit, now
+	l.threshold, l.cut = max(l.limit, startLimit), now
 }
 
 // restart begins slowly after an outage (case 60).
 func (l *limiter) restart() {
 	l.strains, l.limit = 0, 1
-	l.threshold = max(l.threshold, startLimit)
 }
 
 // When the breaker opens and for how long.
