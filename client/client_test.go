@@ -99,7 +99,7 @@ func TestListWalksAllPages(t *testing.T) {
 			io.WriteString(w, `{"data":[{"id":"d1"},{"id":"d2"}],"next_cursor":"c1"}`)
 			return
 		}
-		io.WriteString(w, `{"data":[{"id":"d3","status":500,"attempts":2}]}`)
+		io.WriteString(w, `{"data":[{"id":"d3","status":500,"attempt_count":2}]}`)
 	})
 	var got []string
 	for d, err := range c.Deliveries(t.Context(), "acme", client.DeliveryFilter{State: client.Failed}) {

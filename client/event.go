@@ -102,28 +102,23 @@ const (
 
 // Delivery is one event on its way to one endpoint.
 type Delivery struct {
-	DeliveryHead
-	Attempts int `json:"attempts"` // made so far
-}
-
-// DeliveryHead is what a delivery is told by everywhere.
-type DeliveryHead struct {
-	ID       string     `json:"id"`
-	Number   int64      `json:"number"`
-	Event    string     `json:"event"`
-	Endpoint string     `json:"endpoint"`
-	Type     string     `json:"type"`
-	State    string     `json:"state"`
-	Reason   string     `json:"reason,omitempty"`          // why it is held, failed or cancelled
-	NextAt   *time.Time `json:"next_attempt_at,omitempty"` // when the next attempt is due
-	LastAt   *time.Time `json:"last_attempt_at,omitempty"` // when the last one began
-	Status   int        `json:"status,omitempty"`          // of the last attempt's answer; 0: none came
-	Class    string     `json:"class,omitempty"`           // why none came
+	ID           string     `json:"id"`
+	Number       int64      `json:"number"`
+	Event        string     `json:"event"`
+	Endpoint     string     `json:"endpoint"`
+	Type         string     `json:"type"`
+	State        string     `json:"state"`
+	Reason       string     `json:"reason,omitempty"`          // why it is held, failed or cancelled
+	NextAt       *time.Time `json:"next_attempt_at,omitempty"` // when the next attempt is due
+	LastAt       *time.Time `json:"last_attempt_at,omitempty"` // when the last one began
+	Status       int        `json:"status,omitempty"`          // of the last attempt's answer; 0: none came
+	Class        string     `json:"class,omitempty"`           // why none came
+	AttemptCount int        `json:"attempt_count"`             // made so far
 }
 
 // DeliveryDetail is a delivery with its attempts.
 type DeliveryDetail struct {
-	DeliveryHead
+	Delivery
 	Attempts []Attempt `json:"attempts"` // oldest first
 }
 
@@ -143,7 +138,7 @@ type Attempt struct {
 }
 
 // Terminal reports whether the delivery is over.
-func (d *DeliveryHead) Terminal() bool {
+func (d *Delivery) Terminal() bool {
 	return d.State == Delivered || d.State == Failed || d.State == Cancelled
 }
 

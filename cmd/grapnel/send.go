@@ -117,7 +117,7 @@ func (c *sendCmd) print(p *program, s *sent) error {
 		} else if d.Class != "" {
 			last = d.Class
 		}
-		fmt.Fprintf(p.stdout, "%s  %s  %s  %s after %d attempt(s)  %s\n", d.ID, d.Endpoint, d.State, last, d.Attempts, d.Reason)
+		fmt.Fprintf(p.stdout, "%s  %s  %s  %s after %d attempt(s)  %s\n", d.ID, d.Endpoint, d.State, last, d.AttemptCount, d.Reason)
 	}
 	return nil
 }

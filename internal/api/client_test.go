@@ -42,7 +42,7 @@ func TestGoClient(t *testing.T) {
 	}
 	n := 0
 	for d, err := range c.Deliveries(ctx, "acme", client.DeliveryFilter{Endpoint: made.ID, State: client.Failed, Since: time.Now().Add(-time.Hour)}) {
-		if err != nil || d.Attempts != 1 || d.Status != 500 || d.LastAt == nil || d.Reason != "given up" || !d.Terminal() {
+		if err != nil || d.AttemptCount != 1 || d.Status != 500 || d.LastAt == nil || d.Reason != "given up" || !d.Terminal() {
 			t.Errorf("%+v, %v", d, err)
 		}
 		n++

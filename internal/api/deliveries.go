@@ -16,32 +16,27 @@ import (
 // leaves out; then the answer is short, and its cursor goes on.
 const maxStorePages = 20
 
-// deliveryShape is a delivery in lists.
+// deliveryShape is a delivery as it is told everywhere.
 type deliveryShape struct {
-	deliveryHead
-	Attempts int `json:"attempts"` // made so far
+	ID           string `json:"id"`
+	Number       int64  `json:"number"` // for vendors' contracts that show one
+	Event        string `json:"event"`
+	Endpoint     string `json:"endpoint"`
+	Type         string `json:"type"`
+	State        string `json:"state"`
+	Reason       string `json:"reason,omitzero"` // why it is held, failed or cancelled
+	NextAt       stamp  `json:"next_attempt_at,omitzero"`
+	LastAt       stamp  `json:"last_attempt_at,omitzero"`
+	Status       int    `json:"status,omitzero"` // of the last attempt; absent without an answer
+	Class        string `json:"class,omitzero"`  // of the last attempt's failure
+	AttemptCount int    `json:"attempt_count"`   // made so far
 }
 
-// deliveryHead is what a delivery is told by everywhere.
-type deliveryHead struct {
-	ID       string `json:"id"`
-	Number   int64  `json:"number"` // for vendors' contracts that show one
-	Event    string `json:"event"`
-	Endpoint string `json:"endpoint"`
-	Type     string `json:"type"`
-	State    string `json:"state"`
-	Reason   string `json:"reason,omitzero"` // why it is held, failed or cancelled
-	NextAt   stamp  `json:"next_attempt_at,omitzero"`
-	LastAt   stamp  `json:"last_attempt_at,omitzero"`
-	Status   int    `json:"status,omitzero"` // of the last attempt; absent without an answer
-	Class    string `json:"class,omitzero"`  // of the last attempt's failure
-}
-
-func (a *API) headOf(d *hook.Delivery) deliveryHead {
+func (a *API) shapeDelivery(d *hook.Delivery) deliveryShape {
 	state, reason := a.shown(d)
-	s := deliveryHead{
+	s := deliveryShape{
 		ID: d.Key.String(), Number: d.Number, Event: d.Key.Event.String(), Type: d.Type,
-		State: state.String(), Reason: reason, LastAt: stamp(d.LastAt), Status: d.Status, Class: d.Class,
+		State: state.String(), Reason: reason, LastAt: stamp(d.LastAt), Status: d.Status, Class: d.Class, AttemptCount: d.Attempts,
 	}
 	if state == hook.Pending {
 		s.NextAt = stamp(d.NextAt)
@@ -50,10 +45,6 @@ func (a *API) headOf(d *hook.Delivery) deliveryHead {
 		s.Endpoint = e.ID
 	}
 	return s
-}
-
-func (a *API) shapeDelivery(d *hook.Delivery) deliveryShape {
-	return deliveryShape{deliveryHead: a.headOf(d), Attempts: d.Attempts}
 }
 
 // shown is the state that people are told. A delivery that waits for an
@@ -174,7 +165,7 @@ func (a *API) delivery(c *call) (*hook.Delivery, error) {
 
 // deliveryDetail is a delivery with its attempts.
 type deliveryDetail struct {
-	deliveryHead
+	deliveryShape
 	// Request is the body that was sent: absent before the first attempt, and
 	// where it cannot be made again as it was.
 	Request  *bytesText     `json:"request,omitzero"`
@@ -191,7 +182,7 @@ func (a *API) getDelivery(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := deliveryDetail{deliveryHead: a.headOf(d), Attempts: each(attempts, shapeAttempt)}
+	out := deliveryDetail{deliveryShape: a.shapeDelivery(d), Attempts: each(attempts, shapeAttempt)}
 	if len(attempts) > 0 {
 		e, err := a.Reader.Event(ctx, c.tenant.Num, d.Key.Event)
 		if err != nil {

@@ -61,7 +61,7 @@ func TestDeliveryWithAttempts(t *testing.T) {
 	if strings.Contains(a.body, "canary") {
 		t.Error("a credential is shown")
 	}
-	if item := b.want(http.StatusOK, "GET", acmeDeliveries, "").list("data")[0]; item["attempts"] != 2.0 || item["endpoint"] != endpoint || item["event"] != event {
+	if item := b.want(http.StatusOK, "GET", acmeDeliveries, "").list("data")[0]; item["attempt_count"] != 2.0 || item["endpoint"] != endpoint || item["event"] != event {
 		t.Errorf("%v", item)
 	}
 	// A body that does not come out as the one that was sent is not shown.

@@ -170,8 +170,8 @@ func TestDump(t *testing.T) {
 			return
 		}
 		answer := map[string]string{
-			"/v1/tenants/t/deliveries?limit=250":           `{"data":[{"id":"dlv_1","event":"e1","endpoint":"a","state":"delivered","attempts":2}],"next_cursor":"c1"}`,
-			"/v1/tenants/t/deliveries?cursor=c1&limit=250": `{"data":[{"id":"dlv_2","event":"e2","endpoint":"a","state":"pending","attempts":0,"next_attempt_at":"2026-11-01T12:00:00Z"}]}`,
+			"/v1/tenants/t/deliveries?limit=250":           `{"data":[{"id":"dlv_1","event":"e1","endpoint":"a","state":"delivered","attempt_count":2}],"next_cursor":"c1"}`,
+			"/v1/tenants/t/deliveries?cursor=c1&limit=250": `{"data":[{"id":"dlv_2","event":"e2","endpoint":"a","state":"pending","attempt_count":0,"next_attempt_at":"2026-11-01T12:00:00Z"}]}`,
 			"/v1/tenants/t/deliveries/dlv_1":               `{"id":"dlv_1","attempts":[{"n":1,"status":503},{"n":2,"status":200,"body_sha256":"x"}]}`,
 		}[r.URL.String()]
 		if answer == "" {

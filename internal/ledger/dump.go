@@ -17,7 +17,7 @@ type Delivery struct {
 	Endpoint string    `json:"endpoint"`
 	State    string    `json:"state"` // pending, held, delivered, failed, cancelled
 	Reason   string    `json:"reason"`
-	Attempts int       `json:"attempts"` // recorded
+	Attempts int       `json:"attempt_count"` // recorded
 	NextAt   time.Time `json:"next_attempt_at"`
 	Rows     []Attempt `json:"-"` // the attempts themselves, where Dump fetched them
 }

@@ -51,6 +51,6 @@ func (d *delivery) view() map[string]any {
 		state = "delivered"
 	}
 	return map[string]any{
-		"id": d.id(), "event": d.event.ID, "endpoint": d.endpoint.ID, "state": state, "attempts": len(d.attempts),
+		"id": d.id(), "event": d.event.ID, "endpoint": d.endpoint.ID, "state": state, "attempt_count": len(d.attempts),
 	}
 }
