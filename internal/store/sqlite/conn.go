@@ -23,11 +23,10 @@ const busyTimeout = 5 * time.Second
 // Page cache of a connection in KiB, and WAL pages at which a commit starts a
 // checkpoint.
 const (
-	writerCache      = 8 << 10
-	readerCache      = 1 << 10
-	activeCheckpoint = 16000
-	lateCheckpoint   = 1000
-	neverCheckpoint  = 0
+	writerCache     = 8 << 10
+	readerCache     = 1 << 10
+	lateCheckpoint  = 1000
+	neverCheckpoint = 0
 )
 
 // connection is an SQLite connection with its prepared statements. It is used
@@ -271,7 +270,7 @@ func wrap(err error) error {
 	case sqlite3.FULL:
 		return &storageError{err: err, full: true}
 	case sqlite3.IOERR, sqlite3.CORRUPT, sqlite3.NOTADB, sqlite3.CANTOPEN, sqlite3.PROTOCOL, sqlite3.READONLY, sqlite3.PERM, sqlite3.BUSY, sqlite3.LOCKED:
-		return &storageError{err: err}
+		return &storageError{err: err, full: errors.Is(err, syscall.ENOSPC)}
 	}
 	return err
 }

@@ -111,7 +111,7 @@ func (k *control) write(fn func(c *connection) error) error {
 	}
 	k.c.rollback()
 	_ = k.failed(err)
-	if rerr := k.replace(); rerr != nil && !errors.Is(err, store.ErrFull) {
+	if rerr := k.replace(); rerr != nil && !errors.Is(err, sqlite3.FULL) {
 		return &storageError{err: fmt.Errorf("%w: %w (and then: %w)", store.ErrUnknown, err, rerr)}
 	}
 	return err

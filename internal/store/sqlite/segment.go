@@ -28,6 +28,7 @@ type segment struct {
 	commits int64 // transactions that are known to be committed
 	removed bool  // by retention
 	suspect bool  // w has failed: verify before the next use
+	mover   mover
 
 	mu          sync.RWMutex
 	index       *index // nil when sealed
@@ -97,7 +98,7 @@ type dirSyncer interface{ SyncDir(dir string) error }
 // syncDir makes the names in a folder durable. The driver syncs the file
 // instead of its folder, so this is ours to do.
 func (s *Store) syncDir(dir string) error {
-	if v, ok := vfs.Find(s.vfs).(dirSyncer); ok {
+	if v, ok := vfs.Find(s.opts.VFS).(dirSyncer); ok {
 		return wrap(v.SyncDir(dir))
 	}
 	f, err := os.Open(dir)

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ncruces/go-sqlite3/vfs"
+
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -94,10 +96,12 @@ type Store struct {
 
 	writes  chan *op
 	late    chan *op
+	moves   chan *segment
 	upkeep  chan struct{}
 	stop    chan struct{}
 	writers sync.WaitGroup
 	keeper  sync.WaitGroup
+	helper  sync.WaitGroup
 
 	maintaining sync.Mutex
 	preparing   sync.Mutex
@@ -122,9 +126,13 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{
-		dir: opts.Dir, vfs: opts.VFS, opts: opts, log: opts.Logger, window: opts.IdempotencyWindow,
+		dir: opts.Dir, opts: opts, log: opts.Logger, window: opts.IdempotencyWindow,
 		lock:   lock,
-		writes: make(chan *op, gather), late: make(chan *op, gather), upkeep: make(chan struct{}, 1), stop: make(chan struct{}),
+		writes: make(chan *op, gather), late: make(chan *op, gather), moves: make(chan *segment, 1), upkeep: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	if err := s.registerVFS(); err != nil {
+		lock.Close()
+		return nil, err
 	}
 	s.pool.init()
 	s.segments.Store(&[]*segment{})
@@ -135,7 +143,20 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s.writers.Go(s.writeActive)
 	s.writers.Go(s.writeLate)
 	s.keeper.Go(s.keep)
+	s.helper.Go(s.moveAhead)
 	return s, nil
+}
+
+// registerVFS makes the store's own file system known to SQLite while the store
+// is open.
+func (s *Store) registerVFS() error {
+	inner, ok := vfs.Find(s.opts.VFS).(vfs.VFSFilename)
+	if !ok {
+		return fmt.Errorf("sqlite: there is no VFS %q to use", s.opts.VFS)
+	}
+	s.vfs = fmt.Sprintf("grapnel-%p", s)
+	vfs.Register(s.vfs, newWriteBack(inner))
+	return nil
 }
 
 // start opens what is in the folder.
@@ -309,6 +330,8 @@ func (s *Store) Close() error {
 	close(s.writes)
 	close(s.late)
 	s.writers.Wait()
+	close(s.moves)
+	s.helper.Wait()
 	s.shut()
 	return nil
 }
@@ -325,6 +348,7 @@ func (s *Store) shut() {
 	if s.control != nil {
 		s.control.close()
 	}
+	vfs.Unregister(s.vfs)
 	s.lock.Close()
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -72,6 +74,7 @@ func (g *segment) transact(ops []*op) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	g.run(ops)
+	g.move()
 }
 
 func (g *segment) run(ops []*op) {
@@ -156,8 +159,8 @@ func (g *segment) commit() error {
 	switch {
 	case verr == nil && stored:
 		return nil
-	case verr == nil || errors.Is(err, store.ErrFull):
-		return err // full: the commit mark was not written
+	case verr == nil || errors.Is(err, sqlite3.FULL):
+		return err // full: the mark of the commit, which comes last, was not written
 	}
 	return &storageError{err: fmt.Errorf("%w: %w (and then: %w)", store.ErrUnknown, err, verr)}
 }
@@ -194,9 +197,11 @@ func (g *segment) writer() error {
 // openWriter opens a connection to write with. If that made the log's file, its
 // name has to be durable before the first commit is.
 func (g *segment) openWriter() (*connection, error) {
+	l := g.s.list()
+	active := len(l) == 0 || g.first >= l[len(l)-1].first
 	checkpoint := lateCheckpoint
-	if l := g.s.list(); len(l) == 0 || g.first >= l[len(l)-1].first {
-		checkpoint = activeCheckpoint
+	if active {
+		checkpoint = neverCheckpoint
 	}
 	c, err := g.s.open(g.path, role{cache: writerCache, checkpoint: checkpoint})
 	if err != nil {
@@ -208,6 +213,9 @@ func (g *segment) openWriter() (*connection, error) {
 	if err != nil {
 		c.close()
 		return nil, err
+	}
+	if active {
+		g.watch(c)
 	}
 	return c, nil
 }
