@@ -24,6 +24,10 @@
 // The recorder stores outcomes in groups. Only when the store has said yes is a
 // delivery forgotten here, or tried again.
 //
+// An endpoint that does not answer gets one probe at a time, further and
+// further apart; what waits for it stays in the store. It is given up when the
+// endpoint has been away, and the delivery has waited, for a whole schedule.
+//
 // # Invariants under the mutex
 //
 //   - A delivery in memory is in exactly one of its lane's lists live, paged
