@@ -272,3 +272,57 @@ func (x *index) load(b []byte) error {
 	}
 	return nil
 }
+
+// listed is how many deliveries or events a row of by_endpoint or by_tenant
+// holds.
+const listed = 128
+
+// appendDeliveries writes a row of by_endpoint: the steps of the event ids from
+// the first one, each with the step of the delivery's number.
+func appendDeliveries(b []byte, list []delivery) []byte {
+	event, number := list[0].event, int64(0)
+	for _, d := range list {
+		b = binary.AppendUvarint(b, uint64(d.event-event))
+		b = binary.AppendUvarint(b, uint64(d.number-number))
+		event, number = d.event, d.number
+	}
+	return b
+}
+
+// parseDeliveries reads what appendDeliveries wrote.
+func parseDeliveries(b []byte, first int64) (out []delivery, err error) {
+	r := &reader{b: b}
+	d := delivery{event: first}
+	for len(r.b) > 0 {
+		d.event += int64(r.uint())
+		d.number += int64(r.uint())
+		out = append(out, d)
+	}
+	if r.bad {
+		return nil, errFormat
+	}
+	return out, nil
+}
+
+// appendIDs writes a row of by_tenant: the steps of the event ids from the first.
+func appendIDs(b []byte, ids []int64) []byte {
+	last := ids[0]
+	for _, id := range ids {
+		b = binary.AppendUvarint(b, uint64(id-last))
+		last = id
+	}
+	return b
+}
+
+// parseIDs reads what appendIDs wrote.
+func parseIDs(b []byte, first int64) (out []int64, err error) {
+	r := &reader{b: b}
+	for len(r.b) > 0 {
+		first += int64(r.uint())
+		out = append(out, first)
+	}
+	if r.bad {
+		return nil, errFormat
+	}
+	return out, nil
+}

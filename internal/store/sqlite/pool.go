@@ -7,33 +7,52 @@ import (
 	"sync"
 )
 
-// How many connections read at once, and how many stay open for the next
-// reader. Each costs one to two megabytes.
+// class says whom a read is for. Each class has its own slots, so that people
+// who search through the log do not keep events and deliveries waiting.
+type class int
+
 const (
-	maxReaders = 6
+	flow    class = iota // events and deliveries on their way
+	people               // listings, and retention
+	classes              // how many there are
+)
+
+// How many connections read at once for a class, and how many stay open for the
+// next reader. Each costs one to two megabytes.
+const (
+	maxReaders = 4
 	maxIdle    = 12
 )
 
 // pool keeps reading connections of the segments that were read last.
 type pool struct {
-	slots  chan struct{}
+	slots  [classes]chan struct{}
 	mu     sync.Mutex
 	idle   []*segment // one entry for each idle connection, oldest first
 	closed bool
 }
 
-func (p *pool) init() { p.slots = make(chan struct{}, maxReaders) }
+func (p *pool) init() {
+	for i := range p.slots {
+		p.slots[i] = make(chan struct{}, maxReaders)
+	}
+}
 
 // read runs fn on a reading connection of a segment, in the state of one
 // moment. The context interrupts it. When retention has removed the segment, fn
 // is not called: nothing is found there.
 func (s *Store) read(ctx context.Context, g *segment, fn func(c *connection) error) (err error) {
+	return s.readFor(ctx, flow, g, fn)
+}
+
+// readFor is read for a class.
+func (s *Store) readFor(ctx context.Context, who class, g *segment, fn func(c *connection) error) (err error) {
 	select {
-	case s.pool.slots <- struct{}{}:
+	case s.pool.slots[who] <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-s.pool.slots }()
+	defer func() { <-s.pool.slots[who] }()
 	c, ok := s.pool.take(g)
 	if !ok {
 		return nil

@@ -20,7 +20,8 @@ import (
 const truncateStep = 64 << 20
 
 // Prune removes sealed segments whose events are all old enough and which hold
-// nothing that can still be sent.
+// nothing that can still be sent. If those of the active one are old as well, it
+// is ended, so that it can be sealed and a later call can remove it.
 func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, error) {
 	if err := s.enter(ctx); err != nil {
 		return store.Pruned{}, err
@@ -28,6 +29,11 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 	defer s.leave()
 	out := store.Pruned{Expired: map[hook.EndpointNum]int64{}}
 	before := hook.FirstEventID(q.Before).Seq()
+	if last := s.active().lastID(); last != 0 && last < before {
+		if err := s.submit(&op{g: s.active(), end: true, done: make(chan struct{})}); err != nil {
+			return out, fmt.Errorf("end the active segment: %w", err)
+		}
+	}
 	list := s.list()
 	for _, g := range list[:len(list)-1] {
 		if g.memory() != nil || g.lastID() >= before {
@@ -50,6 +56,9 @@ func (s *Store) pruneSegment(ctx context.Context, g *segment, q store.PruneQuery
 	}
 	expired, pinned, err := s.freshExpired(ctx, g, inactive)
 	if err != nil || pinned {
+		return err
+	}
+	if _, pinned, err := s.rowsExpired(ctx, g, inactive); err != nil || pinned {
 		return err
 	}
 	g.writing.Lock()
@@ -95,7 +104,7 @@ func (s *Store) freshExpired(ctx context.Context, g *segment, inactive func(hook
 	if g.lastID() < from {
 		return expired, false, nil
 	}
-	err = s.read(ctx, g, func(c *connection) error {
+	err = s.readFor(ctx, people, g, func(c *connection) error {
 		return c.unrecorded(from, func(_ *hook.Event, t hook.Target) {
 			if inactive(t.Endpoint) {
 				expired[t.Endpoint]++
@@ -111,7 +120,7 @@ func (s *Store) freshExpired(ctx context.Context, g *segment, inactive func(hook
 // endpoints. A pending one of an active endpoint pins the segment.
 func (s *Store) rowsExpired(ctx context.Context, g *segment, inactive func(hook.EndpointNum) bool) (expired map[hook.EndpointNum]int64, pinned bool, err error) {
 	expired = map[hook.EndpointNum]int64{}
-	err = s.read(ctx, g, func(c *connection) error {
+	err = s.readFor(ctx, people, g, func(c *connection) error {
 		return c.query(`SELECT endpoint, state, count(*) FROM deliveries WHERE state IN (1, 2) GROUP BY endpoint, state`, nil, func(st *sqlite3.Stmt) bool {
 			e := hook.EndpointNum(st.ColumnInt64(0))
 			if hook.DeliveryState(st.ColumnInt64(1)) == hook.Pending && !inactive(e) {

@@ -265,22 +265,6 @@ func (c *connection) recorded(number int64) (bool, error) {
 	return n != 0, err
 }
 
-// ofEndpoint lists an endpoint's deliveries, from memory or from the seal's index.
-func (g *segment) ofEndpoint(c *connection, e hook.EndpointNum, from int64, down bool, n int) (out []delivery, err error) {
-	if x := g.memory(); x != nil {
-		return x.ofEndpoint(e, from, down, n), nil
-	}
-	sql := `SELECT event, number FROM by_endpoint WHERE endpoint = ? AND event >= ? ORDER BY event LIMIT ?`
-	if down {
-		sql = `SELECT event, number FROM by_endpoint WHERE endpoint = ? AND event <= ? ORDER BY event DESC LIMIT ?`
-	}
-	err = c.query(sql, []any{int64(e), from, n}, func(st *sqlite3.Stmt) bool {
-		out = append(out, delivery{st.ColumnInt64(0), st.ColumnInt64(1)})
-		return true
-	})
-	return out, err
-}
-
 // due is a pending row that may be returned as work.
 type due struct {
 	g      *segment

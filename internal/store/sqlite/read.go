@@ -79,7 +79,7 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (store.EventPage
 		if l.misses(g) {
 			continue
 		}
-		if err := s.read(ctx, g, func(c *connection) error { return l.in(c, g) }); err != nil {
+		if err := s.readFor(ctx, people, g, func(c *connection) error { return l.in(c, g) }); err != nil {
 			return store.EventPage{}, fmt.Errorf("list events: %w", err)
 		}
 		if !l.page.Next.IsZero() {
@@ -143,24 +143,6 @@ func (l *eventList) add(c *connection, id int64) error {
 	return err
 }
 
-// ofTenant lists a tenant's events at from and below, newest first, from memory
-// or from the seal's index; tenant 0 means all.
-func (g *segment) ofTenant(c *connection, tenant hook.TenantNum, from int64, n int) (out []int64, err error) {
-	add := func(st *sqlite3.Stmt) bool {
-		out = append(out, st.ColumnInt64(0))
-		return true
-	}
-	if tenant == 0 {
-		err = c.query(`SELECT id FROM events WHERE id <= ? ORDER BY id DESC LIMIT ?`, []any{from, n}, add)
-		return out, err
-	}
-	if x := g.memory(); x != nil {
-		return x.ofTenant(tenant, from, n), nil
-	}
-	err = c.query(`SELECT event FROM by_tenant WHERE tenant = ? AND event <= ? ORDER BY event DESC LIMIT ?`, []any{int64(tenant), from, n}, add)
-	return out, err
-}
-
 // Deliveries lists deliveries, those of the newest events first.
 func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery) (store.DeliveryPage, error) {
 	if err := s.enter(ctx); err != nil {
@@ -172,7 +154,7 @@ func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery) (store.De
 		if l.misses(g) || q.Endpoint != 0 && !g.mayHave(q.Endpoint) {
 			continue
 		}
-		if err := s.read(ctx, g, func(c *connection) error { return l.in(c, g) }); err != nil {
+		if err := s.readFor(ctx, people, g, func(c *connection) error { return l.in(c, g) }); err != nil {
 			return store.DeliveryPage{}, fmt.Errorf("list deliveries: %w", err)
 		}
 		if !l.page.Next.Event.IsZero() {
@@ -222,6 +204,9 @@ func (l *deliveryList) in(c *connection, g *segment) error {
 			if id < l.low {
 				return nil
 			}
+			if id > l.high {
+				continue // seen already, by another delivery of it
+			}
 			if more, err := l.event(c, id); err != nil || !more {
 				return err
 			}
@@ -258,7 +243,7 @@ func (l *deliveryList) candidates(c *connection, g *segment) (out []int64, err e
 		}
 		err = c.query(`SELECT event FROM deliveries WHERE state IN (2, 4) AND tenant = ? AND number < ? ORDER BY number DESC LIMIT ?`,
 			[]any{int64(l.q.Tenant), high, chunk}, add)
-		return slices.Compact(out), err
+		return out, err
 	case l.q.Endpoint != 0:
 		list, err := g.ofEndpoint(c, l.q.Endpoint, l.high, true, chunk)
 		for _, d := range list {
@@ -285,6 +270,12 @@ func (l *deliveryList) event(c *connection, id int64) (more bool, err error) {
 		return err == nil, err
 	}
 	if l.q.Tenant != 0 && e.Tenant != l.q.Tenant || l.q.Type != "" && e.Type != l.q.Type || !l.q.Event.IsZero() && e.ID != l.q.Event {
+		if l.left == 0 {
+			l.page.Next = l.seen
+			return false, nil
+		}
+		l.left--
+		l.seen = hook.DeliveryKey{Event: e.ID, Endpoint: 1} // nothing of this event follows it
 		return true, nil
 	}
 	for i := len(e.Targets) - 1; i >= 0; i-- {

@@ -78,7 +78,7 @@ func (s *Store) Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Ti
 // submit hands ops to the writers of their segments and waits for all.
 func (s *Store) submit(ops ...*op) error {
 	for _, o := range ops {
-		if o.g == s.active() {
+		if o.end || o.g == s.active() {
 			s.writes <- o
 		} else {
 			s.late <- o

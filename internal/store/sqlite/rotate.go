@@ -71,6 +71,11 @@ func (s *Store) adoptPrepared(first int64) error {
 	if err := s.prepareLocked(); err != nil {
 		return err
 	}
+	// A rotation that failed half-way may have left a file, and a log that does
+	// not belong to the one that comes now.
+	if err := removeDatabase(s.segmentPath(first)); err != nil {
+		return err
+	}
 	if err := os.Rename(s.preparedPath(), s.segmentPath(first)); err != nil {
 		return err
 	}

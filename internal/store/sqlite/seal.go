@@ -48,6 +48,7 @@ func (s *Store) maintain() error {
 	s.maintaining.Lock()
 	defer s.maintaining.Unlock()
 	err := wrapOS(s.prepare())
+	s.forgetKeys()
 	list := s.list()
 	for _, g := range list[:len(list)-1] {
 		if s.stopping() {
@@ -60,6 +61,26 @@ func (s *Store) maintain() error {
 		}
 	}
 	return err
+}
+
+// keptFilters is how many segments' key filters are kept in memory, at about
+// 300 KB each.
+const keptFilters = 64
+
+// forgetKeys drops the key filters of segments that are older than the
+// idempotency window, or too many. Keys are found there as well, only slower.
+func (s *Store) forgetKeys() {
+	s.mu.Lock()
+	now := s.last.Time()
+	s.mu.Unlock()
+	from := hook.FirstEventID(now.Add(-s.window)).Seq()
+	for i, g := range s.newest() {
+		g.mu.Lock()
+		if g.index == nil && (i > keptFilters || g.last < from) && g.filters[filterKeys] != nil {
+			delete(g.filters, filterKeys)
+		}
+		g.mu.Unlock()
+	}
 }
 
 func (s *Store) stopping() bool {
@@ -94,26 +115,33 @@ func (g *segment) seal() error {
 // sealIndexes fills the four index tables. The memory of a segment that is not
 // active any more does not change.
 func (g *segment) sealIndexes(x *index) error {
-	w := &sealer{g: g}
-	w.table = `INSERT OR IGNORE INTO by_endpoint (endpoint, event, number) VALUES (?, ?, ?)`
+	w := &sealer{g: g, table: `INSERT OR IGNORE INTO by_endpoint (endpoint, first, entries) VALUES (?, ?, ?)`, blobs: true}
 	for _, e := range sortedKeys(x.endpoints) {
-		for _, d := range x.endpoints[e] {
-			w.add(int64(e), x.event(d), x.base+int64(d))
+		for places := range slices.Chunk(x.endpoints[e], listed) {
+			list := make([]delivery, len(places))
+			for i, d := range places {
+				list[i] = delivery{x.event(d), x.base + int64(d)}
+			}
+			w.add(int64(e), list[0].event, appendDeliveries(nil, list))
 		}
 	}
-	w.next(`INSERT OR IGNORE INTO by_tenant (tenant, event) VALUES (?, ?)`)
+	w.next(`INSERT OR IGNORE INTO by_tenant (tenant, first, entries) VALUES (?, ?, ?)`, true)
 	for _, t := range sortedKeys(x.tenants) {
-		for _, place := range x.tenants[t] {
-			w.add(int64(t), x.ids[place])
+		for places := range slices.Chunk(x.tenants[t], listed) {
+			list := make([]int64, len(places))
+			for i, place := range places {
+				list[i] = x.ids[place]
+			}
+			w.add(int64(t), list[0], appendIDs(nil, list))
 		}
 	}
-	w.next(`INSERT OR IGNORE INTO idem (hash, event) VALUES (?, ?)`)
+	w.next(`INSERT OR IGNORE INTO idem (hash, event) VALUES (?, ?)`, false)
 	for _, p := range x.keys.pairs() {
-		w.add(p[0], p[1])
+		w.add(p[0], p[1], nil)
 	}
-	w.next(`INSERT OR IGNORE INTO idem_requests (hash, request) VALUES (?, ?)`)
+	w.next(`INSERT OR IGNORE INTO idem_requests (hash, request) VALUES (?, ?)`, false)
 	for _, p := range x.requests.pairs() {
-		w.add(p[0], p[1])
+		w.add(p[0], p[1], nil)
 	}
 	w.flush()
 	return w.err
@@ -133,25 +161,30 @@ func sortedKeys[K ~int64, V any](m map[K]V) []K {
 type sealer struct {
 	g     *segment
 	table string
-	rows  [][3]int64
+	blobs bool
+	rows  []sealRow
 	err   error
 }
 
-func (w *sealer) add(row ...int64) {
+// sealRow is a row of an index table.
+type sealRow struct {
+	key, place int64
+	entries    []byte
+}
+
+func (w *sealer) add(key, place int64, entries []byte) {
 	if w.err != nil {
 		return
 	}
-	var r [3]int64
-	copy(r[:], row)
-	if w.rows = append(w.rows, r); len(w.rows) == sealRows {
+	if w.rows = append(w.rows, sealRow{key, place, entries}); len(w.rows) == sealRows {
 		w.flush()
 	}
 }
 
 // next ends one table and begins another.
-func (w *sealer) next(table string) {
+func (w *sealer) next(table string, blobs bool) {
 	w.flush()
-	w.table = table
+	w.table, w.blobs = table, blobs
 }
 
 func (w *sealer) flush() {
@@ -167,12 +200,14 @@ func (w *sealer) flush() {
 			return err
 		}
 		for _, r := range w.rows {
-			for i := range st.BindCount() {
-				if err := st.BindInt64(i+1, r[i]); err != nil {
-					return wrap(err)
-				}
+			err := errors.Join(st.BindInt64(1, r.key), st.BindInt64(2, r.place))
+			if err == nil && w.blobs {
+				err = st.BindBlob(3, r.entries)
 			}
-			if err := st.Exec(); err != nil {
+			if err == nil {
+				err = st.Exec()
+			}
+			if err != nil {
 				return wrap(err)
 			}
 		}
@@ -294,5 +329,6 @@ func (g *segment) mayHave(e hook.EndpointNum) bool {
 func (g *segment) mayKnow(hash uint64) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return g.filters[filterKeys].maybe(hash)
+	keys, kept := g.filters[filterKeys]
+	return !kept || keys.maybe(hash)
 }

@@ -16,6 +16,7 @@ type op struct {
 	g     *segment // where; nil: the active one
 	apply func(t *tx) error
 	first int64 // id of the first event to append, 0: none
+	end   bool  // end the active segment g, and nothing else
 	err   error
 	done  chan struct{}
 }

@@ -72,6 +72,11 @@ func (s *Store) commitActive(ops []*op) {
 	}
 	for _, o := range ops {
 		active := s.active()
+		if o.end {
+			flush()
+			o.finish(s.end(o.g))
+			continue
+		}
 		if o.g != nil && o.g != active { // it was the active one when the call was made
 			s.late <- o
 			continue
@@ -86,6 +91,14 @@ func (s *Store) commitActive(ops []*op) {
 		now = append(now, o)
 	}
 	flush()
+}
+
+// end ends the active segment, unless that was done already.
+func (s *Store) end(g *segment) error {
+	if last := g.lastID(); g == s.active() && last != 0 {
+		return s.rotate(last + 1)
+	}
+	return nil
 }
 
 // probe brings a failed writer back without a call.

@@ -32,6 +32,28 @@ var listTests = []test{
 			w.crash()
 		}
 	}},
+	{"ManyFailedOfAnEvent", func(w *world) {
+		var all []*hook.Delivery
+		var batch []*hook.Event
+		var outs []*store.Outcome
+		for range 250 {
+			batch = append(batch, w.event(1, 1, 2, 3))
+		}
+		w.append(batch...)
+		for _, e := range batch {
+			for i, t := range e.Targets {
+				d := &hook.Delivery{Key: key(e, t.Endpoint), Tenant: 1, Type: e.Type, Number: e.Number + int64(i), State: hook.Held, Reason: "said so"}
+				all = append(all, d)
+				outs = append(outs, w.change(d.Key, hook.Held, "said so"))
+			}
+		}
+		w.record(outs...)
+		slices.Reverse(all)
+		w.deliveries(store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{hook.Held}}, all)
+		w.deliveries(store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{hook.Held}}, all)
+		w.deliveries(store.DeliveryQuery{Type: "none"}, all)
+		w.deliveries(store.DeliveryQuery{}, all)
+	}},
 	{"OneEventOfATenant", func(w *world) {
 		e := w.event(1, 1)
 		w.append(e)

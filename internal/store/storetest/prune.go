@@ -103,6 +103,23 @@ var pruneTests = []test{
 			w.crash()
 		}
 	}},
+	{"TheNewestGoesToo", func(w *world) {
+		events := w.fill(3, 1, 1)
+		for _, e := range events {
+			w.record(w.outcome(key(e, 1), 1, hook.Delivered))
+		}
+		removed := int64(0)
+		for range 2 {
+			removed += w.prune(w.now.Add(time.Hour), nil).Events
+			w.settle()
+		}
+		w.same(int64(3), removed)
+		w.crash()
+		w.events(store.EventQuery{}, nil)
+		e := w.event(1, 1)
+		w.append(e)
+		w.same(events[2].Number+1, e.Number)
+	}},
 	{"NothingOldEnough", func(w *world) {
 		events := w.fill(20, 1, 1)
 		for _, e := range events {
