@@ -180,8 +180,10 @@ type KnownEvent struct {
 
 // Queue is the log as dispatch sees it: lanes with work.
 type Queue interface {
-	// Lanes lists the lanes under the lease that have work, at start. Its cost
-	// grows with the number of lanes that have work, not with their length.
+	// Lanes lists the lanes under the lease that have work, at start, and every
+	// lane that Checkpoint left a mark of, so that marks out of date are found
+	// and ended. Its cost grows with the number of these lanes, not with their
+	// length.
 	Lanes(ctx context.Context, l Lease) ([]Lane, error)
 
 	// Fresh returns up to q.Limit fresh deliveries of a lane, oldest first.
@@ -202,7 +204,8 @@ type Queue interface {
 	// Redeliver makes a recorded delivery pending and due at now, whatever its
 	// state, as the named exception to "terminal is terminal". Its schedule
 	// begins anew. ErrNotFound without such an event or target. A fresh delivery
-	// is left as it is.
+	// is left as it is, for it will be sent anyway, unless its target's
+	// disposition says otherwise: then it becomes pending too.
 	Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Time) error
 
 	// Checkpoint keeps progress for the next start.
