@@ -10,7 +10,6 @@ import (
 
 	"grapnel/internal/config"
 	"grapnel/internal/serve/trial"
-	"grapnel/internal/telemetry"
 )
 
 type devCmd struct {
@@ -50,7 +49,7 @@ func (c *devCmd) Run(p *program) error {
 	if c.Ephemeral && p.sources("data") == "flag" {
 		return fail(exitUsage, "leave one of them out", "--ephemeral keeps the data in a temporary folder, --data in one of yours")
 	}
-	logger, err := telemetry.NewLogger(p.stderr, cfg.LogFormat, cfg.LogLevel)
+	logger, err := p.logger(&cfg)
 	if err != nil {
 		return err
 	}

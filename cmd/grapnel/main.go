@@ -2,6 +2,8 @@
 // the room that does the work, and says how it ended by an exit code.
 package main
 
+//lint:file-ignore SA5008 kong takes several tags of the name set
+
 import (
 	"errors"
 	"io"

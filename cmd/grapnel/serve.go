@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"grapnel/internal/config"
+	"grapnel/internal/egress"
 	"grapnel/internal/serve"
 	"grapnel/internal/store"
 	"grapnel/internal/telemetry"
@@ -47,7 +50,7 @@ func (c *serveCmd) Run(p *program) error {
 	if err := cfg.Validate(p.sources); err != nil {
 		return err
 	}
-	logger, err := telemetry.NewLogger(p.stderr, cfg.LogFormat, cfg.LogLevel)
+	logger, err := p.logger(&cfg)
 	if err != nil {
 		return err
 	}
@@ -123,4 +126,15 @@ func startError(err error) error {
 		return fail(exitFailure, "name a folder with --data that this user may write to", "%w", err)
 	}
 	return err
+}
+
+// logger makes a server's logger, which also takes what net/http writes to the
+// standard one.
+func (p *program) logger(cfg *config.Config) (*slog.Logger, error) {
+	logger, err := telemetry.NewLogger(p.stderr, cfg.LogFormat, cfg.LogLevel)
+	if err == nil {
+		log.SetFlags(0)
+		log.SetOutput(egress.LogWriter(logger))
+	}
+	return logger, err
 }

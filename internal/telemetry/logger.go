@@ -39,5 +39,5 @@ func textHandler(w io.Writer, level slog.Level) slog.Handler {
 		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 	}
 	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
-	return tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: plain})
+	return tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: plain})
 }

@@ -32,7 +32,6 @@ type model struct {
 	events []*hook.Event
 	keys   []hook.DeliveryKey
 	stands map[hook.DeliveryKey]*modelStand
-	floor  int // events before are recorded, but for lanes in behind
 	behind []hook.EndpointNum
 }
 
