@@ -273,8 +273,7 @@ func (x *index) load(b []byte) error {
 	return nil
 }
 
-// listed is how many deliveries or events a row of by_endpoint or by_tenant
-// holds.
+// listed is how many deliveries, events or hashes a row of an index table holds.
 const listed = 128
 
 // appendDeliveries writes a row of by_endpoint: the steps of the event ids from
@@ -320,6 +319,31 @@ func parseIDs(b []byte, first int64) (out []int64, err error) {
 	for len(r.b) > 0 {
 		first += int64(r.uint())
 		out = append(out, first)
+	}
+	if r.bad {
+		return nil, errFormat
+	}
+	return out, nil
+}
+
+// appendPairs writes a row of idem: the steps of the hashes from the first, which
+// are taken as signed numbers, each with its place.
+func appendPairs(b []byte, pairs [][2]int64) []byte {
+	last := pairs[0][0]
+	for _, p := range pairs {
+		b = binary.AppendUvarint(b, uint64(p[0]-last))
+		b = binary.AppendUvarint(b, uint64(p[1]))
+		last = p[0]
+	}
+	return b
+}
+
+// parsePairs reads what appendPairs wrote.
+func parsePairs(b []byte, first int64) (out [][2]int64, err error) {
+	r := &reader{b: b}
+	for len(r.b) > 0 {
+		first += int64(r.uint())
+		out = append(out, [2]int64{first, int64(r.uint())})
 	}
 	if r.bad {
 		return nil, errFormat

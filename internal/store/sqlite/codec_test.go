@@ -76,3 +76,37 @@ func TestBloom(t *testing.T) {
 		t.Fatal("an empty filter has something")
 	}
 }
+
+// Equal hashes of different keys are all kept, in memory and in a sealed
+// segment's rows.
+func TestEqualHashes(t *testing.T) {
+	t.Parallel()
+	var h hashes
+	for i := range int64(1000) {
+		h.add(uint64(i%5)<<61, i)
+	}
+	if got := h.get(3 << 61); len(got) != 200 || got[0] != 998 || got[199] != 3 {
+		t.Fatalf("%d places, from %d to %d", len(got), got[0], got[199])
+	}
+	found := map[int64]int{}
+	firsts := map[int64]bool{}
+	for row := range chunkPairs(h.pairs()) {
+		if firsts[row[0][0]] {
+			t.Fatal("two rows begin with one hash")
+		}
+		firsts[row[0][0]] = true
+		pairs, err := parsePairs(appendPairs(nil, row), row[0][0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(row, pairs); d != "" {
+			t.Fatal(d)
+		}
+		for _, p := range pairs {
+			found[p[0]]++
+		}
+	}
+	if len(found) != 5 || found[3<<61] != 200 || found[-1<<63] != 200 {
+		t.Fatalf("found %v", found)
+	}
+}

@@ -83,7 +83,8 @@ func (h *hashes) get(hash uint64) []int64 {
 	return out
 }
 
-// pairs lists all hashes with their places in order.
+// pairs lists all hashes with their places in order, the hashes as signed
+// numbers. A hash with several places is there several times.
 func (h *hashes) pairs() [][2]int64 {
 	out := make([][2]int64, 0, len(h.first))
 	for hash, place := range h.first {

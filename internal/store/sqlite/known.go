@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -38,7 +39,7 @@ func (s *Store) knownEvent(ctx context.Context, k store.EventKey, since time.Tim
 		hash:   hashEventKey(s.seed, k),
 		recent: func(g *segment) bool { return g.last >= from },
 		memory: func(x *index) *hashes { return &x.keys },
-		sealed: `SELECT event FROM idem WHERE hash = ? ORDER BY event DESC`,
+		sealed: `SELECT first, entries FROM idem WHERE first <= ? ORDER BY first DESC LIMIT 1`,
 	}
 	err = s.look(ctx, l, func(c *connection, id int64) (bool, error) {
 		found, err = c.knownEvent(id, k, since)
@@ -53,7 +54,7 @@ func (s *Store) knownRequest(ctx context.Context, k store.RequestKey, since time
 		hash:   hashRequestKey(s.seed, k),
 		recent: func(g *segment) bool { return g.lastRequest >= from },
 		memory: func(x *index) *hashes { return &x.requests },
-		sealed: `SELECT request FROM idem_requests WHERE hash = ? ORDER BY request DESC`,
+		sealed: `SELECT first, entries FROM idem_requests WHERE first <= ? ORDER BY first DESC LIMIT 1`,
 	}
 	err = s.look(ctx, l, func(c *connection, id int64) (bool, error) {
 		found, err = c.knownRequest(id, k, since)
@@ -92,10 +93,7 @@ func (s *Store) look(ctx context.Context, l lookup, verify func(c *connection, i
 		found := false
 		err := s.read(ctx, g, func(c *connection) (err error) {
 			if x == nil {
-				err = c.query(l.sealed, []any{int64(l.hash)}, func(st *sqlite3.Stmt) bool {
-					places = append(places, st.ColumnInt64(0))
-					return true
-				})
+				places, err = c.places(l.sealed, int64(l.hash))
 			}
 			for i := 0; i < len(places) && err == nil && !found; i++ {
 				found, err = verify(c, places[i])
@@ -107,6 +105,25 @@ func (s *Store) look(ctx context.Context, l lookup, verify func(c *connection, i
 		}
 	}
 	return nil
+}
+
+// places lists the places of a hash in a sealed segment, newest first.
+func (c *connection) places(sql string, hash int64) (out []int64, err error) {
+	var bad error
+	err = c.query(sql, []any{hash}, func(st *sqlite3.Stmt) bool {
+		var pairs [][2]int64
+		pairs, bad = parsePairs(st.ColumnRawBlob(1), st.ColumnInt64(0))
+		for _, p := range slices.Backward(pairs) {
+			if p[0] == hash {
+				out = append(out, p[1])
+			}
+		}
+		return false
+	})
+	if err == nil {
+		err = bad
+	}
+	return out, err
 }
 
 // EventByKey finds an event by the caller's own id.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"time"
@@ -16,7 +17,7 @@ import (
 const (
 	// sealRows is how many index rows a transaction of the seal writes: some
 	// milliseconds, which is what an outcome has to wait at most.
-	sealRows = 2000
+	sealRows = 500
 	// tick is how often the keeper looks for idle connections.
 	tick = 5 * time.Second
 )
@@ -115,7 +116,8 @@ func (g *segment) seal() error {
 // sealIndexes fills the four index tables. The memory of a segment that is not
 // active any more does not change.
 func (g *segment) sealIndexes(x *index) error {
-	w := &sealer{g: g, table: `INSERT OR IGNORE INTO by_endpoint (endpoint, first, entries) VALUES (?, ?, ?)`, blobs: true}
+	w := &sealer{g: g}
+	w.next(`INSERT OR IGNORE INTO by_endpoint (endpoint, first, entries) VALUES (?, ?, ?)`)
 	for _, e := range sortedKeys(x.endpoints) {
 		for places := range slices.Chunk(x.endpoints[e], listed) {
 			list := make([]delivery, len(places))
@@ -125,7 +127,7 @@ func (g *segment) sealIndexes(x *index) error {
 			w.add(int64(e), list[0].event, appendDeliveries(nil, list))
 		}
 	}
-	w.next(`INSERT OR IGNORE INTO by_tenant (tenant, first, entries) VALUES (?, ?, ?)`, true)
+	w.next(`INSERT OR IGNORE INTO by_tenant (tenant, first, entries) VALUES (?, ?, ?)`)
 	for _, t := range sortedKeys(x.tenants) {
 		for places := range slices.Chunk(x.tenants[t], listed) {
 			list := make([]int64, len(places))
@@ -135,16 +137,35 @@ func (g *segment) sealIndexes(x *index) error {
 			w.add(int64(t), list[0], appendIDs(nil, list))
 		}
 	}
-	w.next(`INSERT OR IGNORE INTO idem (hash, event) VALUES (?, ?)`, false)
-	for _, p := range x.keys.pairs() {
-		w.add(p[0], p[1], nil)
-	}
-	w.next(`INSERT OR IGNORE INTO idem_requests (hash, request) VALUES (?, ?)`, false)
-	for _, p := range x.requests.pairs() {
-		w.add(p[0], p[1], nil)
-	}
+	w.next(`INSERT OR IGNORE INTO idem (first, entries) VALUES (?2, ?3)`)
+	w.addPairs(&x.keys)
+	w.next(`INSERT OR IGNORE INTO idem_requests (first, entries) VALUES (?2, ?3)`)
+	w.addPairs(&x.requests)
 	w.flush()
 	return w.err
+}
+
+func (w *sealer) addPairs(h *hashes) {
+	for pairs := range chunkPairs(h.pairs()) {
+		w.add(0, pairs[0][0], appendPairs(nil, pairs))
+	}
+}
+
+// chunkPairs cuts sorted pairs into rows. A row is told by its first hash, so
+// equal ones stay together.
+func chunkPairs(pairs [][2]int64) iter.Seq[[][2]int64] {
+	return func(yield func([][2]int64) bool) {
+		for len(pairs) > 0 {
+			n := min(listed, len(pairs))
+			for n < len(pairs) && pairs[n][0] == pairs[n-1][0] {
+				n++
+			}
+			if !yield(pairs[:n]) {
+				return
+			}
+			pairs = pairs[n:]
+		}
+	}
 }
 
 func sortedKeys[K ~int64, V any](m map[K]V) []K {
@@ -161,30 +182,29 @@ func sortedKeys[K ~int64, V any](m map[K]V) []K {
 type sealer struct {
 	g     *segment
 	table string
-	blobs bool
 	rows  []sealRow
 	err   error
 }
 
 // sealRow is a row of an index table.
 type sealRow struct {
-	key, place int64
+	key, first int64
 	entries    []byte
 }
 
-func (w *sealer) add(key, place int64, entries []byte) {
+func (w *sealer) add(key, first int64, entries []byte) {
 	if w.err != nil {
 		return
 	}
-	if w.rows = append(w.rows, sealRow{key, place, entries}); len(w.rows) == sealRows {
+	if w.rows = append(w.rows, sealRow{key, first, entries}); len(w.rows) == sealRows {
 		w.flush()
 	}
 }
 
 // next ends one table and begins another.
-func (w *sealer) next(table string, blobs bool) {
+func (w *sealer) next(table string) {
 	w.flush()
-	w.table, w.blobs = table, blobs
+	w.table = table
 }
 
 func (w *sealer) flush() {
@@ -200,14 +220,7 @@ func (w *sealer) flush() {
 			return err
 		}
 		for _, r := range w.rows {
-			err := errors.Join(st.BindInt64(1, r.key), st.BindInt64(2, r.place))
-			if err == nil && w.blobs {
-				err = st.BindBlob(3, r.entries)
-			}
-			if err == nil {
-				err = st.Exec()
-			}
-			if err != nil {
+			if err := errors.Join(st.BindInt64(1, r.key), st.BindInt64(2, r.first), st.BindBlob(3, r.entries), st.Exec()); err != nil {
 				return wrap(err)
 			}
 		}

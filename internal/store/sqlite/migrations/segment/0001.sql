@@ -63,12 +63,12 @@ CREATE TABLE requests (
 -- see codec.go. Emptied by the seal.
 CREATE TABLE ix (id INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
 
--- Filled by the seal. entries: up to 128 deliveries or events, from first on; see
--- codec.go. One row for each would cost more than the rest of the seal.
+-- Filled by the seal. entries: up to 128 deliveries, events, or hashes of keys with
+-- their events or requests, from first on; see codec.go. One row for each would cost more than the rest of the seal.
 CREATE TABLE by_endpoint (endpoint INTEGER, first INTEGER, entries BLOB NOT NULL, PRIMARY KEY (endpoint, first)) STRICT, WITHOUT ROWID;
 CREATE TABLE by_tenant (tenant INTEGER, first INTEGER, entries BLOB NOT NULL, PRIMARY KEY (tenant, first)) STRICT, WITHOUT ROWID;
-CREATE TABLE idem (hash INTEGER, event INTEGER, PRIMARY KEY (hash, event)) STRICT, WITHOUT ROWID;
-CREATE TABLE idem_requests (hash INTEGER, request INTEGER, PRIMARY KEY (hash, request)) STRICT, WITHOUT ROWID;
+CREATE TABLE idem (first INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
+CREATE TABLE idem_requests (first INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
 CREATE TABLE filters (name TEXT PRIMARY KEY, bits BLOB NOT NULL) STRICT;
 
 -- commits: number of committed transactions. sealed: 1 when the tables above are
