@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,7 +29,6 @@ type Process struct {
 	done    chan struct{}
 	err     error // of Wait, once done is closed
 	started time.Time
-	ended   atomic.Int64 // Unix nanoseconds, 0 while it runs
 }
 
 // Start starts a child. Whoever starts it must end it by Kill or Stop.
@@ -44,7 +42,6 @@ func Start(c Config) (*Process, error) {
 	}
 	go func() {
 		p.err = cmd.Wait()
-		p.ended.Store(time.Now().UnixNano())
 		close(p.done)
 	}()
 	return p, nil
@@ -58,15 +55,6 @@ func (p *Process) Started() time.Time { return p.started }
 
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
-
-// Ended is the moment at which the child was found to have ended; zero while
-// it runs.
-func (p *Process) Ended() time.Time {
-	if ns := p.ended.Load(); ns != 0 {
-		return time.Unix(0, ns)
-	}
-	return time.Time{}
-}
 
 // Err is how an ended child ended: nil for exit code 0.
 func (p *Process) Err() error {

@@ -130,7 +130,12 @@ func (w *world) disturb(ctx context.Context, p plan, r *Round) error {
 	default:
 		w.server.Kill()
 	}
-	fault.At = w.server.Ended()
+	// A connection that the dead process made may still wait to be accepted; it
+	// must not be taken for one of the next process.
+	if err := w.receiver.Barrier(ctx); err != nil {
+		return err
+	}
+	fault.At = time.Now()
 	w.faults = append(w.faults, fault)
 	if err := w.start(ctx, p.env); err != nil {
 		return err

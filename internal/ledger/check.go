@@ -10,7 +10,7 @@ import (
 // Fault is one end of the server's process (or a like fault): the server's
 // life before it is over, what it did not record is forgotten.
 type Fault struct {
-	At      time.Time // when the process was known to be gone
+	At      time.Time // when the process was gone, and the receiver had accepted all its connections
 	Kind    string    // "kill", a crash point's name, "restart"
 	Orderly bool      // it was asked to end and had the time to: nothing may be in flight
 }

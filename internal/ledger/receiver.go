@@ -127,6 +127,24 @@ func (r *Receiver) Requests() []Request {
 	return all
 }
 
+const barrierPath = "/-/barrier"
+
+// Barrier returns when every connection that was made before the call has
+// been accepted: connections are accepted in the order in which they are made,
+// and it makes one of its own.
+func (r *Receiver) Barrier(ctx context.Context) error {
+	in, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+barrierPath, nil)
+	if err != nil {
+		return fmt.Errorf("receiver: barrier: %w", err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	out, err := client.Do(in)
+	if err != nil {
+		return fmt.Errorf("receiver: barrier: %w", err)
+	}
+	return out.Body.Close()
+}
+
 // Forget drops what was seen so far, for runs that check in rounds.
 func (r *Receiver) Forget() {
 	r.mu.Lock()
@@ -150,6 +168,9 @@ func (r *Receiver) countConn(ctx context.Context, _ net.Conn) context.Context {
 }
 
 func (r *Receiver) serve(w http.ResponseWriter, in *http.Request) {
+	if in.URL.Path == barrierPath {
+		return
+	}
 	conn, _ := in.Context().Value(connKey{}).(connInfo)
 	body, err := io.ReadAll(io.LimitReader(in.Body, 64<<20))
 	q := &Request{Event: in.Header.Get("webhook-id"), SHA256: Sum(body), Header: in.Header, Conn: conn.number, ConnAt: conn.at}
