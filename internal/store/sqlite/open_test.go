@@ -147,3 +147,22 @@ func execute(t *testing.T, path, sql string) {
 		t.Fatal(err)
 	}
 }
+
+// ask runs a query of one value beside an open store.
+func ask(t *testing.T, path, sql string) string {
+	t.Helper()
+	c, err := sqlite3.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	st, _, err := c.Prepare(sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if !st.Step() {
+		t.Fatal(st.Err())
+	}
+	return st.ColumnText(0)
+}

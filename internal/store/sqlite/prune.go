@@ -219,7 +219,7 @@ func (s *Store) removeFile(first int64) error {
 			}
 		}
 	}
-	if err := removeDatabase(path); err != nil {
+	if err := s.removeDatabase(path); err != nil {
 		return err
 	}
 	if err := s.syncDir(filepath.Dir(path)); err != nil {

@@ -36,7 +36,7 @@ func (s *Store) prepareLocked() error {
 		return nil
 	}
 	path := s.preparedPath()
-	if err := removeDatabase(path); err != nil {
+	if err := s.removeDatabase(path); err != nil {
 		return err
 	}
 	c, err := s.open(path, role{create: true, cache: readerCache, checkpoint: lateCheckpoint})
@@ -56,7 +56,7 @@ func (s *Store) prepareLocked() error {
 		return fmt.Errorf("prepare a segment: its log is not empty")
 	}
 	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Remove(path + suffix); err != nil && !os.IsNotExist(err) {
+		if err := s.remove(path + suffix); err != nil {
 			return err
 		}
 	}
@@ -73,10 +73,10 @@ func (s *Store) adoptPrepared(first int64) error {
 	}
 	// A rotation that failed half-way may have left a file, and a log that does
 	// not belong to the one that comes now.
-	if err := removeDatabase(s.segmentPath(first)); err != nil {
+	if err := s.removeDatabase(s.segmentPath(first)); err != nil {
 		return err
 	}
-	if err := os.Rename(s.preparedPath(), s.segmentPath(first)); err != nil {
+	if err := s.rename(s.preparedPath(), s.segmentPath(first)); err != nil {
 		return err
 	}
 	s.prepared = false

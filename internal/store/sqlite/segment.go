@@ -2,14 +2,12 @@ package sqlite
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/ncruces/go-sqlite3"
-	"github.com/ncruces/go-sqlite3/vfs"
 
 	"grapnel/internal/hook"
 )
@@ -79,34 +77,6 @@ func parseSegmentName(name string) (first int64, ok bool) {
 	}
 	first, err := strconv.ParseInt(digits, 10, 64)
 	return first, err == nil
-}
-
-// removeDatabase deletes a database with its log. A missing file is no error.
-func removeDatabase(path string) error {
-	for _, suffix := range []string{"-wal", "-shm", ""} {
-		if err := os.Remove(path + suffix); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-	}
-	return nil
-}
-
-// dirSyncer is a VFS that syncs folders itself, such as one of a test that
-// counts what was synced.
-type dirSyncer interface{ SyncDir(dir string) error }
-
-// syncDir makes the names in a folder durable. The driver syncs the file
-// instead of its folder, so this is ours to do.
-func (s *Store) syncDir(dir string) error {
-	if v, ok := vfs.Find(s.opts.VFS).(dirSyncer); ok {
-		return wrap(v.SyncDir(dir))
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // memory returns the segment's index, nil when it is sealed.

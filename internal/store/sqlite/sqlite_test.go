@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -21,7 +22,10 @@ type folder struct {
 	opts sqlite.Options
 	fs   *faultvfs.FS
 	used []*faultvfs.FS
-	st   *sqlite.Store
+	// For the next open: whether to record what is synced, and when to die.
+	record bool
+	killAt int
+	st     *sqlite.Store
 }
 
 func newFolder(t *testing.T, opts sqlite.Options) *folder {
@@ -41,11 +45,25 @@ func (f *folder) tryOpen(t *testing.T) error {
 	t.Helper()
 	f.fs = faultvfs.Register(fmt.Sprint("fault", names.Add(1)))
 	f.fs.Lazy()
+	if f.record {
+		f.fs.Record()
+		f.fs.KillAtSync(f.killAt)
+	}
 	f.used = append(f.used, f.fs)
 	f.opts.Dir, f.opts.VFS = f.dir, f.fs.Name()
 	st, err := sqlite.Open(t.Context(), f.opts)
 	f.st = st
 	return err
+}
+
+// files lists the databases.
+func (f *folder) files(t *testing.T) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(f.dir, "segments", "seg-*.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(list, filepath.Join(f.dir, "control.db"))
 }
 
 func (f *folder) open(t *testing.T) *sqlite.Store {

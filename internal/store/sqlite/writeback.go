@@ -22,7 +22,8 @@ const runBytes = 256 << 10
 // the database that fails then is not forgotten, for SQLite was told that it took
 // place: it is tried again by whoever comes next, and fails them too until it
 // succeeds. In the log, what fails is part of a transaction that is not committed
-// and fails with it; there it must not come back later.
+// and fails with it; there it must not come back later. All this relies on
+// synchronous=FULL: a commit is seen by others only after the log was synced.
 type writeBack struct {
 	inner vfs.VFSFilename
 

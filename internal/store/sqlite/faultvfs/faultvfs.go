@@ -43,6 +43,8 @@ type FS struct {
 	pragmas map[string]string
 	hits    int
 	lazy    bool
+	disk    *disk
+	killAt  int
 }
 
 // fault fails the call that brings a count to at.
@@ -110,7 +112,7 @@ func (f *FS) sync(fn func() error) error {
 
 // SyncDir makes the names in a folder durable.
 func (f *FS) SyncDir(dir string) error {
-	return f.sync(func() error {
+	err := f.sync(func() error {
 		d, err := os.Open(dir)
 		if err != nil {
 			return err
@@ -118,6 +120,10 @@ func (f *FS) SyncDir(dir string) error {
 		defer d.Close()
 		return d.Sync()
 	})
+	if err == nil {
+		f.note(func(d *disk) { d.syncedDir(dir) })
+	}
+	return err
 }
 
 // Heal ends FailAll, and a Fail that did not happen yet.
@@ -154,6 +160,7 @@ func (f *FS) call(op Op) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[op]++
+	f.dead = f.dead || op == Sync && f.counts[op] == f.killAt
 	if f.dead {
 		return sqlite3.IOERR
 	}
@@ -182,7 +189,9 @@ func (f *FS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs
 	if err != nil {
 		return nil, flags, err
 	}
-	return &file{File: inner, fs: f}, flags, nil
+	path := name.String()
+	f.note(func(d *disk) { d.created(path) })
+	return &file{File: inner, fs: f, path: path}, flags, nil
 }
 
 // Delete removes a file.
@@ -190,7 +199,9 @@ func (f *FS) Delete(name string, syncDir bool) error {
 	if err := f.call(Delete); err != nil {
 		return err
 	}
-	return f.inner.Delete(name, syncDir)
+	err := f.inner.Delete(name, syncDir)
+	f.note(func(d *disk) { delete(d.live, name) })
+	return err
 }
 
 // Access asks about a file.
@@ -204,7 +215,8 @@ func (f *FS) FullPathname(name string) (string, error) { return f.inner.FullPath
 // file is an open file.
 type file struct {
 	vfs.File
-	fs *FS
+	fs   *FS
+	path string
 }
 
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
@@ -218,18 +230,30 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.fs.call(Write); err != nil {
 		return 0, err
 	}
-	return f.File.WriteAt(p, off)
+	n, err := f.File.WriteAt(p, off)
+	if err == nil {
+		f.fs.note(func(d *disk) { d.changed(f.path, change{off, append([]byte{}, p...)}) })
+	}
+	return n, err
 }
 
 func (f *file) Sync(flags vfs.SyncFlag) error {
-	return f.fs.sync(func() error { return f.File.Sync(flags) })
+	err := f.fs.sync(func() error { return f.File.Sync(flags) })
+	if err == nil {
+		f.fs.note(func(d *disk) { d.synced(f.path) })
+	}
+	return err
 }
 
 func (f *file) Truncate(size int64) error {
 	if err := f.fs.call(Truncate); err != nil {
 		return err
 	}
-	return f.File.Truncate(size)
+	err := f.File.Truncate(size)
+	if err == nil {
+		f.fs.note(func(d *disk) { d.changed(f.path, change{off: size}) })
+	}
+	return err
 }
 
 func (f *file) Size() (int64, error) {
