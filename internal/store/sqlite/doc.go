@@ -2,6 +2,7 @@
 // process owns.
 //
 //	lock                who holds the folder
+//	reserve             room for removing things when there is none else
 //	control.db          configuration, lane marks, what retention removed
 //	segments/seg-N.db   the log, cut where it got too large or too old; N is the
 //	                    Seq of the first event that the segment may hold
@@ -31,7 +32,9 @@
 // transaction and answers them after its commit. Another one collects outcomes
 // for older segments for some milliseconds and commits them segment by segment.
 // A third seals. The two latter share each old segment's one writing connection
-// under its lock.
+// under its lock. A fourth moves the active segment's log into its file, so that
+// the writer has little of that to do (checkpoint.go). Below SQLite, writeBack
+// joins writes of neighbouring pages (writeback.go).
 //
 // After a failed commit the connection is replaced, and a transaction of our own
 // is committed over whatever the failed one left in the write-ahead log, before

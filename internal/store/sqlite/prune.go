@@ -43,6 +43,11 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 			return out, fmt.Errorf("remove %s: %w", filepath.Base(g.path), err)
 		}
 	}
+	if out.Units > 0 {
+		if err := s.keepReserve(); err != nil {
+			s.log.Warn("cannot make the reserve", "error", err)
+		}
+	}
 	return out, nil
 }
 
