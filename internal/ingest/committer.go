@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"time"
 
 	"grapnel/internal/hook"
@@ -18,6 +19,7 @@ type committer struct {
 	cfg     Config
 	last    int64 // Seq of the last id given
 	matcher *matcher
+	closing <-chan struct{}
 }
 
 func (c *committer) run(queue <-chan *submission) {
@@ -61,13 +63,14 @@ func gather(group []*submission, queue <-chan *submission) []*submission {
 
 func (s *submission) size() (events, bytes int) {
 	for i := range s.Items {
-		bytes += len(s.Items[i].Data) + len(s.Items[i].Previous)
+		bytes += len(s.Items[i].Data) + len(s.Items[i].Previous) + len(s.Items[i].Metadata)
 	}
 	return len(s.Items), bytes
 }
 
 // commit stores a group and answers it. A group that cannot be stored for a
-// reason of its own is halved until the submission at fault stands alone.
+// reason of its own is halved until the submission at fault stands alone; that
+// one fails as a whole, for its events are one request.
 func (c *committer) commit(group []*submission) {
 	err := c.try(group)
 	if err != nil && len(group) > 1 && hook.CodeOf(unavailable(err)) == hook.CodeInternal {
@@ -130,7 +133,7 @@ func (c *committer) offer(events []*hook.Event) {
 
 // resolve finds out what became of a commit that ended in doubt. Its events
 // must not be left in the store with nobody sending them, so it does not
-// give up.
+// give up before the program ends.
 func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt error) error {
 	if len(events) == 0 {
 		return doubt
@@ -146,7 +149,11 @@ func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt err
 		case errors.Is(err, store.ErrClosed):
 			return doubt
 		}
-		time.Sleep(wait)
+		select {
+		case <-time.After(wait):
+		case <-c.closing: // the next start finds what was stored
+			return doubt
+		}
 	}
 }
 
@@ -186,11 +193,19 @@ func (c *committer) plan(ctx context.Context, submissions []*submission) (*group
 		}
 		c.take(g, s)
 		g.requests[key] = s
+		if s.faulty() {
+			continue // our own failure is not to be replayed
+		}
 		g.batch.Requests = append(g.batch.Requests, &store.Request{
 			RequestKey: key, At: g.now, Fingerprint: s.Fingerprint, Answer: encodeAnswer(s.results),
 		})
 	}
 	return g, nil
+}
+
+// faulty reports whether an event failed by our own fault.
+func (s *submission) faulty() bool {
+	return slices.ContainsFunc(s.results, func(r Result) bool { return r.Err != nil && r.Err.Code == hook.CodeInternal })
 }
 
 // look asks the store for all keys of a group at once, if there are any.
@@ -328,20 +343,18 @@ func deliveries(targets []hook.Target) (n int) {
 // repeated answers an event whose key is known, from the store or from
 // earlier in the same group.
 func (g *group) repeated(key store.EventKey, print [16]byte) (Result, bool) {
-	var id hook.EventID
-	var had [16]byte
-	if k := g.known.events[key]; k != nil {
-		id, had = k.ID, k.Fingerprint
-	} else if e := g.events[key]; e != nil {
-		id, had = e.ID, e.Fingerprint
-	} else {
+	first := g.known.events[key]
+	if e := g.events[key]; first == nil && e != nil {
+		first = &store.KnownEvent{ID: e.ID, Fingerprint: e.Fingerprint, Targets: e.Targets}
+	}
+	if first == nil {
 		return Result{}, false
 	}
-	if had != print {
+	if first.Fingerprint != print {
 		return Result{Err: &hook.Error{Code: hook.CodeMismatch, Field: "/id",
 			Message: "the event id \"" + clip(key.Key) + "\" was used before for another event: nothing was stored, use a new id"}}, true
 	}
-	return Result{ID: id, Duplicate: true}, true
+	return Result{ID: first.ID, Duplicate: true, Matched: deliveries(first.Targets)}, true
 }
 
 func asError(err error) *hook.Error {

@@ -30,9 +30,10 @@ type Ingester struct {
 	cfg   Config
 	queue chan *submission
 
-	mu     sync.RWMutex // held for writing while closing; for reading while sending to queue
-	closed bool
-	done   chan struct{}
+	mu      sync.RWMutex // held for writing while closing; for reading while sending to queue
+	closed  bool
+	closing chan struct{} // closed with it
+	done    chan struct{}
 }
 
 // Submission is one publish request.
@@ -72,8 +73,8 @@ func New(ctx context.Context, cfg Config) (*Ingester, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Ingester{cfg: cfg, queue: make(chan *submission, queueLength), done: make(chan struct{})}
-	c := &committer{cfg: cfg, last: last.Seq(), matcher: newMatcher(cfg.Directory, cfg.Policy)}
+	g := &Ingester{cfg: cfg, queue: make(chan *submission, queueLength), closing: make(chan struct{}), done: make(chan struct{})}
+	c := &committer{cfg: cfg, last: last.Seq(), matcher: newMatcher(cfg.Directory, cfg.Policy), closing: g.closing}
 	go func() {
 		defer close(g.done)
 		c.run(g.queue)
@@ -147,6 +148,7 @@ func (g *Ingester) Close() {
 	g.mu.Lock()
 	if !g.closed {
 		g.closed = true
+		close(g.closing)
 		close(g.queue)
 	}
 	g.mu.Unlock()

@@ -27,6 +27,7 @@ type journal struct {
 	requests map[store.RequestKey]*store.Request
 	commits  []int // events in each
 	fail     func(*store.Batch) error
+	doubts   int           // how often LastEvent cannot tell
 	gate     chan struct{} // a commit takes one from it, if set
 }
 
@@ -69,7 +70,7 @@ func (j *journal) Append(_ context.Context, b *store.Batch) error {
 		}
 		j.events = append(j.events, e)
 		if e.Key != "" {
-			j.keys[store.EventKey{Tenant: e.Tenant, Key: e.Key}] = &store.KnownEvent{ID: e.ID, Fingerprint: e.Fingerprint}
+			j.keys[store.EventKey{Tenant: e.Tenant, Key: e.Key}] = &store.KnownEvent{ID: e.ID, Fingerprint: e.Fingerprint, Targets: e.Targets}
 		}
 	}
 	for _, r := range b.Requests {
@@ -82,6 +83,10 @@ func (j *journal) Append(_ context.Context, b *store.Batch) error {
 func (j *journal) LastEvent(context.Context) (hook.EventID, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.doubts > 0 {
+		j.doubts--
+		return hook.EventID{}, store.ErrUnavailable
+	}
 	if len(j.events) == 0 {
 		return hook.EventID{}, nil
 	}
@@ -260,7 +265,7 @@ func TestIdempotency(t *testing.T) {
 
 	r1, _ := b.publish(t, submission("", item("acme", "id-1", "a", `1`)))
 	r2, _ := b.publish(t, submission("", item("acme", "id-1", "a", `1`), item("acme", "id-1", "a", `2`), item("bolt", "id-1", "a", `2`)))
-	if !r2[0].Duplicate || r2[0].ID != r1[0].ID {
+	if !r2[0].Duplicate || r2[0].ID != r1[0].ID || r2[0].Matched != r1[0].Matched {
 		t.Errorf("the same event again: %+v", r2[0])
 	}
 	if r2[1].Err == nil || r2[1].Err.Code != hook.CodeMismatch {
@@ -414,6 +419,54 @@ func TestStoreFaults(t *testing.T) {
 	b.journal.fail = func(*store.Batch) error { return errStoredAnyway }
 	if r, _ := b.publish(t, submission("", item("acme", "", "a", `1`))); r[0].Err != nil || len(b.offered) != 1 {
 		t.Errorf("a commit that took place after all: %+v, %d offered", r, len(b.offered))
+	}
+}
+
+// A commit in doubt is asked after until the store can tell, and a stop does
+// not wait for that.
+func TestDoubtLasts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.journal.fail = func(*store.Batch) error { return errStoredAnyway }
+		b.journal.doubts = 5
+		if r, _ := b.publish(t, submission("", item("acme", "", "a", `1`))); r[0].Err != nil || len(b.offered) != 1 {
+			t.Errorf("%+v, %d offered", r, len(b.offered))
+		}
+		b.journal.doubts = 1 << 30
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, _, err := b.Publish(t.Context(), submission("", item("acme", "", "a", `1`))); hook.CodeOf(err) != hook.CodeUnavailable {
+				t.Errorf("got %v", err)
+			}
+		})
+		synctest.Wait()
+		b.Close()
+		wg.Wait()
+	})
+}
+
+// An answer that tells of our own failure is not kept for the key.
+func TestFailuresAreNotReplayed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	broken := ep(21, 2)
+	broken.Filter = []byte(`{"field":"data.x","operator":"no such"}`)
+	b.config.Revision, b.config.Endpoints = 2, []*hook.Endpoint{broken}
+	if err := b.dir.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := b.publish(t, submission("k", item("bolt", "", "a", `1`))); r[0].Err == nil || r[0].Err.Code != hook.CodeInternal {
+		t.Fatalf("%+v", r)
+	}
+	mended := *broken
+	mended.Filter = nil
+	b.config.Revision, b.config.Endpoints = 3, []*hook.Endpoint{&mended}
+	if err := b.dir.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r, replayed := b.publish(t, submission("k", item("bolt", "", "a", `1`))); replayed || r[0].Err != nil {
+		t.Errorf("%+v, replayed %v", r, replayed)
 	}
 }
 

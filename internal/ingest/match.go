@@ -1,8 +1,6 @@
 package ingest
 
 import (
-	"fmt"
-
 	"grapnel/internal/filter"
 	"grapnel/internal/hook"
 	"grapnel/internal/store/directory"
@@ -106,7 +104,8 @@ func (m *matcher) wanted(e *hook.Endpoint, subject *filter.Subject) (bool, error
 	if c.of != e {
 		f, err := filter.Parse(e.Filter)
 		if err != nil {
-			return false, fmt.Errorf("read the filter of endpoint %s: %w", e.ID, err)
+			// It was checked when it was stored, so this is not the publisher's fault.
+			return false, &hook.Error{Code: hook.CodeInternal, Message: "the filter of endpoint " + e.ID + " cannot be read", Err: err}
 		}
 		if len(m.filters) >= maxTenants {
 			clear(m.filters)

@@ -33,8 +33,8 @@ type Item struct {
 // ParseEvent reads one event: a JSON object that holds type and data, and
 // maybe id, tenant, time, previous, metadata and suppress. It takes what
 // RFC 8259 and I-JSON (RFC 7493) allow and nothing else: no name twice, no
-// bad UTF-8, nothing behind the object. maxData bounds data and previous, in
-// bytes each. Errors are hook.Errors with a JSON pointer and, in the text,
+// bad UTF-8, nothing behind the object. maxData bounds data, previous and
+// metadata, in bytes each. Errors are hook.Errors with a JSON pointer and, in the text,
 // the offset.
 func ParseEvent(body []byte, maxData int) (Item, error) {
 	d := newDecoder(body, maxData)

@@ -131,7 +131,9 @@ type Log interface {
 	// are never changed by anyone.
 	Append(ctx context.Context, b *Batch) error
 
-	// LastEvent is the highest event id ever stored, zero if there is none.
+	// LastEvent is the highest event id ever stored, zero if there is none. After
+	// ErrUnknown it tells whether the batch was stored, or fails while that cannot
+	// be found out.
 	LastEvent(ctx context.Context) (hook.EventID, error)
 }
 
@@ -176,6 +178,7 @@ type Known struct {
 type KnownEvent struct {
 	ID          hook.EventID
 	Fingerprint [16]byte
+	Targets     []hook.Target
 }
 
 // Queue is the log as dispatch sees it: lanes with work.
@@ -198,7 +201,9 @@ type Queue interface {
 	// in; outcomes of one delivery must come in order. An outcome whose attempt
 	// number is recorded already, or that would take a delivery out of a
 	// terminal state, or whose event is not there any more, changes nothing and
-	// is no error. ErrLeaseLost: none was stored.
+	// is no error. One whose Base is lower than the delivery's is from before a
+	// redelivery: its attempt is added, and unless it says Delivered the delivery
+	// stays pending as the redelivery left it. ErrLeaseLost: none was stored.
 	Record(ctx context.Context, l Lease, outcomes []*Outcome) error
 
 	// Redeliver makes a recorded delivery pending and due at now, whatever its

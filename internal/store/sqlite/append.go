@@ -46,9 +46,25 @@ func (s *Store) LastEvent(ctx context.Context) (hook.EventID, error) {
 		return hook.EventID{}, err
 	}
 	defer s.leave()
+	if err := s.settle(); err != nil {
+		return hook.EventID{}, fmt.Errorf("find the last event: %w", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last, nil
+}
+
+// settle finds out what became of a commit that ended in doubt, if there is
+// one: the writer does before it writes anything else.
+func (s *Store) settle() error {
+	g := s.active()
+	g.writing.Lock()
+	doubt := g.suspect
+	g.writing.Unlock()
+	if !doubt {
+		return nil
+	}
+	return s.submit(newOp(g, func(*tx) error { return nil }))
 }
 
 // append writes a batch.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -50,16 +51,18 @@ func (c *connection) event(seq int64) (e *hook.Event, err error) {
 
 // knownEvent checks that an event has a key and was accepted at or after since.
 func (c *connection) knownEvent(seq int64, k store.EventKey, since time.Time) (found *store.KnownEvent, err error) {
-	err = c.query(`SELECT tail, tenant, key, fingerprint FROM events WHERE id = ?`, []any{seq}, func(st *sqlite3.Stmt) bool {
+	var bad error
+	err = c.query(`SELECT tail, tenant, key, fingerprint, targets FROM events WHERE id = ?`, []any{seq}, func(st *sqlite3.Stmt) bool {
 		id := hook.EventIDFrom(seq, uint64(st.ColumnInt64(0)))
 		if hook.TenantNum(st.ColumnInt64(1)) != k.Tenant || st.ColumnText(2) != k.Key || seq < hook.FirstEventID(since).Seq() {
 			return false
 		}
 		found = &store.KnownEvent{ID: id}
 		copy(found.Fingerprint[:], st.ColumnRawBlob(3))
+		found.Targets, bad = parseTargets(st.ColumnRawBlob(4))
 		return false
 	})
-	return found, err
+	return found, cmp.Or(err, bad)
 }
 
 // knownRequest checks that a request has a key and was made at or after since.

@@ -190,6 +190,10 @@ func (t *tx) record(o *store.Outcome) error {
 		if _, err := t.insertAttempt(number, o.Attempt); err != nil {
 			return err
 		}
+		if o.Base < d.base && o.State != hook.Delivered { // from before a redelivery
+			d.attempts, d.base = o.Attempt.N, o.Attempt.N
+			return t.putStand(d)
+		}
 		d.attempts, d.manual = o.Attempt.N, false
 	}
 	return t.put(d, o)

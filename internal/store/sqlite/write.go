@@ -101,10 +101,15 @@ func finish(ops []*op, err error) {
 
 // try commits ops in one transaction, or nothing of them.
 func (g *segment) try(ops []*op) (err error) {
+	committing := false
 	defer func() {
 		if r := recover(); r != nil { // the driver panics when its memory is used up
 			g.suspect = true
-			err = &storageError{err: fmt.Errorf("sqlite: %v", r)}
+			err = fmt.Errorf("sqlite: %v", r)
+			if committing {
+				err = errors.Join(store.ErrUnknown, err)
+			}
+			err = &storageError{err: err}
 			g.report(err)
 		}
 	}()
@@ -121,6 +126,7 @@ func (g *segment) try(ops []*op) (err error) {
 		}
 		return err
 	}
+	committing = true
 	if err := g.commit(); err != nil {
 		g.report(err)
 		return err

@@ -18,7 +18,7 @@ var knownTests = []test{
 			w.append(e)
 			events = append(events, e)
 			q.Events = append(q.Events, store.EventKey{Tenant: e.Tenant, Key: e.Key}, store.EventKey{Tenant: 3, Key: e.Key})
-			want = append(want, &store.KnownEvent{ID: e.ID, Fingerprint: e.Fingerprint}, nil)
+			want = append(want, &store.KnownEvent{ID: e.ID, Fingerprint: e.Fingerprint, Targets: e.Targets}, nil)
 		}
 		for range 3 {
 			got, err := w.st.Known(w.Context(), q)

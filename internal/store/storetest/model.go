@@ -132,6 +132,10 @@ func (m *model) apply(o *store.Outcome) {
 	if st.state.Terminal() || o.Attempt != nil && o.Attempt.N <= st.attempts {
 		return
 	}
+	if o.Attempt != nil && o.Base < st.base && o.State != hook.Delivered { // from before a redelivery
+		st.attempts, st.base = o.Attempt.N, o.Attempt.N
+		return
+	}
 	st.state, st.base, st.nextAt = o.State, o.Base, time.Time{}
 	if o.State == hook.Pending {
 		st.nextAt = o.NextAt
@@ -202,7 +206,7 @@ func (m *model) compare() {
 		if e.Key != "" {
 			known, err := m.st.Known(m.Context(), store.KnownQuery{Events: []store.EventKey{{Tenant: e.Tenant, Key: e.Key}}})
 			m.ok(err)
-			m.same([]*store.KnownEvent{{ID: e.ID, Fingerprint: e.Fingerprint}}, known.Events)
+			m.same([]*store.KnownEvent{{ID: e.ID, Fingerprint: e.Fingerprint, Targets: e.Targets}}, known.Events)
 		}
 		for i, t := range e.Targets {
 			d := m.delivery(key(e, t.Endpoint))

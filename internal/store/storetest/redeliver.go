@@ -42,6 +42,23 @@ var redeliverTests = []test{
 			}
 		}
 	}},
+	{"OutlastsAnOlderOutcome", func(w *world) {
+		// The attempt that was running when somebody asked is recorded, and does not
+		// take the redelivery away, unless it delivered.
+		events := w.fill(2, 1, 1)
+		failed, delivered := key(events[0], 1), key(events[1], 1)
+		w.record(w.outcome(failed, 1, hook.Pending), w.outcome(delivered, 1, hook.Pending))
+		w.ok(w.st.Redeliver(w.Context(), failed, w.now))
+		w.ok(w.st.Redeliver(w.Context(), delivered, w.now))
+		w.record(w.outcome(failed, 2, hook.Failed), w.outcome(delivered, 2, hook.Delivered))
+		w.state(failed, hook.Pending, 2)
+		w.state(delivered, hook.Delivered, 2)
+		due, _, err := w.st.Retries(w.Context(), 1, w.now, 10)
+		w.ok(err)
+		if len(due) != 1 || due[0].Key() != failed || due[0].Attempts != 2 || due[0].Base != 2 || due[0].Trigger != hook.Manual {
+			w.Fatalf("due: %+v", due)
+		}
+	}},
 	{"FreshStaysFresh", func(w *world) {
 		events := w.fill(6, 1, 1)
 		w.ok(w.st.Redeliver(w.Context(), key(events[0], 1), w.now))
