@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -156,11 +157,15 @@ func (c *Client) dialTCP(ctx context.Context, addr string) (*conn, error) {
 }
 
 // resolve gives the addresses of a host, at least one. A literal address is
-// itself. A name is looked up as fully qualified, so that the machine's
-// search domains do not apply (case 82).
+// itself, and localhost is 127.0.0.1 whatever a resolver says (RFC 6761, section
+// 6.3). A name is looked up as fully qualified, so that the machine's search
+// domains do not apply (case 82).
 func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{ip}, nil
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
 	}
 	addrs, err := c.cfg.Lookup(ctx, host+".")
 	if err != nil {

@@ -86,14 +86,19 @@ func (g *guard) portDenied(port uint16) bool {
 }
 
 // isSelf reports whether ap is one of our own listeners. A listener on all
-// addresses is found under each address of this machine.
+// addresses is found under each address of this machine, and connecting to the
+// unspecified address reaches the loopback one.
 func (g *guard) isSelf(ap netip.AddrPort) bool {
 	if g.self == nil {
 		return false
 	}
 	for _, own := range g.self() {
 		own = netip.AddrPortFrom(own.Addr().Unmap().WithZone(""), own.Port())
-		if own == ap || own.Port() == ap.Port() && own.Addr().IsUnspecified() && isLocal(ap.Addr()) {
+		switch {
+		case own.Port() != ap.Port():
+		case own.Addr() == ap.Addr(),
+			own.Addr().IsUnspecified() && isLocal(ap.Addr()),
+			own.Addr().IsLoopback() && ap.Addr().IsUnspecified():
 			return true
 		}
 	}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -311,5 +314,44 @@ func TestBlockedLooksAlike(t *testing.T) {
 		if d := cmp.Diff(first, res); d != "" {
 			t.Errorf("%s: %s", url, d)
 		}
+	}
+}
+
+// case 87: the loopback network and the unspecified address lead to our own
+// listeners as well, also when an operator has opened loopback.
+func TestOwnListenersUnderOtherNames(t *testing.T) {
+	t.Parallel()
+	self := func() []netip.AddrPort {
+		return []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9090"), netip.MustParseAddrPort("[::]:7777")}
+	}
+	c := newClient(t, egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}, Self: self})
+	for url, ok := range map[string]bool{
+		"http://127.0.0.1:9090": false, "http://0.0.0.0:9090": false, "http://127.0.0.2:9090": true,
+		"http://127.0.0.9:7777": false, "http://0.0.0.0:7777": false, "http://[::1]:7777": false, "http://[::]:7777": false,
+	} {
+		if err := c.CheckURL(url); (err == nil) != ok {
+			t.Errorf("%s: %v, want ok = %v", url, err, ok)
+		}
+	}
+}
+
+// localhost needs no resolver, and is as closed or open as 127.0.0.1.
+func TestLocalhost(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	lookup := func(context.Context, string) ([]netip.Addr, error) {
+		asked.Add(1)
+		return []netip.Addr{netip.MustParseAddr("8.8.8.8")}, nil
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(s.Close)
+	url := strings.Replace(s.URL, "127.0.0.1", "localhost", 1)
+	open := newClient(t, egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Lookup: lookup})
+	if r := open.Do(t.Context(), post(url, long)); r.Status != http.StatusOK {
+		t.Errorf("opened: %d %s %s", r.Status, r.Class, r.Detail)
+	}
+	wantBlocked(t, newClient(t, egress.Config{Allow: closed, Lookup: lookup}).Do(t.Context(), post(url, long)), "localhost")
+	if asked.Load() > 0 {
+		t.Error("a resolver was asked")
 	}
 }
