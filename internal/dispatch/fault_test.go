@@ -357,3 +357,30 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Error("Start after Stop is taken")
 	}
 }
+
+// What is read from the store while the dispatcher stops is not given up: the
+// recorder has ended, and the last progress would not be told.
+func TestStopWhileGivingUp(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		w.change(1, func(e *hook.Endpoint) { e.Schedule = []time.Duration{time.Minute} })
+		w.answers(1, func(context.Context, int) *egress.Result { return failure(egress.ClassRefused) })
+		w.start()
+		for range 5000 {
+			w.publish(1)
+		}
+		time.Sleep(24 * time.Hour)
+		w.queue.readFault = func() error {
+			time.Sleep(100 * time.Millisecond) // whatever becomes of the context
+			return nil
+		}
+		for given := 0; given < 100; { // a page of them, not a probe
+			before := w.queue.count()[hook.Failed]
+			time.Sleep(50 * time.Millisecond)
+			given = w.queue.count()[hook.Failed] - before
+		}
+		w.stop()
+		if c := w.queue.count(); c[0] == 0 {
+			t.Errorf("nothing was left to give up: %v", c)
+		}
+	})
+}

@@ -157,7 +157,7 @@ func (p *page) read(ctx context.Context, q store.Queue) (err error) {
 func (d *Dispatcher) take(p *page, err error, now time.Time) {
 	l := p.lane
 	l.reading = false
-	if err != nil || p.generation != l.generation {
+	if err != nil || p.generation != l.generation || d.phase != started { // the recorder may have ended
 		if !p.stored.IsZero() {
 			l.stored(p.stored)
 		}
