@@ -23,29 +23,6 @@ func (s *Server) PublicURL() string {
 	return s.URL()
 }
 
-// ownAddresses lists all addresses under which a listener can be reached from
-// this machine, so that no delivery goes to ourselves (case 87).
-func ownAddresses(listener net.Addr) []netip.AddrPort {
-	a := addrPort(listener)
-	if !a.Addr().IsUnspecified() {
-		return []netip.AddrPort{a}
-	}
-	out := []netip.AddrPort{
-		netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port()),
-		netip.AddrPortFrom(netip.IPv6Loopback(), a.Port()),
-	}
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		return out // the guard still denies loopback and private ranges by itself
-	}
-	for _, i := range all {
-		if p, err := netip.ParsePrefix(i.String()); err == nil {
-			out = append(out, netip.AddrPortFrom(p.Addr().Unmap(), a.Port()))
-		}
-	}
-	return out
-}
-
 func addrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(*net.TCPAddr)
 	if !ok {

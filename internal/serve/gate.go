@@ -55,8 +55,8 @@ func (g *gate) leave() {
 }
 
 // close lets nobody in any more, and waits until the last one has left or ctx
-// ends.
-func (g *gate) close(ctx context.Context) {
+// ends. It returns how many are inside still.
+func (g *gate) close(ctx context.Context) int {
 	g.mu.Lock()
 	if !g.closed {
 		g.closed = true
@@ -69,6 +69,9 @@ func (g *gate) close(ctx context.Context) {
 	case <-g.empty:
 	case <-ctx.Done():
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.inside
 }
 
 // isClosed reports whether the server is stopping.

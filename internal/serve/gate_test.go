@@ -60,7 +60,9 @@ func TestGateWaitsNoLongerThanTold(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		begin := time.Now()
-		g.close(ctx)
+		if left := g.close(ctx); left != 1 {
+			t.Errorf("%d inside", left)
+		}
 		if took := time.Since(begin); took != 30*time.Second {
 			t.Error(took)
 		}

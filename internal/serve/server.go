@@ -149,7 +149,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err := s.checkRetention(dialects); err != nil {
 		return err
 	}
-	self := ownAddresses(s.listener.Addr())
+	self := []netip.AddrPort{addrPort(s.listener.Addr())}
 	s.egress, err = egress.New(egress.Config{
 		Allow: s.settings.EgressPrefixes(), Logger: s.logger,
 		Exempt: func() []netip.AddrPort { return cfg.Exempt },
@@ -240,14 +240,21 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the server, in reverse: requests get 503, those inside finish, what
-// waits is committed, running attempts finish until ctx ends and are given
-// back then, and the data folder is let go of.
+// gateShare is the part of the drain that requests inside get to finish. One
+// whose body has not come by then has had its time: it would hold up the end.
+const gateShare = 4
+
+// Stop ends the server. No new attempt begins from now on, and running ones
+// finish until ctx ends and are given back then. Meanwhile new requests get
+// 503, those inside finish, and what they bring is committed, for the next
+// start to send. Then the data folder is let go of.
 func (s *Server) Stop(ctx context.Context) error {
 	s.logger.Info("server stopping")
-	s.gate.close(ctx)
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.dispatch.Stop(ctx) }()
+	s.closeGate(ctx)
 	s.ingest.Close()
-	stopped := s.dispatch.Stop(ctx)
+	sent := <-stopped
 	s.cancel()
 	s.hangUp(ctx)
 	s.listener.Close() // closed already if Start was called
@@ -257,7 +264,18 @@ func (s *Server) Stop(ctx context.Context) error {
 	released := s.store.Release(context.WithoutCancel(ctx), s.lease)
 	closed := s.store.Close()
 	s.logger.Info("server stopped")
-	return errors.Join(stopped, released, closed)
+	return errors.Join(sent, released, closed)
+}
+
+// closeGate lets no request in any more and waits for those inside. One that
+// stays longer than its share gets 503 when it wants to publish, and loses its
+// connection in the end.
+func (s *Server) closeGate(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.Drain.Std()/gateShare)
+	defer cancel()
+	if left := s.gate.close(ctx); left > 0 {
+		s.logger.Warn("requests are not complete: their senders will have to send them again", "requests", left)
+	}
 }
 
 // hangUp ends all connections. Answers that are on their way out get a moment;
