@@ -20,6 +20,13 @@ import (
 	"grapnel/internal/store"
 )
 
+// mendWait is how long a delivery waits that we cannot send by an error of
+// ours, until it is looked at again.
+const mendWait = 5 * time.Minute
+
+// complainEvery is how often the operator is told so of one lane.
+const complainEvery = time.Minute
+
 // classPanic is the failure class of an attempt that broke in our own code.
 const classPanic = "panic"
 
@@ -49,7 +56,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	}
 	c, ok := d.Dialects.Get(endpoint.Dialect)
 	if !ok {
-		return end(dl, hook.Held, fmt.Sprintf("there is no dialect %q", endpoint.Dialect))
+		return d.postpone(dl, fmt.Sprintf("there is no dialect %q", endpoint.Dialect))
 	}
 	if dl.body == nil {
 		body, err := c.Body(dialect.Input{Event: dl.event, Endpoint: endpoint, Tenant: tenant, PublicURL: d.PublicURL})
@@ -61,13 +68,13 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	now := time.Now()
 	keys, err := d.signers(dl.lane, c, endpoint, tenant, now)
 	if err != nil {
-		return end(dl, hook.Held, err.Error())
+		return d.postpone(dl, err.Error())
 	}
 	header, err := c.Header(dialect.Request{
 		Event: dl.event, URL: endpoint.URL, Method: c.Method(), Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys,
 	})
 	if err != nil {
-		return end(dl, hook.Held, "the request cannot be signed: "+err.Error())
+		return d.postpone(dl, "the request cannot be signed: "+err.Error())
 	}
 	timeout := endpoint.Timeout
 	if timeout == 0 {
@@ -97,6 +104,18 @@ func (d *Dispatcher) lookUp(dl *delivery) (*hook.Endpoint, *hook.Tenant, mode, s
 func end(dl *delivery, state hook.DeliveryState, reason string) effect {
 	dl.outcome = store.Outcome{Key: dl.key(), At: time.Now(), State: state, Reason: reason, FirstAt: dl.firstAt, Base: dl.base}
 	return effect{}
+}
+
+// postpone leaves a delivery pending that cannot be sent until somebody mends
+// what is wrong here. It is no attempt, and goes on by itself.
+func (d *Dispatcher) postpone(dl *delivery, reason string) effect {
+	e := end(dl, hook.Pending, reason)
+	now := dl.outcome.At
+	dl.outcome.NextAt = now.Add(mendWait)
+	if last := dl.lane.complained.Load(); now.Unix()-last >= int64(complainEvery/time.Second) && dl.lane.complained.CompareAndSwap(last, now.Unix()) {
+		d.Logger.Error("deliveries wait for something to be mended", "endpoint_num", int64(dl.lane.num), "delivery_id", dl.key().String(), "reason", reason)
+	}
+	return e
 }
 
 // conclude makes an attempt and an outcome of what came back.

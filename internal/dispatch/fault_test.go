@@ -1,8 +1,10 @@
 package dispatch_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -287,8 +289,9 @@ func TestPanicInObserver(t *testing.T) {
 	})
 }
 
-// What cannot be signed is held with the reason and not sent.
-func TestHeldWithReason(t *testing.T) {
+// What cannot be signed waits with the reason, is not sent, and goes on by
+// itself when that is mended; nothing of it counts against the schedule.
+func TestWaitsUntilMended(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(w *world, e *hook.Endpoint)
 		reason string
@@ -304,18 +307,49 @@ func TestHeldWithReason(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, 1, func(w *world) {
+				var log bytes.Buffer
+				w.tune = func(d *dispatch.Config) { d.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+				w.make()
+				good, _ := w.book.Endpoint(1)
 				w.change(1, func(e *hook.Endpoint) { c.change(w, e) })
 				w.start()
 				e := w.publish(1)
-				time.Sleep(time.Minute)
+				for range 50 {
+					w.publish(1)
+				}
+				time.Sleep(time.Hour)
 				key := hook.DeliveryKey{Event: e.ID, Endpoint: 1}
-				if state, reason := w.queue.state(key), w.queue.reason(key); state != hook.Held || !strings.Contains(reason, c.reason) || len(w.seen(0)) != 0 {
+				if state, reason := w.queue.state(key), w.queue.reason(key); state != hook.Pending || !strings.Contains(reason, c.reason) || len(w.seen(0)) != 0 {
 					t.Errorf("the delivery is %v, %q, after %d requests", state, reason, len(w.seen(0)))
 				}
+				w.change(1, func(e *hook.Endpoint) { *e = *good })
+				time.Sleep(10 * time.Minute)
+				if diff := cmp.Diff(map[hook.DeliveryState]int{hook.Delivered: 51}, w.queue.count()); diff != "" {
+					t.Error(diff)
+				}
 				w.stop()
+				w.once()
+				if n := strings.Count(log.String(), "level=ERROR"); n < 5 || n > 15 {
+					t.Errorf("%d complaints in an hour", n)
+				}
 			})
 		})
 	}
+}
+
+// A body that cannot be made is held with the reason: no time mends that.
+func TestHeldWithReason(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		w.start()
+		e := w.queue.append(1, "", 1)
+		w.d.Offer([]*hook.Event{e})
+		time.Sleep(time.Hour)
+		key := hook.DeliveryKey{Event: e.ID, Endpoint: 1}
+		if state, reason := w.queue.state(key), w.queue.reason(key); state != hook.Held || !strings.Contains(reason, "no data") || len(w.seen(0)) != 0 {
+			t.Errorf("the delivery is %v, %q, after %d requests", state, reason, len(w.seen(0)))
+		}
+		w.stop()
+	})
 }
 
 // During a rotation both secrets sign; the old one ends with its grace, to the

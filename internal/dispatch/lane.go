@@ -19,8 +19,8 @@ const (
 // cancelLimit is how many deliveries of a lane are cancelled at once.
 const cancelLimit = 32
 
-// lane is an endpoint's queue. Everything but num, tenant and keys is guarded
-// by the dispatcher's mutex.
+// lane is an endpoint's queue. Everything but num, tenant, keys and complained is
+// guarded by the dispatcher's mutex.
 //
 // Its fresh deliveries are in memory (live: as they were offered; paged: read
 // back from the store) or lie in the store alone. The latter all are of events
@@ -31,6 +31,8 @@ type lane struct {
 	num    hook.EndpointNum
 	tenant *tenant
 	keys   atomic.Pointer[keyset]
+
+	complained atomic.Int64 // Unix time of the last complaint that it cannot send
 
 	endpoint  *hook.Endpoint // as it was when it was configured; nil: not known
 	mode      mode
