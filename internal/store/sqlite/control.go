@@ -22,6 +22,8 @@ type control struct {
 	suspect bool
 }
 
+const controlName = "control.db"
+
 // openControl opens control.db and counts the start.
 func (s *Store) openControl() (*control, error) {
 	k := &control{s: s}
@@ -40,7 +42,7 @@ func (s *Store) openControl() (*control, error) {
 }
 
 func (k *control) open() error {
-	c, err := k.s.open(filepath.Join(k.s.dir, "control.db"), role{create: true, cache: readerCache, checkpoint: lateCheckpoint})
+	c, err := k.s.open(filepath.Join(k.s.dir, controlName), role{create: true, cache: readerCache, checkpoint: lateCheckpoint})
 	if err != nil {
 		return err
 	}

@@ -166,3 +166,54 @@ func ask(t *testing.T, path, sql string) string {
 	}
 	return st.ColumnText(0)
 }
+
+// A folder that has lost a file is refused, with what to do, rather than taken
+// for one with less in it.
+func TestRefusesFoldersWithHoles(t *testing.T) {
+	t.Parallel()
+	const segment = "segments/seg-0000000000000000.db"
+	for _, c := range []struct {
+		name, file, want string
+		harm             func(path string) error
+	}{
+		{"segment removed", segment, "files are missing", os.Remove},
+		{"segment emptied", segment, "files are missing", func(p string) error { return os.Truncate(p, 0) }},
+		{"control removed", "control.db", "control.db is missing", os.Remove},
+		{"control emptied", "control.db", "control.db is missing", func(p string) error { return os.Truncate(p, 0) }},
+	} {
+		f := newFolder(t, sqlite.Options{})
+		f.open(t)
+		s := newScript(t, f)
+		for range 3 {
+			s.append()
+		}
+		lease, err := f.st.Acquire(t.Context(), "n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.st.Checkpoint(t.Context(), lease, store.Progress{Floor: s.acked[2].ID}); err != nil {
+			t.Fatal(err)
+		}
+		f.st.Close()
+		path := filepath.Join(f.dir, c.file)
+		kept, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.harm(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sqlite.Open(t.Context(), sqlite.Options{Dir: f.dir}); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "backup") {
+			t.Errorf("%s: got %v", c.name, err)
+		}
+		if err := os.WriteFile(path, kept, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		st, err := sqlite.Open(t.Context(), sqlite.Options{Dir: f.dir})
+		if err != nil {
+			t.Errorf("%s, and put back: %v", c.name, err)
+			continue
+		}
+		st.Close()
+	}
+}

@@ -266,7 +266,7 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	out.Writable = out.Problem == ""
 	list := s.list()
 	out.Units = len(list)
-	paths := []string{filepath.Join(s.dir, "control.db")}
+	paths := []string{filepath.Join(s.dir, controlName)}
 	for _, g := range list {
 		g.mu.RLock()
 		out.Events += g.events

@@ -161,6 +161,9 @@ func (s *Store) registerVFS() error {
 
 // start opens what is in the folder.
 func (s *Store) start(ctx context.Context) error {
+	if err := s.checkControl(); err != nil {
+		return err
+	}
 	var err error
 	if s.control, err = s.openControl(); err != nil {
 		return err
@@ -197,6 +200,9 @@ func (s *Store) start(ctx context.Context) error {
 		s.segments.Store(&list)
 		s.adopt(g)
 	}
+	if err := s.checkEnd(ctx); err != nil {
+		return err
+	}
 	active := s.active()
 	active.mu.RLock()
 	sealed := active.index == nil
@@ -214,6 +220,34 @@ func (s *Store) start(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// checkControl refuses a folder with a log but without its configuration: a new
+// one would make everything in the log nobody's.
+func (s *Store) checkControl() error {
+	if info, err := os.Stat(filepath.Join(s.dir, controlName)); err == nil && info.Size() > 0 {
+		return nil
+	}
+	firsts, err := s.listFiles()
+	if err == nil && len(firsts) > 0 {
+		err = fmt.Errorf("%s is missing or empty, but there are events in %s: restore the folder from a backup, or begin with an empty one", controlName, segmentDir)
+	}
+	return err
+}
+
+// checkEnd refuses a log that ends before the last checkpoint: files are
+// missing, and going on would lose what was in them without a word.
+func (s *Store) checkEnd(ctx context.Context) error {
+	p, err := s.progress(ctx)
+	if err != nil {
+		return err
+	}
+	end := max(s.last.Seq(), s.active().first-1)
+	if p.Floor.Seq() <= end+1 {
+		return nil
+	}
+	return fmt.Errorf("the log in %s ends at %s, but events up to %s had been delivered or recorded: files are missing or empty; restore the folder from a backup, or begin with an empty one",
+		segmentDir, hook.EventIDFrom(max(end, 0), 0).Time().Format(time.RFC3339), p.Floor.Time().Format(time.RFC3339))
 }
 
 // listFiles lists the firsts of the segments in the folder, ascending.
