@@ -17,6 +17,7 @@ import (
 
 	"grapnel/internal/config"
 	"grapnel/internal/egress"
+	"grapnel/internal/keyring"
 	"grapnel/internal/serve"
 	"grapnel/internal/store"
 	"grapnel/internal/telemetry"
@@ -122,6 +123,8 @@ func startError(err error) error {
 		return fail(exitConflict, "end that process, or name another folder with --data", "%w", err)
 	case errors.Is(err, store.ErrNewer):
 		return fail(exitConflict, "use that version of grapnel or a later one, or name another folder with --data", "%w", err)
+	case errors.Is(err, keyring.ErrOtherKey), errors.Is(err, keyring.ErrNoKey):
+		return fail(exitConflict, "start with the key that the data folder was used with before: in its secret.key, or in "+config.EnvSecretKey+" if it came from there; to change keys, write the new one before the old one", "%w", err)
 	case errors.As(err, &file):
 		return fail(exitFailure, "name a folder with --data that this user may write to", "%w", err)
 	}

@@ -19,8 +19,13 @@ const maxFile = 64 << 10
 // envOrigin is the Origin of a ring from the environment.
 const envOrigin = "the environment"
 
-// ErrNoKey: there is no key, and none may be made.
-var ErrNoKey = errors.New("no key")
+// Errors that callers branch on.
+var (
+	// ErrNoKey: there is no key, and none may be made.
+	ErrNoKey = errors.New("no key")
+	// ErrOtherKey: a key is missing that something is sealed with.
+	ErrOtherKey = errors.New("wrong key")
+)
 
 // Source says where keys come from. Env goes first.
 type Source struct {
@@ -47,7 +52,7 @@ func Open(s Source) (*Ring, error) {
 	text, err := readFile(s.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		if s.MustExist {
-			return nil, fmt.Errorf("open the keyring: %s is missing, and without it the secrets in the store cannot be read: put it back: %w", s.File, ErrNoKey)
+			return nil, fmt.Errorf("open the keyring: %s is missing, and without it the secrets in the store cannot be read: put it back, or give the key in the environment if it came from there: %w", s.File, ErrNoKey)
 		}
 		if err = makeFile(s.File); err == nil {
 			text, err = readFile(s.File)

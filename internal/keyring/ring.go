@@ -9,7 +9,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"grapnel/internal/hook"
@@ -76,9 +78,8 @@ func (r *Ring) Seal(s hook.Secret, tenant, record string) (hook.Sealed, error) {
 // Open decrypts what Seal made for the same tenant and record. The error says
 // whether the key is missing, or the text was changed or belongs elsewhere.
 func (r *Ring) Open(s hook.Sealed, tenant, record string) (hook.Secret, error) {
-	form, rest, _ := strings.Cut(string(s), ".")
-	id, text, ok := strings.Cut(rest, ".")
-	if form != sealedForm || !ok {
+	id, text, ok := splitSealed(s)
+	if !ok {
 		return "", fmt.Errorf("open the secret of %s: it is not in a form that this version knows", record)
 	}
 	k := r.find(id)
@@ -95,6 +96,41 @@ func (r *Ring) Open(s hook.Sealed, tenant, record string) (hook.Secret, error) {
 		return "", fmt.Errorf("open the secret of %s: it was changed, or sealed for another tenant or record", record)
 	}
 	return hook.Secret(plain), nil
+}
+
+// KeyIDOf is the id of the key that sealed a secret, "" if the secret is not in
+// a form that this version knows.
+func KeyIDOf(s hook.Sealed) string {
+	id, _, _ := splitSealed(s)
+	return id
+}
+
+// splitSealed takes the form apart: the key's id, and nonce, ciphertext and tag
+// as text.
+func splitSealed(s hook.Sealed) (id, text string, ok bool) {
+	form, rest, _ := strings.Cut(string(s), ".")
+	if id, text, ok = strings.Cut(rest, "."); form != sealedForm || !ok {
+		return "", "", false
+	}
+	return id, text, true
+}
+
+// Covers reports whether the ring has what sealed all of these secrets, as an
+// error (ErrOtherKey) that names the keys that it lacks. Unasked, a missing key
+// shows only when a request is to be signed.
+func (r *Ring) Covers(secrets iter.Seq[hook.Sealed]) error {
+	var missing []string
+	for s := range secrets {
+		if id := KeyIDOf(s); id != "" && r.find(id) == nil && !slices.Contains(missing, id) {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return fmt.Errorf("%w: secrets in the store are sealed with %s, and %s has only %s", ErrOtherKey,
+		strings.Join(missing, ", "), r.origin, strings.Join(r.KeyIDs(), ", "))
 }
 
 // Derive makes a 32-byte key for another purpose (such as authenticating

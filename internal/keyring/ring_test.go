@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +142,27 @@ func TestFirstKeySealsAllOpen(t *testing.T) {
 	_, err := after.Open(sealedOld, "acme", "ep_1")
 	if err == nil || !strings.Contains(err.Error(), before.KeyIDs()[0]) {
 		t.Errorf("a missing key is named: %v", err)
+	}
+}
+
+// A ring that lacks a key is known by the sealed secrets, before any is opened.
+func TestCoversNamesMissingKeys(t *testing.T) {
+	t.Parallel()
+	old, now := keyring.NewKey(), keyring.NewKey()
+	before, after := open(t, keyring.Source{Env: old}), open(t, keyring.Source{Env: now})
+	both := open(t, keyring.Source{Env: now + "," + old})
+	sealedOld, _ := before.Seal(canary, "acme", "ep_1")
+	sealedNew, _ := after.Seal(canary, "acme", "ep_1")
+	if id := keyring.KeyIDOf(sealedOld); id != before.KeyIDs()[0] {
+		t.Errorf("sealed with %q", id)
+	}
+	all := slices.Values([]hook.Sealed{sealedNew, sealedOld, sealedOld, "k2.of.later", ""})
+	if err := both.Covers(all); err != nil {
+		t.Error(err)
+	}
+	err := after.Covers(all)
+	if !errors.Is(err, keyring.ErrOtherKey) || strings.Count(err.Error(), before.KeyIDs()[0]) != 1 || !strings.Contains(err.Error(), "has only "+after.KeyIDs()[0]) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"grapnel/internal/config"
 	"grapnel/internal/dialect"
 	"grapnel/internal/filter"
+	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 )
 
@@ -35,4 +36,24 @@ func (s *Server) checkRetention(dialects *dialect.Registry) error {
 		}
 	}
 	return nil
+}
+
+// sealed goes through all sealed secrets that still sign, those of tenants and
+// of endpoints.
+func (s *Server) sealed(yield func(hook.Sealed) bool) {
+	now := s.now()
+	for _, t := range s.directory.Tenants() {
+		for _, secret := range t.Secrets {
+			if !yield(secret) {
+				return
+			}
+		}
+		for _, e := range s.directory.Endpoints(t.ID) {
+			for _, secret := range e.Secrets {
+				if (secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(now)) && !yield(secret.Sealed) {
+					return
+				}
+			}
+		}
+	}
 }

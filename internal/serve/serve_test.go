@@ -22,6 +22,7 @@ import (
 	"grapnel/internal/config"
 	"grapnel/internal/hook"
 	"grapnel/internal/inbox"
+	"grapnel/internal/keyring"
 	"grapnel/internal/serve"
 	"grapnel/internal/store"
 )
@@ -317,5 +318,60 @@ func TestNewRefuses(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "not base64!") {
 			t.Errorf("%s: the error shows the secret", name)
 		}
+	}
+}
+
+// A start with another key than the one that sealed the stored secrets would
+// deliver nothing: it is refused, and both keys are named.
+func TestNewRefusesAnotherSecretKey(t *testing.T) {
+	t.Parallel()
+	keys := [2]string{keyring.NewKey(), keyring.NewKey()}
+	var ids [2]string
+	for i, k := range keys {
+		r, err := keyring.Open(keyring.Source{Env: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = r.KeyIDs()[0]
+	}
+	cfg := serve.Config{Settings: settings(t.TempDir()), Logger: slog.New(slog.DiscardHandler), Now: time.Now}
+	cfg.Settings.SecretKey, cfg.Settings.AdminKey = keys[0], "gk_given_by_the_test"
+	once := func(key string, use func(c *client.Client)) error {
+		cfg.Settings.SecretKey = key
+		s, err := serve.New(t.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		use(dial(t, s, cfg.Settings.AdminKey))
+		return s.Stop(t.Context())
+	}
+	nothing := func(*client.Client) {}
+	if err := errors.Join(once(keys[0], nothing), once(keys[1], nothing)); err != nil {
+		t.Errorf("while nothing is sealed: %v", err)
+	}
+	err := once(keys[0], func(c *client.Client) {
+		if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
+			t.Fatal(err)
+		}
+		target := "https://example.com/"
+		if _, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: &target}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = once(keys[1], nothing)
+	if !errors.Is(err, keyring.ErrOtherKey) || !strings.Contains(err.Error(), ids[0]) || !strings.Contains(err.Error(), ids[1]) {
+		t.Errorf("another key: %v", err)
+	}
+	if err := once(keys[1]+","+keys[0], nothing); err != nil {
+		t.Errorf("a new key before the old one: %v", err)
+	}
+	if err := once("", nothing); !errors.Is(err, keyring.ErrNoKey) { // no file was ever made
+		t.Errorf("no key: %v", err)
 	}
 }

@@ -142,6 +142,9 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := ring.Covers(s.sealed); err != nil {
+		return fmt.Errorf("open the secrets in the data folder: %w", err)
+	}
 	dialects, err := all.Registry()
 	if err != nil {
 		return err
