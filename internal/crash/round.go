@@ -157,15 +157,15 @@ func (w *world) settle(ctx context.Context, book *ledger.Producer, began time.Ti
 	api := &ledger.API{Base: "http://" + w.addr, Key: w.key, Client: w.client}
 	record := &ledger.Record{Publishes: publishes, Faults: w.faults, Window: w.Window, Grace: grace}
 	for {
-		requests := w.receiver.Requests()
-		want := interesting(requests)
+		want := interesting(w.receiver.Requests())
 		var err error
 		record.DumpedAt = time.Now()
 		// An event published as the round began may carry the millisecond before.
 		if record.Deliveries, err = api.Dump(ctx, tenants, began.Add(-time.Millisecond), want); err != nil {
 			return err
 		}
-		record.Requests = w.present(requests, r)
+		// Anew: what arrived while the list was fetched may be in it already.
+		record.Requests = w.present(w.receiver.Requests(), r)
 		if recorded(record) || time.Now().After(limit) || !sleep(ctx, nil, settlePoll) {
 			break
 		}

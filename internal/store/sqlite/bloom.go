@@ -1,10 +1,11 @@
 package sqlite
 
-// Bits per element and hash functions of a Bloom filter: about 1 % of the
-// answers "maybe" are wrong.
+// Bits per element and hash functions of a Bloom filter: about one answer
+// "maybe" in 2,000 is wrong. A wrong one costs the opening of a file, and a key
+// is looked up in every segment of its window.
 const (
-	bloomBits   = 10
-	bloomHashes = 7
+	bloomBits   = 16
+	bloomHashes = 11
 )
 
 // bloom is a Bloom filter over 64-bit hashes. An empty one holds nothing.
