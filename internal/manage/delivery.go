@@ -9,6 +9,10 @@ import (
 	"grapnel/internal/store"
 )
 
+// maxAttempts bounds the attempts of a delivery by redelivery. Its schedule then
+// still fits below the 65,535 that a store can number.
+const maxAttempts = 10_000
+
 // Redeliver makes a delivery pending again, whatever became of it, and returns
 // it as it is now. The caller tells dispatch.
 func (m *Manager) Redeliver(ctx context.Context, tenant string, key hook.DeliveryKey) (*hook.Delivery, error) {
@@ -16,8 +20,12 @@ func (m *Manager) Redeliver(ctx context.Context, tenant string, key hook.Deliver
 	if err != nil {
 		return nil, err
 	}
-	if _, err := m.Deliveries.Delivery(ctx, t.Num, key); err != nil {
+	d, err := m.Deliveries.Delivery(ctx, t.Num, key)
+	if err != nil {
 		return nil, deliveryError(key, err)
+	}
+	if d.Attempts >= maxAttempts {
+		return nil, hook.Errorf(hook.CodeConflict, "this delivery has %d attempts already, and from %d on it is not sent again: publish the event anew", d.Attempts, maxAttempts)
 	}
 	if err := m.canSend(key.Endpoint); err != nil {
 		return nil, err
@@ -25,8 +33,7 @@ func (m *Manager) Redeliver(ctx context.Context, tenant string, key hook.Deliver
 	if err := m.Deliveries.Redeliver(ctx, key, now()); err != nil {
 		return nil, deliveryError(key, err)
 	}
-	d, err := m.Deliveries.Delivery(ctx, t.Num, key)
-	if err != nil {
+	if d, err = m.Deliveries.Delivery(ctx, t.Num, key); err != nil {
 		return nil, deliveryError(key, err)
 	}
 	if d.State == hook.Cancelled { // it was never to be sent: its event says so

@@ -531,6 +531,12 @@ func TestRedeliver(t *testing.T) {
 	_, err = b.Redeliver(t.Context(), "nobody", key)
 	refused(t, "no tenant", err, hook.CodeNotFound, "")
 
+	if _, err := b.Redeliver(t.Context(), "acme", add(standard, hook.Delivered, 9_999)); err != nil {
+		t.Errorf("9,999 attempts: %v", err)
+	}
+	_, err = b.Redeliver(t.Context(), "acme", add(standard, hook.Failed, 10_000))
+	refused(t, "10,000 attempts", err, hook.CodeConflict, "")
+
 	add(standard, hook.Cancelled, 0)
 	_, err = b.Redeliver(t.Context(), "acme", key)
 	refused(t, "suppressed", err, hook.CodeConflict, "")
