@@ -308,6 +308,42 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// What has signed for the last time is not kept.
+func TestDropExpiredSecrets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.tenant(t, "acme")
+		first, _ := b.endpointOf(t, "acme", manage.EndpointInput{})
+		second, _ := b.endpointOf(t, "acme", manage.EndpointInput{})
+		b.endpointOf(t, "acme", manage.EndpointInput{})
+		for id, overlap := range map[string]time.Duration{first.ID: time.Hour, second.ID: 3 * time.Hour} {
+			for range 2 {
+				if _, _, err := b.RotateSecret(t.Context(), "acme", id, manage.Rotation{Overlap: &overlap}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, step := range []struct {
+			wait                     time.Duration
+			dropped, changes         int
+			firstSecrets, secondOnes int
+		}{{0, 0, 0, 3, 3}, {time.Hour, 2, 1, 1, 3}, {time.Hour, 0, 0, 1, 3}, {48 * time.Hour, 2, 1, 1, 1}} {
+			time.Sleep(step.wait)
+			before := b.dir.Revision()
+			n, err := b.DropExpiredSecrets(t.Context())
+			one, _ := b.dir.EndpointByID("acme", first.ID)
+			two, _ := b.dir.EndpointByID("acme", second.ID)
+			if err != nil || n != step.dropped || b.dir.Revision()-before != int64(step.changes) || len(one.Secrets) != step.firstSecrets || len(two.Secrets) != step.secondOnes {
+				t.Errorf("after %s: dropped %d, %v; %d and %d left", step.wait, n, err, len(one.Secrets), len(two.Secrets))
+			}
+			if !one.Secrets[0].ExpiresAt.IsZero() || !two.Secrets[0].ExpiresAt.IsZero() {
+				t.Error("the secret that stays has gone")
+			}
+		}
+	})
+}
+
 // case 104, case 105
 func TestSecretsStayHidden(t *testing.T) {
 	t.Parallel()

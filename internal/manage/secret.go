@@ -7,6 +7,7 @@ import (
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
+	"grapnel/internal/store"
 )
 
 // The rotation of secrets.
@@ -82,6 +83,38 @@ func stillSigning(secrets []hook.EndpointSecret, now time.Time, overlap time.Dur
 		}
 	}
 	return kept
+}
+
+// DropExpiredSecrets removes the secrets whose overlap is over from all
+// endpoints, in one change, and returns how many there were. Nobody asked for
+// it, so an endpoint's UpdatedAt stays.
+func (m *Manager) DropExpiredSecrets(ctx context.Context) (dropped int, err error) {
+	err = m.commit(ctx, "drop expired secrets", func(now time.Time) (*store.Change, error) {
+		dropped = 0
+		var c store.Change
+		for _, t := range m.Directory.Tenants() {
+			for _, e := range m.Directory.Endpoints(t.ID) {
+				live := slices.DeleteFunc(slices.Clone(e.Secrets), func(s hook.EndpointSecret) bool {
+					return !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(now)
+				})
+				if len(live) == len(e.Secrets) {
+					continue
+				}
+				dropped += len(e.Secrets) - len(live)
+				changed := *e
+				changed.Secrets = live
+				c.Endpoints = append(c.Endpoints, &changed)
+			}
+		}
+		if dropped == 0 {
+			return nil, nil
+		}
+		return &c, nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return dropped, nil
 }
 
 // firstSecret gives a new endpoint the secret that its dialect wants it to

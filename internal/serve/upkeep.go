@@ -14,12 +14,13 @@ import (
 // at most, so that more often would find nothing.
 const upkeepEvery = 10 * time.Minute
 
-// upkeep removes what is past its retention, until ctx ends.
+// upkeep removes what is past its time, until ctx ends.
 func (s *Server) upkeep(ctx context.Context) {
 	tick := time.NewTicker(crashpoint.Set("upkeep-every", upkeepEvery))
 	defer tick.Stop()
 	for {
 		s.prune(ctx)
+		s.dropSecrets(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -38,6 +39,17 @@ func (s *Server) prune(ctx context.Context) {
 		s.logger.Error("old events cannot be removed", "error", err)
 	case pruned.Units > 0:
 		s.logger.Info("old events removed", "before", before, "events", pruned.Events, "units", pruned.Units, "expired_deliveries", expired(pruned))
+	}
+}
+
+// dropSecrets removes secrets that do not sign any more.
+func (s *Server) dropSecrets(ctx context.Context) {
+	switch n, err := s.manager.DropExpiredSecrets(ctx); {
+	case errors.Is(err, context.Canceled):
+	case err != nil:
+		s.logger.Error("expired secrets cannot be removed", "error", err)
+	case n > 0:
+		s.logger.Info("expired secrets removed", "secrets", n)
 	}
 }
 
