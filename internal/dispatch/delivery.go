@@ -31,7 +31,7 @@ type delivery struct {
 	load    int   // its weight while the attempt runs
 	class   class // the lane's, when the attempt began
 	kept    bool  // the store has the body
-	again   bool  // a redelivery was asked for while an attempt was running
+	again   bool  // a redelivery was asked for since the attempt began
 	heapPos int   // in the lane's retries, -1 when it is not there
 	begun   time.Time
 	offered time.Time
@@ -68,6 +68,10 @@ func offeredSize(e *hook.Event) int { return deliverySize + eventSize(e)/len(e.T
 
 // weight is what an attempt holds in memory: the event, and the body made of it.
 func (dl *delivery) weight() int { return eventSize(dl.event) + max(len(dl.body), len(dl.event.Data)) }
+
+// waits reports whether it waits for an attempt. Else one is running, or over
+// and not recorded.
+func (dl *delivery) waits() bool { return dl.queue.in != nil || dl.heapPos >= 0 }
 
 func (dl *delivery) key() hook.DeliveryKey {
 	return hook.DeliveryKey{Event: dl.event.ID, Endpoint: dl.lane.num}

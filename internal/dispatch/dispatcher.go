@@ -294,15 +294,12 @@ func (d *Dispatcher) Wake(key hook.DeliveryKey) {
 	}
 	l := d.lane(key.Endpoint)
 	now := time.Now()
-	for n := l.retrying.first; n != nil; n = n.next {
-		if dl := n.of; dl.event.ID == key.Event {
-			if dl.heapPos < 0 {
-				dl.again = true
-			} else {
-				d.forget(dl) // what is in memory is out of date
-			}
-			break
-		}
+	switch dl := l.find(key.Event); {
+	case dl == nil:
+	case !dl.waits():
+		dl.again = true
+	case !dl.fresh:
+		d.forget(dl) // what is in memory is out of date
 	}
 	l.stored(now)
 	d.settle(l, now)

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -245,4 +246,84 @@ func TestUnknownEndpointIsNotForgotten(t *testing.T) {
 		w.once()
 		w.stop()
 	})
+}
+
+// A redelivery that is asked for while the outcome of the last attempt is on
+// its way to the store is not lost, and neither is a second one.
+func TestRedeliverWhileRecording(t *testing.T) {
+	const ms = time.Millisecond
+	for name, schedule := range map[string][]time.Duration{"of the first attempt": {}, "of the second attempt": {time.Second}} {
+		for _, when := range []struct{ ask, wake time.Duration }{ // the commit comes after 50 ms, the answer to it after 100
+			{20 * ms, 20 * ms}, {20 * ms, 70 * ms}, {70 * ms, 70 * ms}, {70 * ms, 120 * ms}, {120 * ms, 120 * ms},
+		} {
+			t.Run(fmt.Sprint(name, when), func(t *testing.T) {
+				inBubble(t, 1, func(w *world) {
+					w.change(1, func(e *hook.Endpoint) { e.Schedule = schedule })
+					w.queue.recordDelay, w.queue.recordLag = 50*ms, 50*ms
+					final := len(schedule) + 1 // requests until it fails for good
+					over := make(chan struct{}, 1)
+					w.answers(1, func(_ context.Context, n int) *egress.Result {
+						if n%final == 0 {
+							over <- struct{}{}
+						}
+						return status(500 - 300*(n/(2*final+1)))
+					})
+					w.start()
+					key := hook.DeliveryKey{Event: w.publish(1).ID, Endpoint: 1}
+					for range 2 {
+						select {
+						case <-over:
+						case <-time.After(time.Hour):
+							t.Fatal("a redelivery is lost")
+						}
+						time.Sleep(when.ask)
+						if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+							t.Error(err)
+						}
+						time.Sleep(when.wake - when.ask)
+						w.d.Wake(key)
+					}
+					time.Sleep(time.Hour)
+					w.stop()
+					if got, state := len(w.seen(1)), w.queue.state(key); got != 2*final+1 || state != hook.Delivered {
+						t.Errorf("after %d requests, want %d, the delivery is %v", got, 2*final+1, state)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A redelivery that is asked for while the row from before it is being read is
+// not lost, however long the attempt of that row takes.
+func TestRedeliverWhileReading(t *testing.T) {
+	for _, took := range []time.Duration{0, 60 * time.Millisecond, time.Minute} {
+		t.Run(took.String(), func(t *testing.T) {
+			inBubble(t, 1, func(w *world) {
+				w.change(1, func(e *hook.Endpoint) { e.Schedule = []time.Duration{time.Hour}; e.Timeout = time.Hour })
+				w.queue.readDelay = 50 * time.Millisecond
+				w.answers(1, func(ctx context.Context, n int) *egress.Result {
+					if n == 3 {
+						return status(200)
+					}
+					return after(ctx, time.Duration(n-1)*took, status(500))
+				})
+				w.start()
+				key := hook.DeliveryKey{Event: w.publish(1).ID, Endpoint: 1}
+				time.Sleep(time.Hour + 20*time.Millisecond) // the retry is being read
+				if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+					t.Error(err)
+				}
+				w.d.Wake(key)
+				time.Sleep(30 * time.Minute)
+				w.stop()
+				if got, state := len(w.seen(1)), w.queue.state(key); got != 3 || state != hook.Delivered {
+					t.Errorf("after %d requests the delivery is %v", got, state)
+				}
+				if w.queue.reads > 10 {
+					t.Errorf("%d reads of one row", w.queue.reads)
+				}
+			})
+		})
+	}
 }

@@ -78,9 +78,9 @@ func (d *Dispatcher) giveUp(p *page, now time.Time) {
 		d.backed++
 		d.record.add(dl)
 	}
-	have := l.inMemory(&l.live, &l.paged, &l.retrying)
+	have := l.inMemory(p.result.Work, &l.live, &l.paged)
 	for _, w := range p.result.Work {
-		if dl := newWork(l, w); !have[dl.seq] {
+		if dl := newWork(l, w); have[dl.seq] == nil && !l.retired[dl.seq] {
 			dl.join(&l.paged)
 			l.apart++
 			end(dl)
@@ -90,10 +90,11 @@ func (d *Dispatcher) giveUp(p *page, now time.Time) {
 		l.advance(p, d.progress.first)
 		d.toTell(l)
 	}
+	have = l.inMemory(p.due, &l.live, &l.paged, &l.retrying)
 	for _, w := range p.due {
 		dl := newWork(l, w)
 		switch {
-		case have[dl.seq]:
+		case d.knows(l, w, have[dl.seq]):
 		case dl.seq >= l.cutoff:
 			l.stored(w.NextAt)
 		default:

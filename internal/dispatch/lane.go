@@ -61,11 +61,11 @@ type lane struct {
 	seen     int64     // fresh deliveries up to here have been read from the store
 	storedAt time.Time // zero: none
 
-	reading    bool      // a page is being read
-	generation int       // counts what makes a page that is being read useless
-	retired    []int64   // deliveries that were recorded while the page was read
-	meanSize   int       // of the deliveries in the last page
-	pageAfter  time.Time // not before, after an error
+	reading    bool           // a page is being read
+	generation int            // counts what makes a page that is being read useless
+	retired    map[int64]bool // deliveries that were recorded while the page was read
+	meanSize   int            // of the deliveries in the last page
+	pageAfter  time.Time      // not before, after an error
 
 	apart  int   // fresh deliveries in memory that are not in the dispatcher's front
 	behind bool  // told, or to be told, to the store as behind
@@ -219,6 +219,18 @@ func unqueue(q *list[*delivery]) *delivery {
 	dl := q.first.of
 	dl.queue.leave()
 	return dl
+}
+
+// find is the delivery of an event in memory, nil if it is not there.
+func (l *lane) find(id hook.EventID) *delivery {
+	for _, home := range []*list[*delivery]{&l.retrying, &l.live, &l.paged} {
+		for n := home.first; n != nil; n = n.next {
+			if n.of.event.ID == id {
+				return n.of
+			}
+		}
+	}
+	return nil
 }
 
 // mark is the first event that a fresh delivery of the lane may be unrecorded

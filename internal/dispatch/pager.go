@@ -111,7 +111,7 @@ func (d *Dispatcher) begin(l *lane, now time.Time) *page {
 	}
 	p := &page{lane: l, generation: l.generation}
 	l.reading = true
-	l.retired = l.retired[:0]
+	clear(l.retired)
 	if l.givesUp() {
 		l.giveUpPage(p, d.progress.first, now)
 		return p
@@ -183,18 +183,18 @@ func (d *Dispatcher) take(p *page, err error, now time.Time) {
 			d.takeRetries(p)
 		}
 	}
-	l.retired = l.retired[:0]
+	clear(l.retired)
 	d.settle(l, now)
 	d.kick(now)
 }
 
 func (d *Dispatcher) takeFresh(p *page, now time.Time) {
 	l := p.lane
-	have := l.inMemory(&l.live, &l.paged)
+	have := l.inMemory(p.result.Work, &l.live, &l.paged)
 	for _, w := range p.result.Work {
 		seq := w.Event.ID.Seq()
 		l.seen = max(l.seen, seq)
-		if have[seq] {
+		if have[seq] != nil || l.retired[seq] {
 			continue
 		}
 		dl := newWork(l, w)
@@ -229,9 +229,9 @@ func (l *lane) advance(p *page, first int64) {
 
 func (d *Dispatcher) takeRetries(p *page) {
 	l := p.lane
-	have := l.inMemory(&l.retrying)
+	have := l.inMemory(p.due, &l.live, &l.paged, &l.retrying)
 	for _, w := range p.due {
-		if have[w.Event.ID.Seq()] {
+		if d.knows(l, w, have[w.Event.ID.Seq()]) {
 			continue
 		}
 		dl := newWork(l, w)
@@ -246,19 +246,43 @@ func (d *Dispatcher) takeRetries(p *page) {
 	}
 }
 
-// inMemory are the events whose deliveries are in the lists, or were recorded
-// while the page was read.
-func (l *lane) inMemory(lists ...*list[*delivery]) map[int64]bool {
-	all := make(map[int64]bool, len(l.retired))
-	for _, seq := range l.retired {
-		all[seq] = true
+// knows reports whether a retry that was read is to be left alone: it is in
+// memory as dl, or it was recorded while the page was read. If the store has
+// another one by now, for a redelivery was asked for, it is read again when
+// what is in memory is over.
+func (d *Dispatcher) knows(l *lane, w *store.Work, dl *delivery) bool {
+	switch {
+	case l.retired[w.Event.ID.Seq()]:
+		l.stored(w.NextAt)
+	case dl == nil:
+		return false
+	case w.Base <= dl.base:
+	case dl.waits():
+		d.forget(dl) // what is in memory is out of date
+		return false
+	default:
+		dl.again = true
+	}
+	return true
+}
+
+// inMemory are the deliveries of a page that are in the lists, by event.
+func (l *lane) inMemory(works []*store.Work, lists ...*list[*delivery]) map[int64]*delivery {
+	if len(works) == 0 {
+		return nil
+	}
+	have := make(map[int64]*delivery, len(works))
+	for _, w := range works {
+		have[w.Event.ID.Seq()] = nil
 	}
 	for _, in := range lists {
 		for n := in.first; n != nil; n = n.next {
-			all[n.of.seq] = true
+			if _, asked := have[n.of.seq]; asked {
+				have[n.of.seq] = n.of
+			}
 		}
 	}
-	return all
+	return have
 }
 
 // meanSize is what a delivery of a page costs in memory; before, if the page

@@ -32,7 +32,8 @@ type memory struct {
 	recordFault func(outcomes []*store.Outcome) error
 	readFault   func() error
 	readDelay   time.Duration
-	recordDelay time.Duration
+	recordDelay time.Duration // until the commit
+	recordLag   time.Duration // from the commit until the answer
 
 	checkpoints int
 	reads       int
@@ -214,6 +215,14 @@ func (m *memory) Record(ctx context.Context, l store.Lease, outcomes []*store.Ou
 	if err := pause(ctx, m.recordDelay); err != nil {
 		return err
 	}
+	if err := m.recordAll(l, outcomes); err != nil {
+		return err
+	}
+	time.Sleep(m.recordLag)
+	return nil
+}
+
+func (m *memory) recordAll(l store.Lease, outcomes []*store.Outcome) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if l.Token != m.token {
@@ -243,12 +252,19 @@ func (m *memory) recordOne(o *store.Outcome) {
 		r = &record{}
 		m.records[o.Key] = r
 	}
+	stale := o.Base < r.base && o.State != hook.Delivered // from before a redelivery
 	if o.Attempt != nil {
 		if o.Attempt.N != r.attempts+1 {
 			m.t.Errorf("attempt %d of %v follows attempt %d", o.Attempt.N, o.Key, r.attempts)
 		}
 		r.attempts = o.Attempt.N
 		m.attempts = append(m.attempts, o.Attempt)
+		if stale {
+			r.base = r.attempts
+		}
+	}
+	if stale {
+		return
 	}
 	r.state, r.reason, r.nextAt, r.firstAt, r.base, r.trigger = o.State, o.Reason, o.NextAt, o.FirstAt, o.Base, hook.Scheduled
 	if o.Body != nil {

@@ -61,6 +61,7 @@ func (w *world) random(seed uint64, steps []string) {
 	w.make()
 	w.queue.readDelay = time.Duration(seed%7) * 3 * time.Millisecond
 	w.queue.recordDelay = time.Duration(seed%5) * 2 * time.Millisecond
+	w.queue.recordLag = time.Duration(seed%3) * 2 * time.Millisecond
 	w.start()
 	may := 0
 	for _, step := range steps {
@@ -131,6 +132,9 @@ func (w *world) redeliverOne(rnd *rand.Rand) {
 	e := w.queue.events[rnd.IntN(len(w.queue.events))]
 	key := hook.DeliveryKey{Event: e.ID, Endpoint: e.Targets[0].Endpoint}
 	_ = w.queue.Redeliver(context.Background(), key, time.Now())
+	if rnd.IntN(2) == 0 {
+		time.Sleep(time.Duration(rnd.IntN(10)) * time.Millisecond)
+	}
 	w.d.Wake(key)
 }
 

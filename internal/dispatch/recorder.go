@@ -88,7 +88,9 @@ func (r *recorder) run() {
 			if !r.store(outcomes) {
 				return
 			}
-			r.d.recorded(rest[:n])
+			if !r.redeliver(r.d.recorded(rest[:n])) {
+				return
+			}
 			rest = rest[n:]
 		}
 		clear(batch)
@@ -99,9 +101,27 @@ func (r *recorder) run() {
 // store records a batch, however long that takes. It reports false when it
 // never will: the lease is lost, or the time to flush is over.
 func (r *recorder) store(outcomes []*store.Outcome) bool {
+	return r.insist(len(outcomes), func() error { return r.d.Queue.Record(r.ctx, r.d.Lease, outcomes) })
+}
+
+// redeliver asks again for redeliveries that the store may have taken for
+// earlier than the outcomes just stored.
+func (r *recorder) redeliver(asked []*delivery) bool {
+	for _, dl := range asked {
+		if !r.insist(1, func() error { return r.d.Queue.Redeliver(r.ctx, dl.key(), time.Now()) }) {
+			return false
+		}
+		r.d.Wake(dl.key())
+	}
+	return true
+}
+
+// insist calls f, which stores something of n deliveries, until the store says
+// yes.
+func (r *recorder) insist(n int, f func() error) bool {
 	backoff := minBackoff
 	for {
-		err := r.d.Queue.Record(r.ctx, r.d.Lease, outcomes)
+		err := f()
 		switch {
 		case err == nil:
 			return true
@@ -111,10 +131,10 @@ func (r *recorder) store(outcomes []*store.Outcome) bool {
 		}
 		r.d.bar(true)
 		if r.ctx.Err() != nil {
-			r.d.Logger.Error("outcomes were not stored; their deliveries may be sent again", "outcomes", len(outcomes), "error", err)
+			r.d.Logger.Error("outcomes were not stored; their deliveries may be sent again", "outcomes", n, "error", err)
 			return false
 		}
-		r.d.Logger.Error("outcomes could not be stored; nothing is sent until they are", "outcomes", len(outcomes), "error", err)
+		r.d.Logger.Error("outcomes could not be stored; nothing is sent until they are", "outcomes", n, "error", err)
 		select {
 		case <-time.After(backoff):
 		case <-r.ctx.Done():
@@ -140,8 +160,9 @@ func (d *Dispatcher) loseLease(err error) {
 	close(d.lost)
 }
 
-// recorded takes in that outcomes are stored.
-func (d *Dispatcher) recorded(batch []*delivery) {
+// recorded takes in that outcomes are stored. It returns those deliveries that
+// ended although a redelivery had been asked for.
+func (d *Dispatcher) recorded(batch []*delivery) (asked []*delivery) {
 	for len(batch) > 0 {
 		n := min(len(batch), recordChunk)
 		d.mu.Lock()
@@ -149,6 +170,9 @@ func (d *Dispatcher) recorded(batch []*delivery) {
 		for _, dl := range batch[:n] {
 			d.backed--
 			d.backedBy -= outcomeSize(dl)
+			if dl.again && dl.outcome.State != hook.Pending && dl.outcome.State != hook.Delivered {
+				asked = append(asked, dl)
+			}
 			d.carryOn(dl, now)
 			d.settle(dl.lane, now)
 		}
@@ -159,6 +183,7 @@ func (d *Dispatcher) recorded(batch []*delivery) {
 		d.kick(now)
 		d.mu.Unlock()
 	}
+	return asked
 }
 
 // carryOn does what a recorded outcome leaves to do: keep the next attempt in
@@ -166,9 +191,15 @@ func (d *Dispatcher) recorded(batch []*delivery) {
 func (d *Dispatcher) carryOn(dl *delivery, now time.Time) {
 	l, o := dl.lane, &dl.outcome
 	if l.reading {
-		l.retired = append(l.retired, dl.seq)
+		if l.retired == nil {
+			l.retired = map[int64]bool{}
+		}
+		l.retired[dl.seq] = true
 	}
 	d.forget(dl)
+	if dl.again {
+		l.stored(now) // as the redelivery left it
+	}
 	if o.State != hook.Pending {
 		return
 	}
