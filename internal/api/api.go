@@ -52,6 +52,7 @@ type Config struct {
 
 	MaxEventBytes   int64         // of an event's data, and of its previous; 0: 1 MiB
 	MaxBatchBytes   int64         // of a request that holds several events; 0: 16 MiB
+	MaxHeldBytes    int64         // of publishes that are being read or stored at once; 0: 64 MiB, never less than MaxBatchBytes
 	PublishDeadline time.Duration // how long a publish may wait for the store; 0: 30 s
 	Now             func() time.Time
 }
@@ -61,6 +62,7 @@ type API struct {
 	Config
 	mux     *http.ServeMux
 	headers standing
+	held    budget // of publishes
 }
 
 // standing are header values that are the same in every answer, made once for
@@ -86,6 +88,9 @@ func New(c Config) (*API, error) {
 		c.MaxBatchBytes = 16 << 20
 	}
 	c.MaxBatchBytes = max(c.MaxBatchBytes, c.maxSingleBytes())
+	if c.MaxHeldBytes == 0 {
+		c.MaxHeldBytes = publishMemory
+	}
 	if c.PublishDeadline == 0 {
 		c.PublishDeadline = 30 * time.Second
 	}
@@ -93,6 +98,7 @@ func New(c Config) (*API, error) {
 		c.Now = time.Now
 	}
 	a := &API{Config: c, mux: http.NewServeMux(), headers: standing{[]string{"no-store"}, []string{"nosniff"}, []string{"application/json"}}}
+	a.held.limit = max(c.MaxHeldBytes, c.MaxBatchBytes+heldStep) // one request always fits
 	for _, r := range a.routes() {
 		a.mux.Handle(r.pattern, a.guarded(r))
 	}
@@ -112,6 +118,7 @@ type call struct {
 	caller *auth.Principal
 	tenant *hook.Tenant // of the route, where it names one
 	status int          // 0 before the answer has begun
+	held   hold         // of the publishes' budget
 }
 
 // Unwrap is for http.ResponseController.
@@ -222,6 +229,10 @@ func (a *API) guarded(r routeRow) http.Handler {
 		if err := a.admit(c, r); err != nil {
 			a.fail(c, err)
 			return
+		}
+		if r.publishes {
+			c.held.of = &a.held
+			defer c.held.release()
 		}
 		if err := r.handle(c); err != nil {
 			a.fail(c, err)

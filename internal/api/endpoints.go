@@ -53,7 +53,7 @@ type endpointShape struct {
 	Description string         `json:"description"`
 	Headers     headers        `json:"headers"`
 	Filter      jsontext.Value `json:"filter"`
-	Schedule    *[]seconds     `json:"schedule"`   // null: the dialect's
+	Schedule    *[]seconds     `json:"schedule"`   // null: the dialect's; empty: no retries
 	Timeout     *seconds       `json:"timeout"`    // null: the dialect's
 	RateLimit   *float64       `json:"rate_limit"` // null: none
 	MaxInFlight *int           `json:"max_in_flight"`
@@ -90,7 +90,7 @@ func shapeEndpoint(e *hook.Endpoint) endpointShape {
 	if len(e.Filter) > 0 {
 		s.Filter = e.Filter
 	}
-	if len(e.Schedule) > 0 {
+	if e.Schedule != nil {
 		waits := each(e.Schedule, func(d time.Duration) seconds { return seconds(d) })
 		s.Schedule = &waits
 	}

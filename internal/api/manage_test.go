@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
 )
 
@@ -109,6 +112,16 @@ func TestEndpoints(t *testing.T) {
 		if strings.Join(ids, " ") != want {
 			t.Errorf("%s: %v", query, ids)
 		}
+	}
+	// A stored schedule without waits is not the dialect's.
+	e, _ = b.dir.EndpointByID("acme", second)
+	once := *e
+	once.Schedule = []time.Duration{}
+	_, err := b.store.Configure(t.Context(), &store.Change{Endpoints: []*hook.Endpoint{&once}})
+	must(t, err)
+	must(t, b.dir.Refresh(t.Context()))
+	if got := b.want(http.StatusOK, "GET", path+"/"+second, ""); !strings.Contains(got.body, `"schedule":[]`) {
+		t.Error(got.body)
 	}
 	b.want(http.StatusNoContent, "DELETE", path+"/"+id, "")
 	b.want(http.StatusNotFound, "GET", path+"/"+id, "")

@@ -84,8 +84,8 @@ func (a *API) publishBatch(c *call) error {
 }
 
 // parseBatch reads an array, lines of objects, or one object alone. A body
-// that is no array is taken for lines, whatever its Content-Type, for most
-// tools set a wrong one.
+// that begins with an object alone in its line is taken for lines, whatever its
+// Content-Type, for most tools set a wrong one.
 func parseBatch(h http.Header, body []byte, maxData int) ([]ingest.Item, []error, error) {
 	ndjson := false
 	switch kind, _, _ := mime.ParseMediaType(h.Get("Content-Type")); kind {
@@ -93,8 +93,12 @@ func parseBatch(h http.Header, body []byte, maxData int) ([]ingest.Item, []error
 		ndjson = true
 	default:
 		if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '{' {
-			if item, err := ingest.ParseEvent(body, maxData); err == nil {
+			item, err := ingest.ParseEvent(body, maxData)
+			switch line, _, _ := bytes.Cut(first, []byte("\n")); {
+			case err == nil:
 				return []ingest.Item{item}, []error{nil}, nil
+			case !jsontext.Value(line).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)):
+				return nil, nil, err // one object over several lines
 			}
 			ndjson = true
 		}

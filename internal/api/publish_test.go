@@ -224,6 +224,7 @@ func TestBatchForms(t *testing.T) {
 		{"lines of a tool that says otherwise", "{\"type\":\"a\",\"data\":1}\n{\"type\":\"b\",\"data\":2}\n", "application/x-www-form-urlencoded", []float64{202, 202}},
 		{"one object", "{\n \"type\":\"a\",\n \"data\":1\n}", "application/json", []float64{202}},
 		{"array", ` [{"type":"a","data":1}]`, "", []float64{202}},
+		{"lines, the first one wrong", "{\"type\":7,\"type\":\"a\"}\r\n{\"type\":\"b\",\"data\":2}\r\n", "", []float64{400, 202}},
 		{"another's tenant", `[{"type":"a","data":1,"tenant":"other"}]`, "", []float64{404}},
 	} {
 		a := b.want(http.StatusAccepted, "POST", "/v1/events", c.body, as(acme), "Content-Type: "+c.kind)
@@ -233,6 +234,21 @@ func TestBatchForms(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.statuses, got); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+}
+
+// One object over several lines with a mistake is not taken for lines.
+func TestOneObjectOverSeveralLines(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for body, pointer := range map[string]string{
+		"{\n \"tenant\": \"acme\",\n \"type\": \"a b\",\n \"data\": {}\n}":                "/type",
+		"\n{ \"tenant\": \"acme\", \"type\": \"a\",\r\n \"data\": {},\r\n \"extra\": 1 }": "/extra",
+		"{\"tenant\":\"acme\",\n\"type\":\"a\",\n\"data\":{},}":                           "",
+	} {
+		if a := b.want(http.StatusBadRequest, "POST", "/v1/events", body); a.pointer() != pointer {
+			t.Errorf("%q: %s", body, a.body)
 		}
 	}
 }

@@ -45,12 +45,22 @@ func (c *call) withBody(limit int64, use func(body []byte) error) error {
 	}()
 	b.Reset()
 	if n := c.r.ContentLength; n > 0 {
-		b.Grow(int(min(n, maxPooled)) + bytes.MinRead) // no more than that on a caller's word
+		n = min(n, maxPooled) // no more than that on a caller's word
+		if err := c.held.cover(n); err != nil {
+			c.Header().Set("Connection", "close")
+			return err
+		}
+		b.Grow(int(n) + bytes.MinRead)
 	}
-	if _, err := b.ReadFrom(http.MaxBytesReader(c.ResponseWriter, c.r.Body, limit)); err != nil {
+	from := covered{http.MaxBytesReader(c.ResponseWriter, c.r.Body, limit), &c.held, 0}
+	if _, err := b.ReadFrom(&from); err != nil {
 		var over *http.MaxBytesError
-		if errors.As(err, &over) {
+		switch {
+		case errors.As(err, &over):
 			return tooLarge(limit)
+		case hook.CodeOf(err) == hook.CodeUnavailable:
+			c.Header().Set("Connection", "close")
+			return err
 		}
 		return hook.Invalid("", "the body ends before it should: %v", readError(err))
 	}

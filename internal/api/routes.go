@@ -6,11 +6,12 @@ import (
 
 // routeRow is one route and what it takes to use it.
 type routeRow struct {
-	pattern string
-	scope   hook.Scope
-	handle  func(*call) error
-	creates bool // the tenant in the path need not exist
-	open    bool // needs no key
+	pattern   string
+	scope     hook.Scope
+	handle    func(*call) error
+	creates   bool // the tenant in the path need not exist
+	open      bool // needs no key
+	publishes bool // its bodies share a budget until they are stored
 }
 
 // routes is the whole API.
@@ -22,8 +23,8 @@ func (a *API) routes() []routeRow {
 		eventTypes = "/v1/event-types"
 	)
 	return []routeRow{
-		{pattern: "POST " + tenant + "/events", scope: hook.ScopePublish, handle: a.publish},
-		{pattern: "POST /v1/events", scope: hook.ScopePublish, handle: a.publishBatch},
+		{pattern: "POST " + tenant + "/events", scope: hook.ScopePublish, handle: a.publish, publishes: true},
+		{pattern: "POST /v1/events", scope: hook.ScopePublish, handle: a.publishBatch, publishes: true},
 
 		{pattern: "GET /v1/tenants", scope: hook.ScopeRead, handle: a.listTenants},
 		{pattern: "PUT " + tenant, scope: hook.ScopeAdmin, handle: a.putTenant, creates: true},
@@ -35,7 +36,7 @@ func (a *API) routes() []routeRow {
 		{pattern: "GET " + endpoint, scope: hook.ScopeRead, handle: a.getEndpoint},
 		{pattern: "PATCH " + endpoint, scope: hook.ScopeManage, handle: a.patchEndpoint},
 		{pattern: "DELETE " + endpoint, scope: hook.ScopeManage, handle: a.deleteEndpoint},
-		{pattern: "POST " + endpoint + "/test", scope: hook.ScopeManage, handle: a.testEndpoint},
+		{pattern: "POST " + endpoint + "/test", scope: hook.ScopeManage, handle: a.testEndpoint, publishes: true},
 		{pattern: "POST " + endpoint + "/secret/rotate", scope: hook.ScopeManage, handle: a.rotateSecret},
 
 		{pattern: "GET " + tenant + "/events", scope: hook.ScopeRead, handle: a.listEvents},
