@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -39,6 +41,20 @@ Examples:
     grapnel bench
     grapnel bench throughput latency --duration 5s --runs 1
     grapnel bench growth --json > growth.json`
+}
+
+// Validate refuses, while the command line is read, what bench would refuse.
+// 0 is the default of each option.
+func (c *benchCmd) Validate() error {
+	switch {
+	case c.Duration < 0 || c.Runs < 0 || c.Endpoints < 0 || c.Connections < 0 || c.Rate < 0 || c.Events < 0:
+		return errors.New("durations, counts and rates cannot be negative")
+	case c.Size != 0 && (c.Size < 64 || c.Size > 1<<20):
+		return fmt.Errorf("--size is %d bytes, it must be between 64 and %d", c.Size, 1<<20)
+	case c.Batch != 0 && (c.Batch < 2 || c.Batch > 1000):
+		return fmt.Errorf("--batch is %d events, it must be 2 to 1000", c.Batch)
+	}
+	return nil
 }
 
 // Run measures.

@@ -123,15 +123,36 @@ func attemptLine(e trial.Event) string {
 	if e.HTTPStatus == 0 {
 		result = e.Class
 	}
-	line := fmt.Sprintf("Sent %s → %s … %s in %.1f ms", what, e.Endpoint, result, e.TookMS)
+	line := fmt.Sprintf("Sent %s → %s … %s in %s", what, e.Endpoint, result, span(milliseconds(e.TookMS)))
 	if e.Attempt > 1 {
 		line += fmt.Sprintf(" (attempt %d)", e.Attempt)
 	}
 	switch {
 	case e.NextAt != nil:
-		line += fmt.Sprintf(", retry in %s", e.NextAt.Sub(e.At).Round(100*time.Millisecond))
+		line += fmt.Sprintf(", retry in %s", span(e.NextAt.Sub(e.At)))
 	case e.Verified:
 		line += ", signature verified"
 	}
 	return line + "   " + e.Delivery
+}
+
+// milliseconds is the time span that an event tells as a number.
+func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
+
+// span is a time span for a person's eye: at most three digits that count.
+func span(d time.Duration) string {
+	unit, name := time.Hour, "h"
+	switch {
+	case d < 100*time.Millisecond:
+		unit, name = time.Millisecond, "ms"
+	case d < 100*time.Second:
+		unit, name = time.Second, "s"
+	case d < 100*time.Minute:
+		unit, name = time.Minute, "min"
+	}
+	n := max(0, float64(d)/float64(unit))
+	if n >= 99.95 { // would be four digits
+		return fmt.Sprintf("%.0f %s", n, name)
+	}
+	return fmt.Sprintf("%.1f %s", n, name)
 }

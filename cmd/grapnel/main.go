@@ -1,5 +1,3 @@
-// The program grapnel: one file a command. A command reads its flags, calls
-// the room that does the work, and says how it ended by an exit code.
 package main
 
 //lint:file-ignore SA5008 kong takes several tags of the name set

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"grapnel/internal/config"
+	"grapnel/internal/serve/trial"
 )
 
 func parser(t *testing.T, tree *cli) *kong.Kong {
@@ -119,5 +120,28 @@ func TestLoopback(t *testing.T) {
 		if got := loopback(addr); got != want {
 			t.Errorf("%s: %v", addr, got)
 		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0.0 ms", 0: "0.0 ms", 600 * time.Microsecond: "0.6 ms", 12_345 * time.Microsecond: "12.3 ms", 99_960 * time.Microsecond: "100 ms",
+		100 * time.Millisecond: "0.1 s", 8_001_300 * time.Microsecond: "8.0 s", 5 * time.Second: "5.0 s", 99_960 * time.Millisecond: "100 s",
+		5 * time.Minute: "5.0 min", 2 * time.Hour: "2.0 h", 240 * time.Hour: "240 h",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%d: %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestAttemptLine(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC)
+	next := at.Add(5_013 * time.Millisecond)
+	e := trial.Event{Type: "invoice.paid", Endpoint: "flaky", HTTPStatus: 500, Attempt: 2, TookMS: 8001.3, At: at, NextAt: &next, Delivery: "dlv_1"}
+	if got, want := attemptLine(e), "Sent invoice.paid → flaky … 500 in 8.0 s (attempt 2), retry in 5.0 s   dlv_1"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }

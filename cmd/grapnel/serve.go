@@ -30,8 +30,9 @@ type serveCmd struct {
 // Help gives examples.
 func (*serveCmd) Help() string {
 	return `The first start makes the data folder and an admin key, which it shows once on standard
-error; GRAPNEL_ADMIN_KEY sets the key instead. SIGTERM and SIGINT stop the server in order, a
-second one at once.
+error; GRAPNEL_ADMIN_KEY sets the key instead. Signing secrets are kept sealed with secret.key
+in the data folder, or with GRAPNEL_SECRET_KEY; without the key that they are sealed with the
+server does not start. SIGTERM and SIGINT stop the server in order, a second one at once.
 
 Examples:
 
