@@ -287,9 +287,20 @@ func (s *Store) Retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 
 func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until time.Time, limit int) ([]*store.Work, time.Time, error) {
 	limit = max(limit, 0)
+	// Only segments in which something may be due are read: a lane that fails for
+	// long has pending rows in many.
 	var all []due
+	later := int64(math.MaxInt64)
 	for _, g := range s.list() {
-		found, err := s.pendingIn(ctx, g, endpoint, limit+1)
+		p, ok := g.pendingOf(endpoint)
+		if !ok {
+			continue
+		}
+		if p.next > until.UnixNano() {
+			later = min(later, p.next)
+			continue
+		}
+		found, err := s.pendingIn(ctx, g, endpoint, p, limit+1)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
@@ -300,9 +311,12 @@ func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 	for n < len(all) && n < limit && all[n].nextAt <= until.UnixNano() {
 		n++
 	}
-	var next time.Time
 	if n < len(all) {
-		next = toTime(all[n].nextAt)
+		later = min(later, all[n].nextAt)
+	}
+	var next time.Time
+	if later != math.MaxInt64 {
+		next = toTime(later)
 	}
 	works := make([]*store.Work, n)
 	for _, g := range s.list() {
@@ -313,12 +327,8 @@ func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 	return slices.DeleteFunc(works, func(w *store.Work) bool { return w == nil }), next, nil
 }
 
-// pendingIn lists a segment's first pending rows of a lane.
-func (s *Store) pendingIn(ctx context.Context, g *segment, endpoint hook.EndpointNum, n int) (out []due, err error) {
-	change, ok := g.maybePending(endpoint)
-	if !ok {
-		return nil, nil
-	}
+// pendingIn lists a segment's first pending rows of a lane, of which p was known.
+func (s *Store) pendingIn(ctx context.Context, g *segment, endpoint hook.EndpointNum, p lanePending, n int) (out []due, err error) {
 	err = s.read(ctx, g, func(c *connection) error {
 		return c.query(`SELECT number, next_at FROM deliveries WHERE state = 1 AND endpoint = ? ORDER BY next_at LIMIT ?`,
 			[]any{int64(endpoint), n}, func(st *sqlite3.Stmt) bool {
@@ -326,10 +336,15 @@ func (s *Store) pendingIn(ctx context.Context, g *segment, endpoint hook.Endpoin
 				return true
 			})
 	})
-	if err == nil && len(out) == 0 {
-		g.nonePending(endpoint, change)
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	first := int64(0)
+	if len(out) > 0 {
+		first = out[0].nextAt
+	}
+	g.foundPending(endpoint, p, first)
+	return out, nil
 }
 
 // loadWork loads those of a list that lie in one segment.

@@ -262,7 +262,7 @@ func (t *tx) putStand(d *stand) error {
 	}
 	t.except(d.endpoint)
 	if d.state == hook.Pending {
-		t.setPending(d.endpoint)
+		t.setPending(d.endpoint, d.nextAt)
 	}
 	t.bytes += int64(len(d.reason) + 64)
 	return nil

@@ -39,7 +39,7 @@ type segment struct {
 	deliveries  int64
 	bytes       int64 // about what was written since the segment was begun
 	filters     map[string]bloom
-	pending     map[hook.EndpointNum]uint64 // lanes that may have pending rows, with the change that said so
+	pending     map[hook.EndpointNum]lanePending // lanes that may have pending rows
 	change      uint64
 	exceptions  map[hook.EndpointNum]struct{} // endpoints with rows in deliveries; only while there is an index
 
@@ -99,7 +99,7 @@ func (g *segment) load(c *connection) error {
 	if err != nil {
 		return err
 	}
-	fresh := &segment{s: g.s, first: g.first, filters: map[string]bloom{}, pending: map[hook.EndpointNum]uint64{}}
+	fresh := &segment{s: g.s, first: g.first, filters: map[string]bloom{}, pending: map[hook.EndpointNum]lanePending{}}
 	if err := fresh.loadLast(c); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (g *segment) load(c *connection) error {
 	g.filters, g.exceptions = fresh.filters, fresh.exceptions
 	for e := range fresh.pending {
 		g.change++
-		g.pending[e] = g.change
+		g.pending[e] = lanePending{change: g.change, next: fresh.pending[e].next}
 	}
 	return nil
 }
@@ -197,34 +197,57 @@ func (g *segment) loadIndex(c *connection) error {
 	})
 }
 
+// lanePending is what is known in memory of a lane's pending rows in a segment.
+type lanePending struct {
+	next   int64  // none is due before
+	change uint64 // that said so
+}
+
 // loadPending finds the lanes with pending rows, from one lane to the next, so
 // that the number of rows does not matter.
 func (g *segment) loadPending(c *connection) error {
 	for at := int64(0); ; {
-		next, err := c.int(`SELECT endpoint FROM deliveries WHERE state = 1 AND endpoint > ? ORDER BY endpoint LIMIT 1`, at)
-		if err != nil || next == 0 {
+		found := false
+		err := c.query(`SELECT endpoint, next_at FROM deliveries WHERE state = 1 AND endpoint > ? ORDER BY endpoint, next_at LIMIT 1`, []any{at}, func(st *sqlite3.Stmt) bool {
+			found, at = true, st.ColumnInt64(0)
+			g.pending[hook.EndpointNum(at)] = lanePending{next: st.ColumnInt64(1)}
+			return false
+		})
+		if err != nil || !found {
 			return err
 		}
-		g.pending[hook.EndpointNum(next)] = 0
-		at = next
 	}
 }
 
-// maybePending reports whether a lane may have pending rows here, and the
-// change to name when it turns out to have none.
-func (g *segment) maybePending(e hook.EndpointNum) (change uint64, ok bool) {
+// pendingOf tells what is known of a lane's pending rows; false if there are
+// none.
+func (g *segment) pendingOf(e hook.EndpointNum) (lanePending, bool) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	change, ok = g.pending[e]
-	return change, ok
+	p, ok := g.pending[e]
+	return p, ok
 }
 
-// nonePending forgets a lane, unless something changed since.
-func (g *segment) nonePending(e hook.EndpointNum, change uint64) {
+// setPending notes a lane's pending row. Called with mu held.
+func (g *segment) setPending(e hook.EndpointNum, next int64) {
+	g.change++
+	if p, ok := g.pending[e]; ok {
+		next = min(next, p.next)
+	}
+	g.pending[e] = lanePending{next: next, change: g.change}
+}
+
+// foundPending takes over what a query found: when a lane's first row is due, 0
+// if it has none. If something changed since it began, it says nothing.
+func (g *segment) foundPending(e hook.EndpointNum, asked lanePending, next int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.pending[e] == change {
+	switch {
+	case g.pending[e] != asked:
+	case next == 0:
 		delete(g.pending, e)
+	default:
+		g.pending[e] = lanePending{next: next, change: asked.change}
 	}
 }
 

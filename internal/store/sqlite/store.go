@@ -267,7 +267,7 @@ func (s *Store) listFiles() ([]int64, error) {
 }
 
 func (s *Store) newSegment(first int64) *segment {
-	return &segment{s: s, first: first, path: s.segmentPath(first), pending: map[hook.EndpointNum]uint64{}}
+	return &segment{s: s, first: first, path: s.segmentPath(first), pending: map[hook.EndpointNum]lanePending{}}
 }
 
 // openSegment opens a segment, brings its schema up to date and loads what is

@@ -43,8 +43,8 @@ type tx struct {
 	requests   []uint64
 	requestAt  int64
 	bytes      int64
-	detail     []byte // scratch
-	pending    map[hook.EndpointNum]struct{}
+	detail     []byte                     // scratch
+	pending    map[hook.EndpointNum]int64 // when the first is due
 	exceptions map[hook.EndpointNum]struct{}
 }
 
@@ -62,11 +62,14 @@ func (t *tx) except(e hook.EndpointNum) {
 	t.exceptions[e] = struct{}{}
 }
 
-func (t *tx) setPending(e hook.EndpointNum) {
+func (t *tx) setPending(e hook.EndpointNum, next int64) {
 	if t.pending == nil {
-		t.pending = map[hook.EndpointNum]struct{}{}
+		t.pending = map[hook.EndpointNum]int64{}
 	}
-	t.pending[e] = struct{}{}
+	if had, ok := t.pending[e]; ok {
+		next = min(next, had)
+	}
+	t.pending[e] = next
 }
 
 // transact commits ops together and answers them. One that fails by itself
@@ -288,9 +291,8 @@ func (g *segment) publish(t *tx) {
 		g.last, g.lastTail, g.nextNumber = t.last.Seq(), int64(t.last.Tail()), t.nextNumber
 	}
 	g.bytes += t.bytes
-	for e := range t.pending {
-		g.change++
-		g.pending[e] = g.change
+	for e, next := range t.pending {
+		g.setPending(e, next)
 	}
 	for e := range t.exceptions {
 		if g.exceptions != nil {
