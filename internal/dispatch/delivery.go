@@ -32,6 +32,7 @@ type delivery struct {
 	class   class // the lane's, when the attempt began
 	kept    bool  // the store has the body
 	again   bool  // a redelivery was asked for since the attempt began
+	aside   bool  // the store refuses it; it waits for a change
 	heapPos int   // in the lane's retries, -1 when it is not there
 	begun   time.Time
 	offered time.Time
@@ -70,7 +71,7 @@ func offeredSize(e *hook.Event) int { return deliverySize + eventSize(e)/len(e.T
 func (dl *delivery) weight() int { return eventSize(dl.event) + max(len(dl.body), len(dl.event.Data)) }
 
 // waits reports whether it waits for an attempt. Else one is running, or over
-// and not recorded.
+// and not recorded, or it is put aside.
 func (dl *delivery) waits() bool { return dl.queue.in != nil || dl.heapPos >= 0 }
 
 func (dl *delivery) key() hook.DeliveryKey {

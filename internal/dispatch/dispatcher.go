@@ -267,6 +267,10 @@ func (d *Dispatcher) forget(dl *delivery) {
 	if dl.heapPos >= 0 {
 		l.retries.take(dl)
 	}
+	if dl.aside {
+		dl.aside = false
+		l.aside--
+	}
 	d.unfresh(dl)
 }
 
@@ -296,6 +300,8 @@ func (d *Dispatcher) Wake(key hook.DeliveryKey) {
 	now := time.Now()
 	switch dl := l.find(key.Event); {
 	case dl == nil:
+	case dl.aside:
+		d.giveBack(dl)
 	case !dl.waits():
 		dl.again = true
 	case !dl.fresh:
@@ -341,6 +347,7 @@ func (d *Dispatcher) EndpointChanged(num hook.EndpointNum) {
 	}
 	now := time.Now()
 	d.configure(l)
+	d.takeUp(l)
 	d.settle(l, now)
 	d.kick(now)
 }

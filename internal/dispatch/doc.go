@@ -22,7 +22,9 @@
 // have running is decided by what its endpoint did with the last ones.
 //
 // The recorder stores outcomes in groups. Only when the store has said yes is a
-// delivery forgotten here, or tried again.
+// delivery forgotten here, or tried again. As long as the store cannot write
+// nothing is sent; an outcome that it refuses is found out and replaced by one
+// that says so, or its delivery is put aside.
 //
 // An endpoint that does not answer gets one probe at a time, further and
 // further apart; what waits for it stays in the store. It is given up when the
@@ -32,7 +34,8 @@
 //
 //   - A delivery in memory is in exactly one of its lane's lists live, paged
 //     and retrying, from when it is taken in until its outcome is recorded. It
-//     is in window, backlog or retries as long as it waits for an attempt.
+//     is in window, backlog or retries as long as it waits for an attempt. One
+//     that is put aside stays in its list, so that pages and progress know it.
 //   - No delivery is in memory twice, nor in memory and picked from a page: what
 //     a page brings is compared with the lists, and with what was recorded while
 //     it was read. A page that was read while the lane gave deliveries back to

@@ -399,16 +399,23 @@ func TestStopWhileGivingUp(t *testing.T) {
 		w.change(1, func(e *hook.Endpoint) { e.Schedule = []time.Duration{time.Minute} })
 		w.answers(1, func(context.Context, int) *egress.Result { return failure(egress.ClassRefused) })
 		w.start()
-		for range 5000 {
+		for range 1500 {
 			w.publish(1)
 		}
-		time.Sleep(24 * time.Hour)
+		reading := make(chan struct{}, 1)
+		w.queue.mu.Lock()
 		w.queue.readFault = func() error {
+			select {
+			case reading <- struct{}{}:
+			default:
+			}
 			time.Sleep(100 * time.Millisecond) // whatever becomes of the context
 			return nil
 		}
+		w.queue.mu.Unlock()
 		for given := 0; given < 100; { // a page of them, not a probe
 			before := w.queue.count()[hook.Failed]
+			<-reading
 			time.Sleep(50 * time.Millisecond)
 			given = w.queue.count()[hook.Failed] - before
 		}

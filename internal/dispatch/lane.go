@@ -67,6 +67,7 @@ type lane struct {
 	meanSize   int            // of the deliveries in the last page
 	pageAfter  time.Time      // not before, after an error
 
+	aside  int   // deliveries that are put aside
 	apart  int   // fresh deliveries in memory that are not in the dispatcher's front
 	behind bool  // told, or to be told, to the store as behind
 	dirty  bool  // in the dispatcher's list of lanes to tell

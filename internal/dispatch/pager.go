@@ -257,7 +257,7 @@ func (d *Dispatcher) knows(l *lane, w *store.Work, dl *delivery) bool {
 	case dl == nil:
 		return false
 	case w.Base <= dl.base:
-	case dl.waits():
+	case dl.waits() || dl.aside:
 		d.forget(dl) // what is in memory is out of date
 		return false
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,7 @@ import (
 func TestAnythingCanHappen(t *testing.T) {
 	t.Parallel()
 	steps := rapid.SliceOfN(rapid.SampledFrom([]string{
-		"publish", "publish", "publish", "sleep", "behave", "pause", "resume", "crash", "restart", "redeliver", "fault",
+		"publish", "publish", "publish", "sleep", "behave", "pause", "resume", "crash", "restart", "redeliver", "fault", "refuse",
 	}), 1, 30)
 	rapid.Check(t, func(rt *rapid.T) {
 		seed, todo := rapid.Uint64().Draw(rt, "seed"), steps.Draw(rt, "steps")
@@ -97,10 +98,14 @@ func (w *world) random(seed uint64, steps []string) {
 			w.redeliverOne(rnd)
 		case "fault":
 			w.breakStore(rnd)
+		case "refuse":
+			w.refuseSome(rnd, &may)
 		}
 	}
 	w.heal()
 	time.Sleep(24 * time.Hour)
+	w.redeliverHeld()
+	time.Sleep(time.Minute)
 	if c := w.queue.count(); c[0]+c[hook.Pending]+c[hook.Held] != 0 {
 		w.t.Errorf("in the end the deliveries are %v", c)
 	}
@@ -159,7 +164,40 @@ func (w *world) breakStore(rnd *rand.Rand) {
 	}
 }
 
+// refuseSome lets the store refuse outcomes of one endpoint for good, some of
+// them altogether. What was sent then may be sent again.
+func (w *world) refuseSome(rnd *rand.Rand, may *int) {
+	num, rest := hook.EndpointNum(rnd.IntN(12)+1), rnd.IntN(20)
+	w.queue.mu.Lock()
+	defer w.queue.mu.Unlock()
+	w.queue.recordFault = func(outcomes []*store.Outcome) error {
+		i := slices.IndexFunc(outcomes, func(o *store.Outcome) bool { return o.Key.Endpoint == num })
+		if i < 0 || rest < 0 {
+			return nil
+		}
+		if len(outcomes) == 1 {
+			rest--
+			if outcomes[i].Attempt != nil {
+				*may++
+			}
+		}
+		return errNever
+	}
+}
+
+func (w *world) redeliverHeld() {
+	for _, e := range w.queue.events {
+		for _, t := range e.Targets {
+			if key := (hook.DeliveryKey{Event: e.ID, Endpoint: t.Endpoint}); w.queue.state(key) == hook.Held {
+				_ = w.queue.Redeliver(context.Background(), key, time.Now())
+				w.d.Wake(key)
+			}
+		}
+	}
+}
+
 func (w *world) heal() {
+	w.refuse(nil)
 	for num := range hook.EndpointNum(12) {
 		w.answers(num+1, nil)
 		w.change(num+1, func(e *hook.Endpoint) { e.State = hook.EndpointActive })

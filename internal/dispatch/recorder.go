@@ -29,6 +29,8 @@ type recorder struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
+	outcomes []*store.Outcome // of the batch that is being stored
+
 	mu     sync.Mutex
 	more   sync.Cond
 	queue  []*delivery
@@ -63,7 +65,6 @@ func (r *recorder) run() {
 	defer close(r.done)
 	var spare []*delivery
 	var last time.Time
-	outcomes := make([]*store.Outcome, 0, maxBatch)
 	for {
 		r.mu.Lock()
 		for len(r.queue) == 0 && !r.closed {
@@ -81,14 +82,7 @@ func (r *recorder) run() {
 		}
 		for rest := batch; len(rest) > 0; {
 			n := min(len(rest), maxBatch)
-			outcomes = outcomes[:0]
-			for _, dl := range rest[:n] {
-				outcomes = append(outcomes, &dl.outcome)
-			}
-			if !r.store(outcomes) {
-				return
-			}
-			if !r.redeliver(r.d.recorded(rest[:n])) {
+			if !r.store(rest[:n]) {
 				return
 			}
 			rest = rest[n:]
@@ -99,17 +93,39 @@ func (r *recorder) run() {
 }
 
 // store records a batch, however long that takes. It reports false when it
-// never will: the lease is lost, or the time to flush is over.
-func (r *recorder) store(outcomes []*store.Outcome) bool {
-	return r.insist(len(outcomes), func() error { return r.d.Queue.Record(r.ctx, r.d.Lease, outcomes) })
+// never will: the lease is lost, or the time to flush is over. If the store
+// refuses the batch, the halves are tried, until what it refuses stands alone
+// (cases 10, 11).
+func (r *recorder) store(batch []*delivery) bool {
+	r.outcomes = r.outcomes[:0]
+	for _, dl := range batch {
+		r.outcomes = append(r.outcomes, &dl.outcome)
+	}
+	ok, refused := r.insist(len(batch), func() error { return r.d.Queue.Record(r.ctx, r.d.Lease, r.outcomes) })
+	switch half := len(batch) / 2; {
+	case !ok:
+		return false
+	case refused == nil:
+		return r.redeliver(r.d.recorded(batch))
+	case half > 0:
+		return r.store(batch[:half]) && r.store(batch[half:])
+	case r.d.holdInstead(batch[0], refused):
+		return r.store(batch)
+	}
+	r.d.putAside(batch[0], refused)
+	return true
 }
 
 // redeliver asks again for redeliveries that the store may have taken for
 // earlier than the outcomes just stored.
 func (r *recorder) redeliver(asked []*delivery) bool {
 	for _, dl := range asked {
-		if !r.insist(1, func() error { return r.d.Queue.Redeliver(r.ctx, dl.key(), time.Now()) }) {
+		ok, refused := r.insist(1, func() error { return r.d.Queue.Redeliver(r.ctx, dl.key(), time.Now()) })
+		switch {
+		case !ok:
 			return false
+		case refused != nil:
+			r.d.Logger.Error("a redelivery could not be stored", "delivery_id", dl.key().String(), "error", refused)
 		}
 		r.d.Wake(dl.key())
 	}
@@ -117,22 +133,25 @@ func (r *recorder) redeliver(asked []*delivery) bool {
 }
 
 // insist calls f, which stores something of n deliveries, until the store says
-// yes.
-func (r *recorder) insist(n int, f func() error) bool {
+// yes, or why it never will. ok is false when the time for that is over.
+func (r *recorder) insist(n int, f func() error) (ok bool, refused error) {
 	backoff := minBackoff
 	for {
 		err := f()
 		switch {
-		case err == nil:
-			return true
 		case errors.Is(err, store.ErrLeaseLost):
 			r.d.loseLease(err)
-			return false
+			return false, nil
+		case err == nil || !passes(err):
+			if backoff > minBackoff {
+				r.d.bar(false)
+			}
+			return true, err
 		}
 		r.d.bar(true)
 		if r.ctx.Err() != nil {
 			r.d.Logger.Error("outcomes were not stored; their deliveries may be sent again", "outcomes", n, "error", err)
-			return false
+			return false, nil
 		}
 		r.d.Logger.Error("outcomes could not be stored; nothing is sent until they are", "outcomes", n, "error", err)
 		select {
@@ -143,12 +162,28 @@ func (r *recorder) insist(n int, f func() error) bool {
 	}
 }
 
+// passes reports whether an error tells of the store's condition and not of
+// what it was given.
+func passes(err error) bool {
+	for _, of := range []error{
+		store.ErrUnavailable, store.ErrFull, store.ErrUnknown, store.ErrClosed, context.Canceled, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return false
+}
+
 // bar stops picking while the store takes no outcomes, so that no more than
 // what is in flight could be sent twice after a crash.
 func (d *Dispatcher) bar(on bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.barred = on
+	if !on {
+		d.paging.Broadcast()
+	}
 }
 
 // loseLease stops sending for good.
@@ -176,10 +211,7 @@ func (d *Dispatcher) recorded(batch []*delivery) (asked []*delivery) {
 			d.carryOn(dl, now)
 			d.settle(dl.lane, now)
 		}
-		if batch = batch[n:]; len(batch) == 0 && d.barred {
-			d.barred = false
-			d.paging.Broadcast()
-		}
+		batch = batch[n:]
 		d.kick(now)
 		d.mu.Unlock()
 	}
