@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"code": code, "start": start, "until": until, "capture": capture, "signal": sendSignal, "ended": ended,
+			"code": code, "start": start, "until": until, "capture": capture, "signal": sendSignal, "insist": insist, "ended": ended,
 			"http": request, "empty": empty,
 		},
 	})
@@ -168,6 +168,25 @@ func find(ts *testscript.TestScript, file, pattern string) []string {
 func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	s := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[args[1]]
 	ts.Check(ts.Value(runningKey{}).(*running).get(ts, args[0]).cmd.Process.Signal(s))
+}
+
+// insist NAME TERM: sends SIGTERM again and again until the process ends.
+func insist(ts *testscript.TestScript, neg bool, args []string) {
+	c := ts.Value(runningKey{}).(*running).get(ts, args[0])
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(deadline); ; {
+		select {
+		case <-c.done:
+			return
+		case <-limit:
+			ts.Fatalf("%s does not end", args[0])
+		case <-tick.C:
+			if c.cmd.Process.Signal(syscall.SIGTERM) != nil {
+				return // it has ended
+			}
+		}
+	}
 }
 
 // ended NAME CODE: waits for the end of a background process.

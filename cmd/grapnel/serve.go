@@ -80,6 +80,10 @@ func (c *serveCmd) Run(p *program) error {
 	return errors.Join(err, s.Stop(draining))
 }
 
+// repeatAfter is how long after the first signal another one is taken for a
+// second wish. Terminals and timeout(1) may deliver one wish twice.
+const repeatAfter = 300 * time.Millisecond
+
 // interruptible returns a context that ends with the first SIGINT or SIGTERM.
 // The second ends the process.
 func interruptible(stderr io.Writer) (ctx context.Context, stop func()) {
@@ -94,11 +98,17 @@ func interruptible(stderr io.Writer) (ctx context.Context, stop func()) {
 		case <-done:
 			return
 		}
-		select {
-		case <-signals:
-			fmt.Fprintln(stderr, "ended by a second signal")
-			os.Exit(exitInterrupted)
-		case <-done:
+		for first := time.Now(); ; {
+			select {
+			case <-signals:
+				if time.Since(first) < repeatAfter {
+					continue
+				}
+				fmt.Fprintln(stderr, "ended by a second signal")
+				os.Exit(exitInterrupted)
+			case <-done:
+				return
+			}
 		}
 	}()
 	return ctx, func() {

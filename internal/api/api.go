@@ -230,6 +230,11 @@ func (a *API) guarded(r routeRow) http.Handler {
 			a.fail(c, err)
 			return
 		}
+		if _, keyed := req.Header["Idempotency-Key"]; keyed && !r.publishes && req.Method == http.MethodPost {
+			// Taking it and doing the work twice all the same would be worse.
+			a.fail(c, hook.Errorf(hook.CodeInvalid, "this call takes no Idempotency-Key: leave the header out; only publishes and test events can be repeated under one"))
+			return
+		}
 		if r.publishes {
 			c.held.of = &a.held
 			defer c.held.release()

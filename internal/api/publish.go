@@ -266,6 +266,9 @@ func (a *API) testEndpoint(c *call) error {
 	if err != nil {
 		return err
 	}
+	if !e.Active() {
+		return hook.Errorf(hook.CodeConflict, "the endpoint is %s, so a test would only wait: set its state to active first", e.State)
+	}
 	key, err := idempotencyKey(c.r.Header)
 	if err != nil {
 		return err

@@ -121,9 +121,12 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 // storeError says "try later" of an error of the store that passes, and leaves
 // any other to be hidden.
 func storeError(what string, err error) error {
-	for _, passing := range []error{store.ErrFull, store.ErrUnavailable, store.ErrUnknown, store.ErrClosed, context.Canceled, context.DeadlineExceeded} {
+	if errors.Is(err, store.ErrFull) {
+		return &hook.Error{Code: hook.CodeUnavailable, Message: "the server's storage is full, so nothing was changed: make room, and send the request again", Err: fmt.Errorf("%s: %w", what, err)}
+	}
+	for _, passing := range []error{store.ErrUnavailable, store.ErrUnknown, store.ErrClosed, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, passing) {
-			return &hook.Error{Code: hook.CodeUnavailable, Message: "the configuration cannot be changed just now: look what it is, and try again", Err: fmt.Errorf("%s: %w", what, err)}
+			return &hook.Error{Code: hook.CodeUnavailable, Message: "the configuration cannot be changed just now, and whether this change was made is not certain: look, and send it again if not", Err: fmt.Errorf("%s: %w", what, err)}
 		}
 	}
 	return fmt.Errorf("%s: %w", what, err)

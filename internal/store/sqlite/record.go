@@ -186,11 +186,15 @@ func (t *tx) record(o *store.Outcome) error {
 	if d.state.Terminal() || o.Attempt != nil && o.Attempt.N <= d.attempts {
 		return nil
 	}
+	stale := o.Base < d.base && o.State != hook.Delivered // from before a redelivery
+	if stale && o.Attempt == nil {
+		return nil
+	}
 	if o.Attempt != nil {
 		if _, err := t.insertAttempt(number, o.Attempt); err != nil {
 			return err
 		}
-		if o.Base < d.base && o.State != hook.Delivered { // from before a redelivery
+		if stale {
 			d.attempts, d.base = o.Attempt.N, o.Attempt.N
 			return t.putStand(d)
 		}

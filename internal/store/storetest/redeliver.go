@@ -50,7 +50,7 @@ var redeliverTests = []test{
 		w.record(w.outcome(failed, 1, hook.Pending), w.outcome(delivered, 1, hook.Pending))
 		w.ok(w.st.Redeliver(w.Context(), failed, w.now))
 		w.ok(w.st.Redeliver(w.Context(), delivered, w.now))
-		w.record(w.outcome(failed, 2, hook.Failed), w.outcome(delivered, 2, hook.Delivered))
+		w.record(w.change(failed, hook.Held, "older"), w.outcome(failed, 2, hook.Failed), w.outcome(delivered, 2, hook.Delivered))
 		w.state(failed, hook.Pending, 2)
 		w.state(delivered, hook.Delivered, 2)
 		due, _, err := w.st.Retries(w.Context(), 1, w.now, 10)
