@@ -202,8 +202,8 @@ type Queue interface {
 	// number is recorded already, or that would take a delivery out of a
 	// terminal state, or whose event is not there any more, changes nothing and
 	// is no error. One whose Base is lower than the delivery's is from before a
-	// redelivery: its attempt is added, and unless it says Delivered the delivery
-	// stays pending as the redelivery left it. ErrLeaseLost: none was stored.
+	// redelivery: its attempt, if it has one, is added, and unless it says
+	// Delivered the delivery stays pending as the redelivery left it. ErrLeaseLost: none was stored.
 	Record(ctx context.Context, l Lease, outcomes []*Outcome) error
 
 	// Redeliver makes a recorded delivery pending and due at now, whatever its

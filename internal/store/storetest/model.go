@@ -132,8 +132,10 @@ func (m *model) apply(o *store.Outcome) {
 	if st.state.Terminal() || o.Attempt != nil && o.Attempt.N <= st.attempts {
 		return
 	}
-	if o.Attempt != nil && o.Base < st.base && o.State != hook.Delivered { // from before a redelivery
-		st.attempts, st.base = o.Attempt.N, o.Attempt.N
+	if o.Base < st.base && o.State != hook.Delivered { // from before a redelivery
+		if o.Attempt != nil {
+			st.attempts, st.base = o.Attempt.N, o.Attempt.N
+		}
 		return
 	}
 	st.state, st.base, st.nextAt = o.State, o.Base, time.Time{}
