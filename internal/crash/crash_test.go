@@ -18,6 +18,7 @@ import (
 
 var (
 	kills    = flag.Int("kills", 3, "rounds of TestKill")
+	seals    = flag.Int("seals", 3, "rounds of kills while segments are sealed")
 	restarts = flag.Int("restarts", 3, "rounds of TestRestart")
 	points   = flag.Int("points", 1, "rounds of TestPoints for each point")
 	seed     = flag.Uint64("seed", 1, "seed of all rounds")
@@ -113,7 +114,7 @@ func TestKill(t *testing.T) {
 // case 1 with seals under way most of the time.
 func TestKillWhileSealing(t *testing.T) {
 	sound(t, run(t, crash.Options{
-		Kind: crash.Kill, Rounds: *kills, Command: grapnel(program(t, true)), Env: []string{crashpoint.Settings + "=segment-events=100"},
+		Kind: crash.Kill, Rounds: *seals, Command: grapnel(program(t, true)), Env: []string{crashpoint.Settings + "=segment-events=100"},
 	}))
 }
 
