@@ -99,9 +99,9 @@ func TestRefusesWhatCannotBeMeasured(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]bench.Options{
 		`no scenario "speed"`:     {Scenarios: []string{"speed"}},
-		"the size is 10 bytes":    {Size: 10},
-		"a batch has 5000 events": {Batch: 5000},
-		"counts and rates must":   {Connections: -1},
+		"--size is 10 bytes":    {Size: 10},
+		"--batch is 5000 events": {Batch: 5000},
+		"counts and rates cannot be negative":   {Connections: -1},
 		"server: ended before it": {Scenarios: []string{"latency"}, Serve: []string{"false"}, Work: []string{os.Args[0], "bench-worker"}},
 		"bench worker ended":      {Scenarios: []string{"latency"}, Work: []string{"false"}},
 	} {

@@ -42,6 +42,19 @@ const (
 	defaultEvents      = 2_000_000
 )
 
+// Validate refuses options that are out of range. 0 is the default of each.
+func (o Options) Validate() error {
+	switch {
+	case o.Duration < 0 || o.Runs < 0 || o.Endpoints < 0 || o.Connections < 0 || o.Rate < 0 || o.Events < 0:
+		return errors.New("durations, counts and rates cannot be negative")
+	case o.Size != 0 && (o.Size < 64 || o.Size > 1<<20):
+		return fmt.Errorf("--size is %d bytes, it must be between 64 and %d", o.Size, 1<<20)
+	case o.Batch != 0 && (o.Batch < 2 || o.Batch > 1000):
+		return fmt.Errorf("--batch is %d events, it must be 2 to 1000", o.Batch)
+	}
+	return nil
+}
+
 // complete fills in defaults and refuses what cannot be measured.
 func (o Options) complete() (Options, error) {
 	o.Duration = orDefault(o.Duration, defaultDuration)
@@ -51,13 +64,8 @@ func (o Options) complete() (Options, error) {
 	o.Connections = orDefault(o.Connections, defaultConnections)
 	o.Batch = orDefault(o.Batch, defaultBatch)
 	o.Events = orDefault(o.Events, defaultEvents)
-	switch {
-	case o.Duration < 0 || o.Runs < 0 || o.Endpoints < 0 || o.Connections < 0 || o.Rate < 0 || o.Events < 0:
-		return o, errors.New("durations, counts and rates must be positive")
-	case o.Size < 64 || o.Size > 1<<20:
-		return o, fmt.Errorf("the size is %d bytes, it must be between 64 and %d", o.Size, 1<<20)
-	case o.Batch < 2 || o.Batch > 1000:
-		return o, fmt.Errorf("a batch has %d events, it must have 2 to 1000", o.Batch)
+	if err := o.Validate(); err != nil {
+		return o, err
 	}
 	if len(o.Scenarios) == 0 {
 		for _, s := range scenarios() {

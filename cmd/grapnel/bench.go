@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -44,17 +42,14 @@ Examples:
 }
 
 // Validate refuses, while the command line is read, what bench would refuse.
-// 0 is the default of each option.
-func (c *benchCmd) Validate() error {
-	switch {
-	case c.Duration < 0 || c.Runs < 0 || c.Endpoints < 0 || c.Connections < 0 || c.Rate < 0 || c.Events < 0:
-		return errors.New("durations, counts and rates cannot be negative")
-	case c.Size != 0 && (c.Size < 64 || c.Size > 1<<20):
-		return fmt.Errorf("--size is %d bytes, it must be between 64 and %d", c.Size, 1<<20)
-	case c.Batch != 0 && (c.Batch < 2 || c.Batch > 1000):
-		return fmt.Errorf("--batch is %d events, it must be 2 to 1000", c.Batch)
+func (c *benchCmd) Validate() error { return c.options().Validate() }
+
+func (c *benchCmd) options() bench.Options {
+	v := telemetry.ReadVersion()
+	return bench.Options{
+		Scenarios: c.Scenario, Duration: c.Duration, Runs: c.Runs, Endpoints: c.Endpoints, Size: c.Size, Connections: c.Connections,
+		Batch: c.Batch, Rate: c.Rate, Events: c.Events, JSON: c.JSON, Version: v.Version, Commit: v.Revision,
 	}
-	return nil
 }
 
 // Run measures.
@@ -66,11 +61,7 @@ func (c *benchCmd) Run(p *program) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	v := telemetry.ReadVersion()
-	err := bench.Run(ctx, bench.Options{
-		Scenarios: c.Scenario, Duration: c.Duration, Runs: c.Runs, Endpoints: c.Endpoints, Size: c.Size, Connections: c.Connections,
-		Batch: c.Batch, Rate: c.Rate, Events: c.Events, JSON: c.JSON, Version: v.Version, Commit: v.Revision,
-	}, p.stdout, p.stderr)
+	err := bench.Run(ctx, c.options(), p.stdout, p.stderr)
 	if ctx.Err() != nil {
 		return fail(exitInterrupted, "", "interrupted")
 	}

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -17,6 +18,11 @@ const (
 	maxWaits = 100
 	// maxSpan is the longest schedule, all waits together.
 	maxSpan = 366 * 24 * time.Hour
+
+	// The waits of an endpoint's own.
+	maxOwnWaits = 64
+	minOwnWait  = time.Millisecond
+	maxOwnWait  = 30 * 24 * time.Hour
 )
 
 // Schedule says when a delivery is tried again. The zero Schedule never does.
@@ -39,16 +45,17 @@ func (d *Dialect) Schedule(override []time.Duration) Schedule {
 	return s
 }
 
-// CheckWaits checks the waits that somebody wants for an endpoint of his own.
-// The error is a *hook.Error about the field /schedule.
+// CheckWaits checks the waits that somebody wants for an endpoint of his own,
+// which has less room than a dialect. The error is a *hook.Error about the
+// field /schedule, or the wait in it that is wrong.
 func CheckWaits(waits []time.Duration) error {
-	if len(waits) > maxWaits {
-		return hook.Invalid("/schedule", "the schedule has %d waits; at most %d are allowed", len(waits), maxWaits)
+	if len(waits) > maxOwnWaits {
+		return hook.Invalid("/schedule", "holds %d waits, at most %d are allowed", len(waits), maxOwnWaits)
 	}
 	var sum time.Duration
 	for i, w := range waits {
-		if w <= 0 || w > maxWait {
-			return hook.Invalid("/schedule", "wait %d is %s; it must be more than 0 and at most %s", i+1, w, maxWait)
+		if w < minOwnWait || w > maxOwnWait {
+			return hook.Invalid(fmt.Sprintf("/schedule/%d", i), "is %s; a wait may be from %s to %s", w, minOwnWait, maxOwnWait)
 		}
 		sum += w
 	}

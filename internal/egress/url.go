@@ -24,18 +24,6 @@ type target struct {
 	port uint16
 }
 
-// CanonicalURL is the form of an endpoint's URL that is checked and dialled:
-// host in lower-case ASCII (IDNA for names in other scripts) without a
-// trailing dot, path and query percent-encoded where they must be. The error
-// is a *hook.Error about the field "/url".
-func CanonicalURL(raw string) (string, error) {
-	t, err := parseTarget(raw)
-	if err != nil {
-		return "", err
-	}
-	return t.url.String(), nil
-}
-
 // CheckURL says whether an endpoint may have this URL; the error is a
 // *hook.Error with CodeInvalid about the field "/url" (cases 74, 76, 77). It
 // asks no DNS: a literal address that would be blocked is refused as a hint

@@ -18,9 +18,6 @@ const (
 	maxDescription = 1000
 	maxEventTypes  = 500
 	maxFilter      = 16 << 10
-	maxWaits       = 64
-	minWait        = time.Millisecond
-	maxWait        = 30 * 24 * time.Hour
 	minTimeout     = 100 * time.Millisecond
 	maxTimeout     = time.Minute
 	minRate        = 0.001
@@ -160,7 +157,7 @@ func (m *Manager) fillPolicy(e *hook.Endpoint, in EndpointInput, d *dialect.Dial
 		e.MaxInFlight = *in.MaxInFlight
 	}
 	if in.Schedule != nil {
-		if err := checkWaits(*in.Schedule); err != nil {
+		if err := dialect.CheckWaits(*in.Schedule); err != nil {
 			return err
 		}
 		e.Schedule = slices.Clone(*in.Schedule)
@@ -169,18 +166,6 @@ func (m *Manager) fillPolicy(e *hook.Endpoint, in EndpointInput, d *dialect.Dial
 		}
 	}
 	return m.checkSpan(d, e.Schedule)
-}
-
-func checkWaits(waits []time.Duration) error {
-	if len(waits) > maxWaits {
-		return hook.Invalid("/schedule", "holds %d waits, at most %d are allowed", len(waits), maxWaits)
-	}
-	for i, w := range waits {
-		if w < minWait || w > maxWait {
-			return hook.Invalid(fmt.Sprintf("/schedule/%d", i), "is %s; a wait may be from %s to %s", w, minWait, maxWait)
-		}
-	}
-	return nil
 }
 
 // checkSpan refuses a schedule whose waits go on when its event is to be gone.
