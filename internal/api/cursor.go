@@ -38,7 +38,7 @@ func (a *API) query(c *call, known ...string) (query, error) {
 	known = append(known, "cursor", "limit")
 	for name := range values {
 		if !slices.Contains(known, name) {
-			return query{}, hook.Invalid("", "the parameter %q is not known here: %s", clip(name), suggest(name, known))
+			return query{}, hook.Invalid("", "the parameter %q is not known here: %s", hook.Clip(name), suggest(name, known))
 		}
 	}
 	q := query{values: values, limit: defaultLimit}

@@ -113,7 +113,7 @@ func (a *API) deliveryQuery(c *call, q query) (ask store.DeliveryQuery, states [
 	if id := q.values.Get("endpoint"); id != "" {
 		e, ok := a.Directory.EndpointByID(c.tenant.ID, id)
 		if !ok {
-			return ask, nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", clip(id))
+			return ask, nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", hook.Clip(id))
 		}
 		ask.Endpoint = e.Num
 	}
@@ -151,7 +151,7 @@ func deliveryCursor(b []byte) (hook.DeliveryKey, error) {
 // delivery finds the delivery in the path.
 func (a *API) delivery(c *call) (*hook.Delivery, error) {
 	id := c.r.PathValue("delivery")
-	missing := hook.Errorf(hook.CodeNotFound, "there is no delivery %q", clip(id))
+	missing := hook.Errorf(hook.CodeNotFound, "there is no delivery %q", hook.Clip(id))
 	key, err := hook.ParseDeliveryKey(id)
 	if err != nil {
 		return nil, missing

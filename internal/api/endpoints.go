@@ -144,7 +144,7 @@ func (a *API) endpoint(c *call) (*hook.Endpoint, error) {
 	id := c.r.PathValue("endpoint")
 	e, ok := a.Directory.EndpointByID(c.tenant.ID, id)
 	if !ok {
-		return nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", clip(id))
+		return nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", hook.Clip(id))
 	}
 	return e, nil
 }

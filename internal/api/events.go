@@ -72,7 +72,7 @@ func outcome(e *hook.Event) string {
 
 // event finds an event by its id, or by the publisher's own.
 func (a *API) event(ctx context.Context, tenant hook.TenantNum, name string) (*hook.Event, error) {
-	missing := hook.Errorf(hook.CodeNotFound, "there is no event %q", clip(name))
+	missing := hook.Errorf(hook.CodeNotFound, "there is no event %q", hook.Clip(name))
 	if id, err := hook.ParseEventID(name); err == nil {
 		e, err := a.Reader.Event(ctx, tenant, id)
 		if !errors.Is(err, store.ErrNotFound) {

@@ -55,7 +55,7 @@ func (a *API) getEventType(c *call) error {
 	name := c.r.PathValue("type")
 	t, ok := a.Directory.Type(name)
 	if !ok {
-		return hook.Errorf(hook.CodeNotFound, "there is no event type %q", clip(name))
+		return hook.Errorf(hook.CodeNotFound, "there is no event type %q", hook.Clip(name))
 	}
 	return c.answer(http.StatusOK, shapeEventType(t))
 }

@@ -89,7 +89,7 @@ func (a *API) getKey(c *call) error {
 	id := c.r.PathValue("key")
 	k, ok := a.Directory.KeyByID(id)
 	if !ok {
-		return hook.Errorf(hook.CodeNotFound, "there is no key %q", clip(id))
+		return hook.Errorf(hook.CodeNotFound, "there is no key %q", hook.Clip(id))
 	}
 	return c.answer(http.StatusOK, shapeKey(k))
 }

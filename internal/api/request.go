@@ -31,7 +31,7 @@ const maxPooled = 256 << 10
 // (case 64).
 func (c *call) withBody(limit int64, use func(body []byte) error) error {
 	if enc := c.r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return hook.Errorf(codeUnsupported, "the body has Content-Encoding %q: send it as it is", clip(enc))
+		return hook.Errorf(codeUnsupported, "the body has Content-Encoding %q: send it as it is", hook.Clip(enc))
 	}
 	if c.r.ContentLength > limit {
 		c.Header().Set("Connection", "close") // rather than read it all to throw it away
@@ -189,7 +189,7 @@ func names(t reflect.Type) []string {
 func suggest(wrong string, known []string) string {
 	best, distance := "", 3
 	for _, name := range known {
-		if d := editDistance(strings.ToLower(clip(wrong)), name); d < distance {
+		if d := editDistance(strings.ToLower(hook.Clip(wrong)), name); d < distance {
 			best, distance = name, d
 		}
 	}
@@ -268,12 +268,4 @@ func (r *raw) pointer() *[]byte {
 	}
 	text := r.text
 	return &text
-}
-
-// clip shortens what a caller sent, for a message.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }

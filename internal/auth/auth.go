@@ -133,8 +133,5 @@ func (p *Principal) has(scope hook.Scope) bool {
 // NoTenant is the one answer for a tenant that does not exist and for one
 // that is not the caller's. Whoever finds a tenant missing answers with it.
 func NoTenant(tenant string) error {
-	if len(tenant) > 64 {
-		tenant = tenant[:64] + "…"
-	}
-	return hook.Errorf(hook.CodeNotFound, "there is no tenant %q", tenant)
+	return hook.Errorf(hook.CodeNotFound, "there is no tenant %q", hook.Clip(tenant))
 }

@@ -208,7 +208,7 @@ func (s *seen) checkTime() error {
 	}
 	unix, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strconv.FormatInt(unix, 10) != text {
-		return refuse(MalformedHeader, s.timeIn, "the timestamp in %s is %q; it must be whole Unix seconds", s.timeIn, clip(text))
+		return refuse(MalformedHeader, s.timeIn, "the timestamp in %s is %q; it must be whole Unix seconds", s.timeIn, hook.Clip(text))
 	}
 	// Time differences saturate, so a far timestamp cannot wrap round.
 	age := s.received.At.Sub(time.Unix(unix, 0))
@@ -242,7 +242,7 @@ func (s *seen) parts(g *signing) ([][]byte, error) {
 			// What came from outside must not hold the text that ends it in
 			// what is signed, or it could be cut in another place (SW-2).
 			if p.source != literal && i+1 < len(run.text) && strings.Contains(value, run.text[i+1].text) && run.text[i+1].text != "" {
-				return nil, refuse(MalformedHeader, "", "the value %q must not hold %q", clip(value), run.text[i+1].text)
+				return nil, refuse(MalformedHeader, "", "the value %q must not hold %q", hook.Clip(value), run.text[i+1].text)
 			}
 			text = append(text, value...)
 		}
@@ -322,12 +322,4 @@ func (w *scheme) read(token string) ([]byte, bool) {
 	token, ok2 := strings.CutSuffix(token, w.suffix)
 	raw, err := w.encoding.Decode(token)
 	return raw, ok1 && ok2 && err == nil && len(raw) > 0
-}
-
-// clip shortens what came from outside, for a message.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }

@@ -41,7 +41,7 @@ func ParseDeliveryState(name string) (DeliveryState, error) {
 			return DeliveryState(i), nil
 		}
 	}
-	return 0, Errorf(CodeInvalid, "%q is not a delivery state: want pending, held, delivered, failed or cancelled", clip(name))
+	return 0, Errorf(CodeInvalid, "%q is not a delivery state: want pending, held, delivered, failed or cancelled", Clip(name))
 }
 
 // Terminal reports whether a delivery in this state is over. Only a

@@ -72,3 +72,11 @@ func CodeOf(err error) Code {
 	}
 	return CodeInternal
 }
+
+// Clip shortens what a caller sent to its first 64 bytes, for a message.
+func Clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

@@ -79,7 +79,7 @@ func (id EventID) String() string {
 // a UUIDv7 is taken, so that one event has one name.
 func ParseEventID(s string) (EventID, error) {
 	var id EventID
-	bad := Errorf(CodeInvalid, "%q is not an event id: want a UUIDv7 such as 01890a5d-ac96-774b-bcce-b302099a8057", clip(s))
+	bad := Errorf(CodeInvalid, "%q is not an event id: want a UUIDv7 such as 01890a5d-ac96-774b-bcce-b302099a8057", Clip(s))
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return id, bad
 	}
@@ -121,7 +121,7 @@ func (k DeliveryKey) String() string {
 
 // ParseDeliveryKey reads what DeliveryKey.String wrote.
 func ParseDeliveryKey(s string) (DeliveryKey, error) {
-	bad := Errorf(CodeInvalid, "%q is not a delivery id: want dlv_ and 26 or more letters and digits", clip(s))
+	bad := Errorf(CodeInvalid, "%q is not a delivery id: want dlv_ and 26 or more letters and digits", Clip(s))
 	enc, ok := strings.CutPrefix(s, deliveryPrefix)
 	if !ok {
 		return DeliveryKey{}, bad
@@ -143,12 +143,4 @@ func NewID(prefix string) string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
 	return prefix + idEncoding.EncodeToString(b[:])
-}
-
-// clip shortens what a caller sent, for an error message.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }

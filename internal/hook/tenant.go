@@ -64,7 +64,7 @@ func validName(what, s string, limit int, extra string) error {
 			ok = ok || extra[j] == c
 		}
 		if !ok {
-			return Errorf(CodeInvalid, "the %s %q holds %q at place %d; letters, digits and %s are allowed", what, clip(s), string(rune(c)), i, extra)
+			return Errorf(CodeInvalid, "the %s %q holds %q at place %d; letters, digits and %s are allowed", what, Clip(s), string(rune(c)), i, extra)
 		}
 	}
 	return nil

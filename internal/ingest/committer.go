@@ -352,7 +352,7 @@ func (g *group) repeated(key store.EventKey, print [16]byte) (Result, bool) {
 	}
 	if first.Fingerprint != print {
 		return Result{Err: &hook.Error{Code: hook.CodeMismatch, Field: "/id",
-			Message: "the event id \"" + clip(key.Key) + "\" was used before for another event: nothing was stored, use a new id"}}, true
+			Message: "the event id \"" + hook.Clip(key.Key) + "\" was used before for another event: nothing was stored, use a new id"}}, true
 	}
 	return Result{ID: first.ID, Duplicate: true, Matched: deliveries(first.Targets)}, true
 }

@@ -50,7 +50,7 @@ func newMatcher(d *directory.Directory, policy func(string) Policy) *matcher {
 func (m *matcher) match(tenant string, event *hook.Event, suppress bool) ([]hook.Target, error) {
 	_, endpoints, ok := m.directory.TenantWithEndpoints(tenant)
 	if !ok {
-		return nil, hook.Errorf(hook.CodeNotFound, "there is no tenant %q: create it with PUT /v1/tenants/%s", clip(tenant), clip(tenant))
+		return nil, hook.Errorf(hook.CodeNotFound, "there is no tenant %q: create it with PUT /v1/tenants/%s", hook.Clip(tenant), hook.Clip(tenant))
 	}
 	var targets []hook.Target
 	subject := filter.NewSubject(event)

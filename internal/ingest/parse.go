@@ -258,7 +258,7 @@ func (d *decoder) member(item *Item, name string) error {
 		}
 		item.Suppress = value.Kind() == 't'
 	default:
-		d.invalid("%q is not known here: an event has type, data, id, tenant, time, previous, metadata and suppress", clip(name))
+		d.invalid("%q is not known here: an event has type, data, id, tenant, time, previous, metadata and suppress", hook.Clip(name))
 	}
 	return nil
 }
@@ -289,11 +289,4 @@ func (d *decoder) time(value jsontext.Value) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Millisecond)
-}
-
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }

@@ -123,7 +123,7 @@ func checkEventTypes(types []string) error {
 		case t == "*":
 			return hook.Invalid(at, "leave event_types out, or empty, to get every type")
 		case seen[t]:
-			return hook.Invalid(at, "%q is there twice", clip(t))
+			return hook.Invalid(at, "%q is there twice", hook.Clip(t))
 		}
 		if err := hook.ValidType(name); err != nil {
 			if strings.Contains(t, "*") && !isPrefix {

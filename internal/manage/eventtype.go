@@ -79,7 +79,7 @@ func (m *Manager) DeleteEventType(ctx context.Context, name string) error {
 	return m.commit(ctx, "delete an event type", func(now time.Time) (*store.Change, error) {
 		old, ok := m.Directory.Type(name)
 		if !ok {
-			return nil, hook.Errorf(hook.CodeNotFound, "there is no event type %q", clip(name))
+			return nil, hook.Errorf(hook.CodeNotFound, "there is no event type %q", hook.Clip(name))
 		}
 		t := *old
 		t.Deleted, t.UpdatedAt = true, now

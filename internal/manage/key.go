@@ -80,7 +80,7 @@ func (m *Manager) checkKey(in KeyInput, now time.Time) error {
 	}
 	for i, s := range in.Scopes {
 		if !slices.Contains(scopes, s) {
-			return hook.Invalid(fmt.Sprintf("/scopes/%d", i), "%q is not a scope: want publish, manage, read or admin", clip(string(s)))
+			return hook.Invalid(fmt.Sprintf("/scopes/%d", i), "%q is not a scope: want publish, manage, read or admin", hook.Clip(string(s)))
 		}
 		if slices.Contains(in.Scopes[:i], s) {
 			return hook.Invalid(fmt.Sprintf("/scopes/%d", i), "%q is there twice", s)
@@ -94,10 +94,10 @@ func (m *Manager) checkKey(in KeyInput, now time.Time) error {
 	}
 	for i, t := range in.Tenants {
 		if _, ok := m.Directory.Tenant(t); !ok {
-			return hook.Invalid(fmt.Sprintf("/tenants/%d", i), "there is no tenant %q", clip(t))
+			return hook.Invalid(fmt.Sprintf("/tenants/%d", i), "there is no tenant %q", hook.Clip(t))
 		}
 		if slices.Contains(in.Tenants[:i], t) {
-			return hook.Invalid(fmt.Sprintf("/tenants/%d", i), "%q is there twice", clip(t))
+			return hook.Invalid(fmt.Sprintf("/tenants/%d", i), "%q is there twice", hook.Clip(t))
 		}
 	}
 	if in.ExpiresAt != nil && !in.ExpiresAt.After(now) {
@@ -114,7 +114,7 @@ func (m *Manager) RevokeKey(ctx context.Context, id string) error {
 	err := m.commit(ctx, "revoke a key", func(now time.Time) (*store.Change, error) {
 		k, ok := m.Directory.KeyByID(id)
 		if !ok {
-			return nil, hook.Errorf(hook.CodeNotFound, "there is no key %q", clip(id))
+			return nil, hook.Errorf(hook.CodeNotFound, "there is no key %q", hook.Clip(id))
 		}
 		if isAdmin(k, now) && m.admins(now) == 1 {
 			return nil, hook.Errorf(hook.CodeConflict, "this is the last admin key: make another one first")

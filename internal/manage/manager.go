@@ -145,7 +145,7 @@ func (m *Manager) DialectOf(t *hook.Tenant) string {
 func (m *Manager) dialect(name string) (*dialect.Dialect, error) {
 	d, ok := m.Dialects.Get(name)
 	if !ok {
-		return nil, hook.Invalid("/dialect", "there is no dialect %q here: want one of %s", clip(name), list(m.Dialects.Names()))
+		return nil, hook.Invalid("/dialect", "there is no dialect %q here: want one of %s", hook.Clip(name), list(m.Dialects.Names()))
 	}
 	return d, nil
 }
@@ -166,7 +166,7 @@ func (m *Manager) endpoint(tenant, id string) (*hook.Endpoint, error) {
 	}
 	e, ok := m.Directory.EndpointByID(tenant, id)
 	if !ok {
-		return nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", clip(id))
+		return nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", hook.Clip(id))
 	}
 	return e, nil
 }

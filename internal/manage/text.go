@@ -10,15 +10,7 @@ import (
 // NoTenant is the answer for a tenant that does not exist. It reads as that
 // for a tenant of somebody else (package auth).
 func NoTenant(id string) error {
-	return hook.Errorf(hook.CodeNotFound, "there is no tenant %q", clip(id))
-}
-
-// clip shortens what a caller sent, for a message.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
+	return hook.Errorf(hook.CodeNotFound, "there is no tenant %q", hook.Clip(id))
 }
 
 func list(names []string) string { return strings.Join(names, ", ") }
