@@ -98,12 +98,12 @@ func TestTable(t *testing.T) {
 func TestRefusesWhatCannotBeMeasured(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]bench.Options{
-		`no scenario "speed"`:     {Scenarios: []string{"speed"}},
-		"--size is 10 bytes":    {Size: 10},
-		"--batch is 5000 events": {Batch: 5000},
-		"counts and rates cannot be negative":   {Connections: -1},
-		"server: ended before it": {Scenarios: []string{"latency"}, Serve: []string{"false"}, Work: []string{os.Args[0], "bench-worker"}},
-		"bench worker ended":      {Scenarios: []string{"latency"}, Work: []string{"false"}},
+		`no scenario "speed"`:                 {Scenarios: []string{"speed"}},
+		"--size is 10 bytes":                  {Size: 10},
+		"--batch is 5000 events":              {Batch: 5000},
+		"counts and rates cannot be negative": {Connections: -1},
+		"server: ended before it":             {Scenarios: []string{"latency"}, Serve: []string{"false"}, Work: []string{os.Args[0], "bench-worker"}},
+		"bench worker ended":                  {Scenarios: []string{"latency"}, Work: []string{"false"}},
 	} {
 		o.Dir = t.TempDir()
 		if err := bench.Run(t.Context(), o, &bytes.Buffer{}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), want) {
