@@ -27,7 +27,7 @@ check: ## format, vet and staticcheck
 	./scripts/check
 
 .PHONY: fuzz
-fuzz: ## every fuzz target; FUZZTIME=5s each
+fuzz: ## every fuzz target; FUZZTIME=10000x inputs each
 	./scripts/fuzz
 
 .PHONY: bench
