@@ -115,6 +115,7 @@ type call struct {
 	http.ResponseWriter
 	r      *http.Request
 	id     [1]string // as a header has it
+	row    *routeRow // the route; nil where none matched
 	caller *auth.Principal
 	tenant *hook.Tenant // of the route, where it names one
 	status int          // 0 before the answer has begun
@@ -226,6 +227,7 @@ func route(r *http.Request) string {
 func (a *API) guarded(r routeRow) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		c := w.(*call)
+		c.row = &r
 		if err := a.admit(c, r); err != nil {
 			a.fail(c, err)
 			return
@@ -256,6 +258,9 @@ func (a *API) admit(c *call, r routeRow) (err error) {
 	}
 	tenant := c.r.PathValue("tenant")
 	if err := c.caller.May(r.scope, tenant); err != nil {
+		return err
+	}
+	if err := r.refuseUnknown(c.r.URL); err != nil {
 		return err
 	}
 	if tenant == "" || r.creates {

@@ -28,18 +28,12 @@ type query struct {
 	after  []byte // what the cursor holds; nil on the first page
 }
 
-// query reads the parameters that every list has, and refuses those that this
-// list has not, so that a typing error does not answer another question.
-func (a *API) query(c *call, known ...string) (query, error) {
+// query reads the parameters that every list has. Those that the route's row
+// does not name have been refused.
+func (a *API) query(c *call) (query, error) {
 	values, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
 		return query{}, hook.Invalid("", "the query cannot be read")
-	}
-	known = append(known, "cursor", "limit")
-	for name := range values {
-		if !slices.Contains(known, name) {
-			return query{}, hook.Invalid("", "the parameter %q is not known here: %s", hook.Clip(name), suggest(name, known))
-		}
 	}
 	q := query{values: values, limit: defaultLimit}
 	if text := values.Get("limit"); text != "" {

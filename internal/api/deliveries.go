@@ -66,7 +66,7 @@ func (a *API) shown(d *hook.Delivery) (hook.DeliveryState, string) {
 }
 
 func (a *API) listDeliveries(c *call) error {
-	q, err := a.query(c, "endpoint", "event", "type", "state", "since", "until")
+	q, err := a.query(c)
 	if err != nil {
 		return err
 	}

@@ -171,7 +171,7 @@ func (a *API) getEndpoint(c *call) error {
 }
 
 func (a *API) listEndpoints(c *call) error {
-	q, err := a.query(c, "url", "state")
+	q, err := a.query(c)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (a *API) event(ctx context.Context, tenant hook.TenantNum, name string) (*h
 }
 
 func (a *API) listEvents(c *call) error {
-	q, err := a.query(c, "type", "since", "until")
+	q, err := a.query(c)
 	if err != nil {
 		return err
 	}

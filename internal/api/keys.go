@@ -51,6 +51,12 @@ type keyShape struct {
 	ExpiresAt stamp        `json:"expires_at,omitzero"`
 }
 
+// createdKey is a key with the key itself, which is told once.
+type createdKey struct {
+	keyShape
+	Key string `json:"key"`
+}
+
 func shapeKey(k *hook.Key) keyShape {
 	return keyShape{ID: k.ID, Hint: k.Hint + "…", Tenants: k.Tenants, Scopes: k.Scopes, CreatedAt: stamp(k.CreatedAt), ExpiresAt: stamp(k.ExpiresAt)}
 }
@@ -68,10 +74,7 @@ func (a *API) createKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusCreated, struct {
-		keyShape
-		Key string `json:"key"`
-	}{shapeKey(k), string(text)})
+	return c.answer(http.StatusCreated, createdKey{shapeKey(k), string(text)})
 }
 
 func (a *API) listKeys(c *call) error {

@@ -132,6 +132,14 @@ func (c *call) write(p problem) {
 	c.Write(b)
 }
 
+// problemMeaning is what a problem's type points at.
+type problemMeaning struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Advice string `json:"advice"`
+}
+
 // explainProblem serves what a problem's type points at.
 func (a *API) explainProblem(c *call) error {
 	code := hook.Code(c.r.PathValue("code"))
@@ -139,10 +147,5 @@ func (a *API) explainProblem(c *call) error {
 	if !ok {
 		return hook.Errorf(hook.CodeNotFound, "there is no problem of this name")
 	}
-	return c.answer(http.StatusOK, struct {
-		Type   string `json:"type"`
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Advice string `json:"advice"`
-	}{problemType(code), m.title, m.status, m.advice})
+	return c.answer(http.StatusOK, problemMeaning{problemType(code), m.title, m.status, m.advice})
 }

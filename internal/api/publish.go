@@ -18,6 +18,45 @@ import (
 	"grapnel/internal/ingest"
 )
 
+// eventInput is an event as package ingest reads it.
+type eventInput struct {
+	ID       string         `json:"id,omitzero"`
+	Type     string         `json:"type"`
+	Data     jsontext.Value `json:"data"`
+	Previous jsontext.Value `json:"previous,omitzero"`
+	Time     stamp          `json:"time,omitzero"`
+	Metadata jsontext.Value `json:"metadata,omitzero"`
+	Suppress bool           `json:"suppress,omitzero"`
+}
+
+// addressedEventInput is an event that says whose it is.
+type addressedEventInput struct {
+	Tenant string `json:"tenant,omitzero"`
+	eventInput
+}
+
+// acceptedShape tells of an accepted event; appendAccepted writes it.
+type acceptedShape struct {
+	ID        string `json:"id"`
+	Matched   int    `json:"matched"`
+	Duplicate bool   `json:"duplicate,omitzero"`
+}
+
+// acceptedBatch tells of each event of a batch, in order.
+type acceptedBatch struct {
+	Results []batchResult `json:"results"`
+}
+
+// batchResult tells of one event of a batch: of an accepted one as
+// acceptedShape does, of another one what is wrong with it.
+type batchResult struct {
+	Status    int      `json:"status"`
+	ID        string   `json:"id,omitzero"`
+	Matched   *int     `json:"matched,omitzero"`
+	Duplicate bool     `json:"duplicate,omitzero"`
+	Error     *problem `json:"error,omitzero"`
+}
+
 // publish takes one event of the tenant in the path.
 func (a *API) publish(c *call) error {
 	key, err := idempotencyKey(c.r.Header)
@@ -256,6 +295,12 @@ type testInput struct {
 	Data raw     `json:"data"`
 }
 
+// testAnswer names the event and its only delivery.
+type testAnswer struct {
+	ID       string `json:"id"`
+	Delivery string `json:"delivery"`
+}
+
 // defaultTestType is the type of a test event that names none.
 const defaultTestType = "webhook.test"
 
@@ -296,10 +341,7 @@ func (a *API) testEndpoint(c *call) error {
 	if results[0].Err != nil {
 		return results[0].Err
 	}
-	return c.answer(http.StatusAccepted, struct {
-		ID       string `json:"id"`
-		Delivery string `json:"delivery"`
-	}{results[0].ID.String(), hook.DeliveryKey{Event: results[0].ID, Endpoint: e.Num}.String()})
+	return c.answer(http.StatusAccepted, testAnswer{results[0].ID.String(), hook.DeliveryKey{Event: results[0].ID, Endpoint: e.Num}.String()})
 }
 
 // testData is what was given, or the type's sample, or a greeting.

@@ -1,61 +1,289 @@
 package api
 
 import (
+	"net/url"
+	"slices"
+
 	"grapnel/internal/hook"
 )
 
-// routeRow is one route and what it takes to use it.
+// routeRow is one route: what it takes to use it, and all that the OpenAPI
+// document says of it. A query parameter that is not in its row is refused.
 type routeRow struct {
-	pattern   string
-	scope     hook.Scope
-	handle    func(*call) error
+	pattern string
+	name    string // the operation's name, in camelCase; clients are generated with it
+	summary string // one line
+	doc     string // more, where one line is not enough
+	scope   hook.Scope
+	handle  func(*call) error
+
+	params   []param     // of the query; a list has cursor and limit besides
+	in       any         // the zero value of the body's shape; nil: no body
+	out      any         // the zero value of the answer's shape; nil: no body
+	status   int         // of success; 0: 200
+	also     map[int]any // other successes, with the zero value of their shape
+	problems []hook.Code // those that do not follow from the rest of the row
+
 	creates   bool // the tenant in the path need not exist
 	open      bool // needs no key
 	publishes bool // its bodies share a budget until they are stored
 }
 
+// param is a parameter of a query.
+type param struct {
+	name string
+	doc  string
+	form form
+}
+
+// form is what a parameter's text has to look like.
+type form string
+
+// The forms.
+const (
+	formText     form = "text"
+	formTime     form = "time" // RFC 3339
+	formBool     form = "bool"
+	formCount    form = "count"          // a whole number, 1 or more
+	formNames    form = "names"          // several, separated by commas
+	formDelivery form = "delivery state" // one or several, separated by commas
+	formEndpoint form = "endpoint state"
+)
+
+// listed is an answer that is a page of a list.
+type listed interface{ listed() }
+
+func (list[T]) listed() {}
+
+// lists reports whether a route answers with pages.
+func (r *routeRow) lists() bool {
+	_, ok := r.out.(listed)
+	return ok
+}
+
+// known are the names of a route's query parameters.
+func (r *routeRow) known() []string {
+	out := make([]string, 0, len(r.params)+2)
+	for _, p := range r.params {
+		out = append(out, p.name)
+	}
+	if r.lists() {
+		out = append(out, "cursor", "limit")
+	}
+	return out
+}
+
+// refuseUnknown refuses parameters that are not in the row, so that a typing
+// error does not ask for something else.
+func (r *routeRow) refuseUnknown(asked *url.URL) error {
+	if asked.RawQuery == "" || r.open {
+		return nil
+	}
+	values, err := url.ParseQuery(asked.RawQuery)
+	if err != nil {
+		return hook.Invalid("", "the query cannot be read")
+	}
+	known := r.known()
+	for name := range values {
+		switch {
+		case slices.Contains(known, name):
+		case len(known) == 0:
+			return hook.Invalid("", "the parameter %q is not known here: this address takes none", hook.Clip(name))
+		default:
+			return hook.Invalid("", "the parameter %q is not known here: %s", hook.Clip(name), suggest(name, known))
+		}
+	}
+	return nil
+}
+
+const (
+	pathTenant    = "/v1/tenants/{tenant}"
+	pathEndpoint  = pathTenant + "/endpoints/{endpoint}"
+	pathEvent     = pathTenant + "/events/{event}"
+	pathDelivery  = pathTenant + "/deliveries/{delivery}"
+	pathEventType = "/v1/event-types/{type}"
+)
+
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	const (
-		tenant     = "/v1/tenants/{tenant}"
-		endpoint   = tenant + "/endpoints/{endpoint}"
-		delivery   = tenant + "/deliveries/{delivery}"
-		eventTypes = "/v1/event-types"
-	)
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.serverRoutes())
+}
+
+func (a *API) publishRoutes() []routeRow {
 	return []routeRow{
-		{pattern: "POST " + tenant + "/events", scope: hook.ScopePublish, handle: a.publish, publishes: true},
-		{pattern: "POST /v1/events", scope: hook.ScopePublish, handle: a.publishBatch, publishes: true},
+		{
+			pattern: "POST " + pathTenant + "/events", name: "publishEvent", summary: "Publish an event",
+			doc:   "Accepts one event. A 202 means that the event and the endpoints it goes to are on stable storage.",
+			scope: hook.ScopePublish, handle: a.publish, publishes: true,
+			in: eventInput{}, out: acceptedShape{}, status: 202,
+		},
+		{
+			pattern: "POST /v1/events", name: "publishEvents", summary: "Publish up to 1,000 events of one or several tenants",
+			doc:   "Takes a JSON array, or one event a line (NDJSON). Each event has a result of its own, in order: those that failed have a problem in place of an id, and the others stand.",
+			scope: hook.ScopePublish, handle: a.publishBatch, publishes: true,
+			in: []addressedEventInput{}, out: acceptedBatch{}, status: 202,
+		},
+	}
+}
 
-		{pattern: "GET /v1/tenants", scope: hook.ScopeRead, handle: a.listTenants},
-		{pattern: "PUT " + tenant, scope: hook.ScopeAdmin, handle: a.putTenant, creates: true},
-		{pattern: "GET " + tenant, scope: hook.ScopeRead, handle: a.getTenant},
-		{pattern: "DELETE " + tenant, scope: hook.ScopeAdmin, handle: a.deleteTenant},
+func (a *API) tenantRoutes() []routeRow {
+	return []routeRow{
+		{
+			pattern: "GET /v1/tenants", name: "listTenants", summary: "List the tenants that the key covers",
+			scope: hook.ScopeRead, handle: a.listTenants, out: list[tenantShape]{},
+		},
+		{
+			pattern: "PUT " + pathTenant, name: "putTenant", summary: "Create or change a tenant",
+			doc:   "An absent field stays as it is, null sets it back to its default.",
+			scope: hook.ScopeAdmin, handle: a.putTenant, creates: true, in: tenantInput{}, out: tenantShape{}, also: map[int]any{201: tenantShape{}},
+		},
+		{
+			pattern: "GET " + pathTenant, name: "getTenant", summary: "Show a tenant",
+			scope: hook.ScopeRead, handle: a.getTenant, out: tenantShape{},
+		},
+		{
+			pattern: "DELETE " + pathTenant, name: "deleteTenant", summary: "Delete a tenant with its endpoints",
+			scope: hook.ScopeAdmin, handle: a.deleteTenant, status: 204,
+		},
+	}
+}
 
-		{pattern: "GET " + tenant + "/endpoints", scope: hook.ScopeRead, handle: a.listEndpoints},
-		{pattern: "POST " + tenant + "/endpoints", scope: hook.ScopeManage, handle: a.createEndpoint},
-		{pattern: "GET " + endpoint, scope: hook.ScopeRead, handle: a.getEndpoint},
-		{pattern: "PATCH " + endpoint, scope: hook.ScopeManage, handle: a.patchEndpoint},
-		{pattern: "DELETE " + endpoint, scope: hook.ScopeManage, handle: a.deleteEndpoint},
-		{pattern: "POST " + endpoint + "/test", scope: hook.ScopeManage, handle: a.testEndpoint, publishes: true},
-		{pattern: "POST " + endpoint + "/secret/rotate", scope: hook.ScopeManage, handle: a.rotateSecret},
+func (a *API) endpointRoutes() []routeRow {
+	return []routeRow{
+		{
+			pattern: "GET " + pathTenant + "/endpoints", name: "listEndpoints", summary: "List a tenant's endpoints",
+			scope: hook.ScopeRead, handle: a.listEndpoints, out: list[endpointShape]{},
+			params: []param{
+				{"url", "only endpoints with exactly this URL", formText},
+				{"state", "only endpoints in this state", formEndpoint},
+			},
+		},
+		{
+			pattern: "POST " + pathTenant + "/endpoints", name: "createEndpoint", summary: "Create an endpoint",
+			doc:   "The answer holds the endpoint's secret, which is not told again.",
+			scope: hook.ScopeManage, handle: a.createEndpoint, in: endpointInput{}, out: createdEndpoint{}, status: 201,
+			problems: []hook.Code{hook.CodeConflict},
+		},
+		{
+			pattern: "GET " + pathEndpoint, name: "getEndpoint", summary: "Show an endpoint",
+			scope: hook.ScopeRead, handle: a.getEndpoint, out: endpointShape{},
+		},
+		{
+			pattern: "PATCH " + pathEndpoint, name: "updateEndpoint", summary: "Change, pause or resume an endpoint",
+			doc:   `An absent field stays as it is, null sets it back to its default. {"state":"paused"} holds its deliveries, {"state":"active"} lets them go on.`,
+			scope: hook.ScopeManage, handle: a.patchEndpoint, in: endpointInput{}, out: endpointShape{},
+			problems: []hook.Code{hook.CodeConflict},
+		},
+		{
+			pattern: "DELETE " + pathEndpoint, name: "deleteEndpoint", summary: "Delete an endpoint",
+			doc:   "What still waits for it ends as cancelled.",
+			scope: hook.ScopeManage, handle: a.deleteEndpoint, status: 204,
+		},
+		{
+			pattern: "POST " + pathEndpoint + "/test", name: "testEndpoint", summary: "Send a test event to one endpoint alone",
+			doc:   "The event takes the same way as any other, whatever the endpoint subscribes to.",
+			scope: hook.ScopeManage, handle: a.testEndpoint, publishes: true, in: testInput{}, out: testAnswer{}, status: 202,
+		},
+		{
+			pattern: "POST " + pathEndpoint + "/secret/rotate", name: "rotateSecret", summary: "Give an endpoint a new secret",
+			doc:   "Until the overlap ends, requests are signed with both. The answer holds the new secret, which is not told again.",
+			scope: hook.ScopeManage, handle: a.rotateSecret, in: rotateInput{}, out: createdEndpoint{},
+			problems: []hook.Code{hook.CodeConflict},
+		},
+	}
+}
 
-		{pattern: "GET " + tenant + "/events", scope: hook.ScopeRead, handle: a.listEvents},
-		{pattern: "GET " + tenant + "/events/{event}", scope: hook.ScopeRead, handle: a.getEvent},
+func (a *API) logRoutes() []routeRow {
+	window := []param{
+		{"since", "nothing older than this time", formTime},
+		{"until", "nothing from this time on", formTime},
+	}
+	eventType := param{"type", "only this event type", formText}
+	return []routeRow{
+		{
+			pattern: "GET " + pathTenant + "/events", name: "listEvents", summary: "List a tenant's events, newest first",
+			scope: hook.ScopeRead, handle: a.listEvents, out: list[eventShape]{}, params: slices.Concat([]param{eventType}, window),
+		},
+		{
+			pattern: "GET " + pathEvent, name: "getEvent", summary: "Show an event with its deliveries",
+			doc:   "An event is found by its id or by the publisher's own.",
+			scope: hook.ScopeRead, handle: a.getEvent, out: eventDetail{},
+		},
+		{
+			pattern: "GET " + pathTenant + "/deliveries", name: "listDeliveries", summary: "List a tenant's deliveries, newest first",
+			scope: hook.ScopeRead, handle: a.listDeliveries, out: list[deliveryShape]{},
+			params: slices.Concat([]param{
+				{"endpoint", "only those to this endpoint", formText},
+				{"event", "only those of the event with this id", formText},
+				eventType,
+				{"state", "only those in one of these states", formDelivery},
+			}, window),
+		},
+		{
+			pattern: "GET " + pathDelivery, name: "getDelivery", summary: "Show a delivery with every attempt",
+			scope: hook.ScopeRead, handle: a.getDelivery, out: deliveryDetail{},
+		},
+		{
+			pattern: "POST " + pathDelivery + "/redeliver", name: "redeliver", summary: "Send an event to an endpoint again",
+			doc:   "Whatever became of the delivery, it is pending again, and its schedule begins anew.",
+			scope: hook.ScopeManage, handle: a.redeliver, in: struct{}{}, out: deliveryShape{}, status: 202,
+			problems: []hook.Code{hook.CodeConflict},
+		},
+	}
+}
 
-		{pattern: "GET " + tenant + "/deliveries", scope: hook.ScopeRead, handle: a.listDeliveries},
-		{pattern: "GET " + delivery, scope: hook.ScopeRead, handle: a.getDelivery},
-		{pattern: "POST " + delivery + "/redeliver", scope: hook.ScopeManage, handle: a.redeliver},
+func (a *API) eventTypeRoutes() []routeRow {
+	return []routeRow{
+		{
+			pattern: "GET /v1/event-types", name: "listEventTypes", summary: "List the event types",
+			scope: hook.ScopeRead, handle: a.listEventTypes, out: list[eventTypeShape]{},
+		},
+		{
+			pattern: "PUT " + pathEventType, name: "putEventType", summary: "Create or change an event type",
+			doc:   "An absent field stays as it is, null sets it back to its default.",
+			scope: hook.ScopeAdmin, handle: a.putEventType, in: eventTypeInput{}, out: eventTypeShape{}, also: map[int]any{201: eventTypeShape{}},
+		},
+		{
+			pattern: "GET " + pathEventType, name: "getEventType", summary: "Show an event type",
+			scope: hook.ScopeRead, handle: a.getEventType, out: eventTypeShape{},
+		},
+		{
+			pattern: "DELETE " + pathEventType, name: "deleteEventType", summary: "Delete an event type",
+			scope: hook.ScopeAdmin, handle: a.deleteEventType, status: 204,
+		},
+	}
+}
 
-		{pattern: "GET " + eventTypes, scope: hook.ScopeRead, handle: a.listEventTypes},
-		{pattern: "PUT " + eventTypes + "/{type}", scope: hook.ScopeAdmin, handle: a.putEventType},
-		{pattern: "GET " + eventTypes + "/{type}", scope: hook.ScopeRead, handle: a.getEventType},
-		{pattern: "DELETE " + eventTypes + "/{type}", scope: hook.ScopeAdmin, handle: a.deleteEventType},
+func (a *API) keyRoutes() []routeRow {
+	return []routeRow{
+		{
+			pattern: "GET /v1/keys", name: "listKeys", summary: "List the keys, without the keys themselves",
+			scope: hook.ScopeAdmin, handle: a.listKeys, out: list[keyShape]{},
+		},
+		{
+			pattern: "POST /v1/keys", name: "createKey", summary: "Create a key, or take over an existing one",
+			doc:   "The answer holds the key, which is not told again.",
+			scope: hook.ScopeAdmin, handle: a.createKey, in: keyInput{}, out: createdKey{}, status: 201,
+			problems: []hook.Code{hook.CodeConflict},
+		},
+		{
+			pattern: "GET /v1/keys/{key}", name: "getKey", summary: "Show what a key may do",
+			scope: hook.ScopeAdmin, handle: a.getKey, out: keyShape{},
+		},
+		{
+			pattern: "DELETE /v1/keys/{key}", name: "revokeKey", summary: "Revoke a key",
+			scope: hook.ScopeAdmin, handle: a.revokeKey, status: 204,
+			problems: []hook.Code{hook.CodeConflict},
+		},
+	}
+}
 
-		{pattern: "GET /v1/keys", scope: hook.ScopeAdmin, handle: a.listKeys},
-		{pattern: "POST /v1/keys", scope: hook.ScopeAdmin, handle: a.createKey},
-		{pattern: "GET /v1/keys/{key}", scope: hook.ScopeAdmin, handle: a.getKey},
-		{pattern: "DELETE /v1/keys/{key}", scope: hook.ScopeAdmin, handle: a.revokeKey},
-
-		{pattern: "GET /v1/problems/{code}", handle: a.explainProblem, open: true},
+// serverRoutes tell of the server itself.
+func (a *API) serverRoutes() []routeRow {
+	return []routeRow{
+		{
+			pattern: "GET /v1/problems/{code}", name: "explainProblem", summary: "Explain what the type of a problem means",
+			handle: a.explainProblem, open: true, out: problemMeaning{},
+		},
 	}
 }
