@@ -11,8 +11,8 @@
 //
 // # What is kept
 //
-// The configuration: tenants, endpoints, event types and keys. It is small
-// enough to be held in memory as a whole (package directory does). Every
+// The configuration: tenants, endpoints, event types, keys and replays. It is
+// small enough to be held in memory as a whole (package directory does). Every
 // change gets the next revision.
 //
 // The log: events with whom they go to, attempts, and what became of each
@@ -39,4 +39,18 @@
 // slow, so the dispatcher says by Checkpoint how far it is. Progress is a
 // lower bound: a store may forget some of it (and Fresh then meets deliveries
 // that are recorded already, and skips them), but must never be ahead of it.
+//
+// # Reading on
+//
+// Events become visible in the order of their ids: once an event can be read,
+// no event with a lower id appears any more. So whoever reads with the oldest
+// first, and goes on after what was Seen, misses nothing and meets nothing
+// twice. An engine with many writers has to end such a page before the first
+// id that may still be filled.
+//
+// # Remembered requests
+//
+// A request with an Idempotency-Key is remembered in the same transaction as
+// what it did: Append keeps those that bring events, Configure those that
+// change anything else. Neither looks at the other's.
 package store

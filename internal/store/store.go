@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"grapnel/internal/hook"
@@ -32,6 +33,8 @@ var (
 	ErrLocked = errors.New("store is in use")
 	// ErrNewer: the store was written by a newer version of the program.
 	ErrNewer = errors.New("store has a newer schema")
+	// ErrBackupRunning: one backup at a time.
+	ErrBackupRunning = errors.New("a backup is being made already")
 	// ErrClosed: Close has been called.
 	ErrClosed = errors.New("store is closed")
 )
@@ -63,12 +66,17 @@ type Store interface {
 type Configurator interface {
 	// Configure stores a change in one transaction and returns the new revision.
 	// It gives tenants and endpoints whose Num is 0 their number, in place.
-	// If c.Base is not 0 and not the present revision, it returns ErrStale.
+	// If c.Base is not 0 and not the present revision, it returns ErrStale; if one
+	// of c.Requests is remembered already, ErrKeyTaken.
 	Configure(ctx context.Context, c *Change) (revision int64, err error)
 
 	// Configuration returns all that changed after the revision since (0: all
 	// there is, tombstones included), in the state of one moment.
 	Configuration(ctx context.Context, since int64) (*Configuration, error)
+
+	// Remembered finds a request that Configure stored, made at or after since;
+	// nil if there is none. Those of Append are not looked at: see Known.
+	Remembered(ctx context.Context, key RequestKey, since time.Time) (*Request, error)
 }
 
 // Change is a set of records to store as they are: new ones, changed ones, and
@@ -79,6 +87,11 @@ type Change struct {
 	Endpoints []*hook.Endpoint
 	Types     []*hook.EventType
 	Keys      []*hook.Key
+	Replays   []*hook.Replay
+	// Requests are remembered together with the change, for the idempotency
+	// window at least. A change that holds nothing else leaves the revision as it
+	// is.
+	Requests []*Request
 }
 
 // Configuration is what a Change leaves, with the revision it leads to.
@@ -88,6 +101,7 @@ type Configuration struct {
 	Endpoints []*hook.Endpoint
 	Types     []*hook.EventType
 	Keys      []*hook.Key
+	Replays   []*hook.Replay
 }
 
 // Leaser hands out the right to send.
@@ -294,11 +308,11 @@ type Reader interface {
 	// or after since.
 	EventByKey(ctx context.Context, key EventKey, since time.Time) (*hook.Event, error)
 
-	// Events lists events, newest first.
+	// Events lists events, newest first, or oldest first if q.Oldest.
 	Events(ctx context.Context, q EventQuery) (EventPage, error)
 
 	// Deliveries lists deliveries, those of the newest events first, then by
-	// endpoint number, highest first.
+	// endpoint number, highest first; if q.Oldest, the other way round.
 	Deliveries(ctx context.Context, q DeliveryQuery) (DeliveryPage, error)
 
 	// Delivery returns one delivery. ErrNotFound as Event.
@@ -313,15 +327,22 @@ type EventQuery struct {
 	Tenant       hook.TenantNum
 	Type         string       // "": all
 	Since, Until time.Time    // of acceptance, Since ≤ t < Until; zero: no bound
-	Before       hook.EventID // only ids below; zero: from the newest
+	Before       hook.EventID // only ids below; zero: no bound
+	After        hook.EventID // only ids above; zero: no bound
+	Oldest       bool         // oldest first
 	Limit        int
 }
 
 // EventPage is a page of events. Next, if not zero, is the Before of the
-// following page; a page may hold fewer than asked for and still have a Next.
+// following page, or its After if the oldest come first; a page may hold fewer
+// than asked for and still have a Next.
 type EventPage struct {
 	Events []*hook.Event
 	Next   hook.EventID
+	// Seen says how far a page with the oldest first has looked: as the After of a
+	// later call it finds what the query selects of all that came since, and
+	// nothing twice. It is never below the query's After.
+	Seen hook.EventID
 }
 
 // DeliveryQuery selects deliveries. A fresh delivery counts as Pending, or as
@@ -333,14 +354,43 @@ type DeliveryQuery struct {
 	Type         string           // "": all
 	States       []hook.DeliveryState
 	Since, Until time.Time        // of the event's acceptance
-	Before       hook.DeliveryKey // only those after this one in the order of the list; zero: from the newest
+	Before       hook.DeliveryKey // only older events' and, of the same event, those with lower endpoint numbers (Endpoint 0: all of it); zero: no bound
+	After        hook.DeliveryKey // only newer events' and, of the same event, those with higher endpoint numbers; zero: no bound
+	Oldest       bool             // oldest first
 	Limit        int
 }
 
-// DeliveryPage is a page of deliveries, as EventPage is of events.
+// DeliveryPage is a page of deliveries. Next, if not zero, is the Before of the
+// following page, or its After if the oldest come first.
 type DeliveryPage struct {
 	Deliveries []*hook.Delivery
 	Next       hook.DeliveryKey
+}
+
+// Backuper is an engine that can copy itself while it is in use.
+type Backuper interface {
+	// Backup writes a copy of the store to w, as one stream that says at its end
+	// that it is complete. Every event up to BackupInfo.Mark is in it, and every
+	// outcome that was recorded before the call. ErrBackupRunning: another call is
+	// at it.
+	Backup(ctx context.Context, w io.Writer, q BackupQuery) (BackupInfo, error)
+}
+
+// BackupQuery says what a backup holds.
+type BackupQuery struct {
+	At      time.Time // what it is dated
+	Program string    // version of the program that makes it
+	WithKey bool      // the key that secrets are sealed with, too
+	// Progress, if not nil, is told how many of the bytes to copy are written.
+	Progress func(done, total int64)
+}
+
+// BackupInfo says what a backup holds.
+type BackupInfo struct {
+	Mark    hook.EventID // every event up to it is there; zero: there were none
+	Files   int
+	Bytes   int64 // of the files
+	WithKey bool  // the key is in it
 }
 
 // Upkeeper keeps the store small and tells how it is.
@@ -348,7 +398,8 @@ type Upkeeper interface {
 	// Prune removes events accepted before q.Before, with all that belongs to
 	// them, in units of the engine's own. A unit with deliveries that can still
 	// be sent stays; deliveries of inactive endpoints, and those held, end with
-	// it as expired.
+	// it as expired. Replays that ended before q.Before are forgotten, without a
+	// tombstone.
 	Prune(ctx context.Context, q PruneQuery) (Pruned, error)
 
 	// Stats tells how the store is. It is cheap enough to be asked every second.

@@ -187,20 +187,15 @@ func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) 
 		if ch.Base != 0 && ch.Base != meta["revision"] {
 			return fmt.Errorf("%w: it is %d, the change was made from %d", store.ErrStale, meta["revision"], ch.Base)
 		}
-		revision = meta["revision"] + 1
-		if err := putTenants(c, ch.Tenants, meta["next_tenant"], revision); err != nil {
+		if err := s.remember(c, ch.Requests); err != nil {
 			return err
 		}
-		if err := putEndpoints(c, ch.Endpoints, meta["next_endpoint"], revision); err != nil {
-			return err
+		revision = meta["revision"]
+		if onlyRequests(ch) {
+			return nil
 		}
-		if err := putTypes(c, ch.Types, revision); err != nil {
-			return err
-		}
-		if err := putKeys(c, ch.Keys, revision); err != nil {
-			return err
-		}
-		return setMeta(c, "revision", revision)
+		revision++
+		return putChange(c, ch, meta, revision)
 	})
 	if err != nil {
 		nums.restore(ch)
@@ -208,6 +203,31 @@ func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) 
 	}
 	s.know(revision)
 	return revision, nil
+}
+
+// onlyRequests reports whether a change changes nothing that is configured.
+func onlyRequests(ch *store.Change) bool {
+	return len(ch.Requests) > 0 && len(ch.Tenants)+len(ch.Endpoints)+len(ch.Types)+len(ch.Keys)+len(ch.Replays) == 0
+}
+
+// putChange stores the records of a change as of its revision.
+func putChange(c *connection, ch *store.Change, meta map[string]int64, revision int64) error {
+	if err := putTenants(c, ch.Tenants, meta["next_tenant"], revision); err != nil {
+		return err
+	}
+	if err := putEndpoints(c, ch.Endpoints, meta["next_endpoint"], revision); err != nil {
+		return err
+	}
+	if err := putTypes(c, ch.Types, revision); err != nil {
+		return err
+	}
+	if err := putKeys(c, ch.Keys, revision); err != nil {
+		return err
+	}
+	if err := putReplays(c, ch.Replays, revision); err != nil {
+		return err
+	}
+	return setMeta(c, "revision", revision)
 }
 
 // know notes a revision, unless a later one is known.
@@ -302,6 +322,18 @@ func putKeys(c *connection, keys []*hook.Key, revision int64) error {
 	return nil
 }
 
+func putReplays(c *connection, replays []*hook.Replay, revision int64) error {
+	for _, r := range replays {
+		err := putRecord(c, `INSERT INTO replays (id, rev, deleted, finished, doc) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET rev = excluded.rev, deleted = excluded.deleted, finished = excluded.finished, doc = excluded.doc`,
+			"replay", r.ID, r, r.ID, revision, flag(r.Deleted), fromTime(r.FinishedAt))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func flag(b bool) int64 {
 	if b {
 		return 1
@@ -349,7 +381,10 @@ func (s *Store) Configuration(ctx context.Context, since int64) (*store.Configur
 		if out.Types, err = records[hook.EventType](c, `SELECT doc FROM types WHERE rev > ? ORDER BY name`, since); err != nil {
 			return err
 		}
-		out.Keys, err = records[hook.Key](c, `SELECT doc FROM keys WHERE rev > ? ORDER BY id`, since)
+		if out.Keys, err = records[hook.Key](c, `SELECT doc FROM keys WHERE rev > ? ORDER BY id`, since); err != nil {
+			return err
+		}
+		out.Replays, err = records[hook.Replay](c, `SELECT doc FROM replays WHERE rev > ? ORDER BY id`, since)
 		return err
 	})
 	if err != nil {
