@@ -1,0 +1,109 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+
+	"grapnel/internal/api"
+	"grapnel/internal/auth"
+	"grapnel/internal/dialect"
+	"grapnel/internal/dialect/all"
+	"grapnel/internal/dispatch"
+	"grapnel/internal/egress"
+	"grapnel/internal/hook"
+	"grapnel/internal/ingest"
+	"grapnel/internal/keyring"
+	"grapnel/internal/manage"
+	"grapnel/internal/telemetry"
+)
+
+// keyFile is the name of the keyring's file in the data folder.
+const keyFile = "secret.key"
+
+// build makes everything between the store and the listener.
+func (s *Server) build(ctx context.Context, cfg Config) error {
+	ring, err := keyring.Open(keyring.Source{File: filepath.Join(s.settings.Data, keyFile), Env: s.settings.SecretKey, MustExist: s.directory.Revision() > 0})
+	if err != nil {
+		return err
+	}
+	if err := ring.Covers(s.sealed); err != nil {
+		return fmt.Errorf("open the secrets in the data folder: %w", err)
+	}
+	dialects, err := all.Registry()
+	if err != nil {
+		return err
+	}
+	if err := s.checkRetention(dialects); err != nil {
+		return err
+	}
+	self := []netip.AddrPort{addrPort(s.listener.Addr())}
+	s.egress, err = egress.New(egress.Config{
+		Allow: s.settings.EgressPrefixes(), Logger: s.logger,
+		Exempt: func() []netip.AddrPort { return cfg.Exempt },
+		Self:   func() []netip.AddrPort { return self },
+	})
+	if err != nil {
+		return err
+	}
+	s.undo = append(s.undo, s.egress.Close)
+	s.manager, err = manage.New(manage.Config{
+		Store: s.store, Deliveries: s.store, Directory: s.directory, Dialects: dialects, Ring: ring, Logger: s.logger,
+		CheckURL: s.egress.CheckURL, CheckFilter: checkFilter, Retention: s.settings.Retention.Std(),
+	})
+	if err != nil {
+		return err
+	}
+	if s.adminKey, err = s.manager.EnsureAdmin(ctx, hook.Secret(s.settings.AdminKey)); err != nil {
+		return err
+	}
+	metrics := telemetry.NewMetrics()
+	s.dispatch, err = dispatch.New(dispatch.Config{
+		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
+		Metrics: metrics, Logger: s.logger, PublicURL: s.PublicURL(), MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
+	})
+	if err != nil {
+		return err
+	}
+	s.ingest, err = ingest.New(ctx, ingest.Config{
+		Log: s.store, Directory: s.directory, Policy: policies(dialects), Offer: s.dispatch.Offer,
+		Window: s.settings.IdempotencyWindow.Std(), Metrics: metrics, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.undo = append(s.undo, s.ingest.Close)
+	return s.face(ring, dialects, metrics)
+}
+
+// face makes what others see: the API, health and metrics.
+func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *telemetry.Metrics) error {
+	authenticator, err := auth.New(auth.Config{Keys: s.directory})
+	if err != nil {
+		return err
+	}
+	cursors, err := ring.Derive("cursors")
+	if err != nil {
+		return err
+	}
+	native, err := api.New(api.Config{
+		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch,
+		Reader: s.store, Metrics: metrics, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
+	})
+	if err != nil {
+		return err
+	}
+	metrics.SetQueue(s.dispatch.Gauges)
+	metrics.SetStore(s.storeGauges)
+	metrics.SetEndpoints(s.endpointGauges)
+	s.gate = newGate(native)
+	s.http = &http.Server{
+		Handler: s.front(metrics.Handler()), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+

@@ -1,0 +1,88 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"grapnel/internal/store"
+	"grapnel/internal/telemetry"
+)
+
+// Start begins to deliver, to serve and to keep up.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.dispatch.Start(ctx); err != nil {
+		return err
+	}
+	s.running.Go(func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("the listener failed: %w", err)
+		}
+	})
+	background, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.running.Go(func() { s.upkeep(background) })
+	s.running.Go(func() {
+		select {
+		case <-s.dispatch.Lost():
+			s.failed <- fmt.Errorf("nothing is sent any more: %w", store.ErrLeaseLost)
+		case <-background.Done():
+		}
+	})
+	s.logger.Info("server started", "listen", s.listener.Addr().String(), "data", s.settings.Data, "version", telemetry.ReadVersion().Version)
+	return nil
+}
+
+// gateShare is the part of the drain that requests inside get to finish. One
+// whose body has not come by then has had its time: it would hold up the end.
+const gateShare = 4
+
+// Stop ends the server. No new attempt begins from now on, and running ones
+// finish until ctx ends and are given back then. Meanwhile new requests get
+// 503, those inside finish, and what they bring is committed, for the next
+// start to send. Then the data folder is let go of.
+func (s *Server) Stop(ctx context.Context) error {
+	s.logger.Info("server stopping")
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.dispatch.Stop(ctx) }()
+	s.closeGate(ctx)
+	s.ingest.Close()
+	sent := <-stopped
+	s.cancel()
+	s.hangUp(ctx)
+	s.listener.Close() // closed already if Start was called
+	s.running.Wait()
+	s.egress.Close()
+	// What holds the folder must be let go of however little time is left.
+	released := s.store.Release(context.WithoutCancel(ctx), s.lease)
+	closed := s.store.Close()
+	s.logger.Info("server stopped")
+	return errors.Join(sent, released, closed)
+}
+
+// closeGate lets no request in any more and waits for those inside. One that
+// stays longer than its share gets 503 when it wants to publish, and loses its
+// connection in the end.
+func (s *Server) closeGate(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.Drain.Std()/gateShare)
+	defer cancel()
+	if left := s.gate.close(ctx); left > 0 {
+		s.logger.Warn("requests are not complete: their senders will have to send them again", "requests", left)
+	}
+}
+
+// hangUpTime is what answers on their way out get.
+const hangUpTime = time.Second
+
+// hangUp ends all connections. Answers that are on their way out get a moment;
+// connections on which nobody has asked anything must not hold us up.
+func (s *Server) hangUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hangUpTime)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.http.Close()
+	}
+}
+
