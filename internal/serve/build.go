@@ -106,4 +106,3 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	}
 	return nil
 }
-

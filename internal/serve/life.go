@@ -85,4 +85,3 @@ func (s *Server) hangUp(ctx context.Context) {
 		s.http.Close()
 	}
 }
-

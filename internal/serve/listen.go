@@ -25,4 +25,3 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	s.undo = append(s.undo, func() { s.listener.Close() })
 	return nil
 }
-
