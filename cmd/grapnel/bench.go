@@ -22,7 +22,6 @@ type benchCmd struct {
 	Batch       int           `default:"100" placeholder:"N" help:"Events in one post of the batch scenario (default ${default})."`
 	Rate        float64       `default:"0" placeholder:"N" help:"Events a second, where a scenario has a timetable; 0 is the scenario's own."`
 	Events      int64         `default:"2000000" placeholder:"N" help:"Events that growth stores first (default ${default})."`
-	JSON        bool          `help:"Print JSON instead of a table."`
 }
 
 // Help gives examples.
@@ -36,9 +35,8 @@ Scenarios:
 
 Examples:
 
-    grapnel bench
-    grapnel bench throughput latency --duration 5s --runs 1
-    grapnel bench growth --json > growth.json`
+    grapnel bench latency --duration 1s --runs 1
+    grapnel bench throughput --duration 1s --runs 1 --json > throughput.json`
 }
 
 // Validate refuses, while the command line is read, what bench would refuse.
@@ -48,7 +46,7 @@ func (c *benchCmd) options() bench.Options {
 	v := telemetry.ReadVersion()
 	return bench.Options{
 		Scenarios: c.Scenario, Duration: c.Duration, Runs: c.Runs, Endpoints: c.Endpoints, Size: c.Size, Connections: c.Connections,
-		Batch: c.Batch, Rate: c.Rate, Events: c.Events, JSON: c.JSON, Version: v.Version, Commit: v.Revision,
+		Batch: c.Batch, Rate: c.Rate, Events: c.Events, Version: v.Version, Commit: v.Revision,
 	}
 }
 
@@ -61,7 +59,9 @@ func (c *benchCmd) Run(p *program) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	err := bench.Run(ctx, c.options(), p.stdout, p.stderr)
+	o := c.options()
+	o.JSON = p.JSON
+	err := bench.Run(ctx, o, p.stdout, p.stderr)
 	if ctx.Err() != nil {
 		return fail(exitInterrupted, "", "interrupted")
 	}

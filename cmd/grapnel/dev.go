@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -14,7 +13,6 @@ import (
 
 type devCmd struct {
 	config.Config   `embed:""`
-	JSON            bool `help:"Tell what happens as lines of JSON."`
 	NoOpen          bool `help:"Do not open a browser. There are no pages yet, so nothing is opened either way."`
 	Ephemeral       bool `help:"Keep the data in a temporary folder, and remove it at the end."`
 	Empty           bool `help:"Make no endpoints and send no events."`
@@ -30,7 +28,7 @@ forbidden, but for the receiver's own.
 
 Examples:
 
-    grapnel dev
+    grapnel dev --ephemeral
     grapnel dev --ephemeral --listen 127.0.0.1:0
     grapnel dev --json --ephemeral --no-open | grep -m1 first_delivery`
 }
@@ -57,10 +55,10 @@ func (c *devCmd) Run(p *program) error {
 	defer stop()
 	n := &narrator{out: p.stdout}
 	emit := n.tell
-	if c.JSON {
+	if p.JSON {
 		emit = func(e trial.Event) {
 			// A reader that has gone is no reason to stop.
-			_ = json.NewEncoder(p.stdout).Encode(e)
+			_ = p.line(e)
 		}
 	}
 	return startError(trial.Run(ctx, trial.Config{

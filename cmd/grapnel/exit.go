@@ -46,36 +46,49 @@ func fail(code int, hint, format string, args ...any) error {
 	return &failure{code: code, err: fmt.Errorf(format, args...), hint: hint}
 }
 
-// report tells an error on stderr and returns the exit code for it.
+// report tells an error on stderr and returns the exit code for it. Texts of a
+// server are in it, so that nothing is printed but plainly (case 112).
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
 	}
 	if faults := settingFaults(err); len(faults) > 0 {
 		for _, f := range faults {
-			fmt.Fprintf(stderr, "error: %s\nhint: %s\n", f, f.Remedy)
+			tell(stderr, f.Error(), f.Remedy, "")
 		}
 		return exitUsage
 	}
+	if all, ok := err.(interface{ Unwrap() []error }); ok { // of errors.Join: the first counts
+		code := exitOK
+		for _, e := range all.Unwrap() {
+			if c := report(stderr, e); code == exitOK {
+				code = c
+			}
+		}
+		return code
+	}
 	var f *failure
 	if errors.As(err, &f) {
+		text := ""
 		if f.err != nil {
-			fmt.Fprintf(stderr, "error: %s\n", f.err)
+			text = f.err.Error()
 		}
-		if f.hint != "" {
-			fmt.Fprintf(stderr, "hint: %s\n", f.hint)
-		}
+		tell(stderr, text, f.hint, "")
 		return f.code
 	}
 	code, hint, problem := classify(err)
-	fmt.Fprintf(stderr, "error: %s\n", err)
-	if hint != "" {
-		fmt.Fprintf(stderr, "hint: %s\n", hint)
-	}
-	if problem != "" {
-		fmt.Fprintf(stderr, "type: %s\n", problem)
-	}
+	tell(stderr, err.Error(), hint, problem)
 	return code
+}
+
+// tell writes what went wrong, what to do about it, and where more is said; ""
+// leaves one out.
+func tell(stderr io.Writer, text, hint, problem string) {
+	for _, l := range []field{{"error", text}, {"hint", hint}, {"type", problem}} {
+		if l.value != "" {
+			fmt.Fprintf(stderr, "%s: %s\n", l.name, plain(l.value))
+		}
+	}
 }
 
 // settingFaults takes joined setting errors apart.

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,7 +26,6 @@ type inboxCmd struct {
 	FailStatus int           `default:"500" placeholder:"CODE" help:"Status of such an answer (default ${default})."`
 	RetryAfter int           `default:"0" placeholder:"SECONDS" help:"Retry-After to send with answers that are not 2xx."`
 	Body       string        `placeholder:"TEXT" help:"Body to answer with."`
-	JSON       bool          `help:"Print each request as one line of JSON."`
 }
 
 // Help gives examples.
@@ -38,9 +35,9 @@ delivers to a private address such as 127.0.0.1 only if it runs with --egress-al
 
 Examples:
 
-    grapnel inbox --secret-file secret.txt
-    grapnel inbox --listen 127.0.0.1:9001 --status 503 --retry-after 30
-    grapnel inbox --fail-rate 0.5 --delay 2s --json`
+    grapnel inbox --listen 127.0.0.1:0 --secret-file "$SECRET_FILE"
+    grapnel inbox --listen 127.0.0.1:0 --status 503 --retry-after 30
+    grapnel inbox --listen 127.0.0.1:0 --fail-rate 0.5 --delay 2s --json`
 }
 
 // Run serves until a signal comes.
@@ -57,9 +54,9 @@ func (c *inboxCmd) Run(p *program) error {
 	defer cancel()
 	srv := &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	fmt.Fprintf(p.stderr, "inbox listens on http://%s\n", l.Addr())
+	p.note("inbox listens on http://%s", l.Addr())
 	if len(c.SecretFile) == 0 {
-		fmt.Fprintln(p.stderr, "signatures are not checked: name the endpoint's secret with --secret-file")
+		p.note("signatures are not checked: name the endpoint's secret with --secret-file")
 	}
 	stopped := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stopped()
@@ -78,7 +75,7 @@ func (c *inboxCmd) open(p *program) (*inbox.Inbox, error) {
 		}
 		secrets = append(secrets, s)
 	}
-	out := &requestPrinter{w: p.stdout, json: c.JSON}
+	out := &requestPrinter{p: p}
 	b, err := inbox.New(inbox.Config{
 		Secrets: secrets, Now: time.Now, Observe: out.print,
 		Reply: inbox.Reply{Status: c.Status, DelayMS: int(c.Delay.Milliseconds()), FailRate: c.FailRate,
@@ -92,17 +89,16 @@ func (c *inboxCmd) open(p *program) (*inbox.Inbox, error) {
 
 // requestPrinter writes requests one after the other.
 type requestPrinter struct {
-	mu   sync.Mutex
-	w    io.Writer
-	json bool
+	mu sync.Mutex
+	p  *program
 }
 
 func (o *requestPrinter) print(r *inbox.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.json {
+	if o.p.JSON {
 		// A reader that has gone is no reason to stop answering.
-		_ = json.NewEncoder(o.w).Encode(r)
+		_ = o.p.line(r)
 		return
 	}
 	verdict := "not checked"
@@ -112,9 +108,10 @@ func (o *requestPrinter) print(r *inbox.Request) {
 	case r.Checked:
 		verdict = "NOT VERIFIED: " + r.Reason
 	}
-	fmt.Fprintf(o.w, "%s #%d %s %s %s → %d  %d bytes  %s\n", r.At.Format(time.TimeOnly), r.N, r.Method, r.Path, r.ID, r.Status, r.Size, verdict)
+	text := fmt.Sprintf("%s #%d %s %s %s → %d  %d bytes  %s", r.At.Format(time.TimeOnly), r.N, r.Method, r.Path, r.ID, r.Status, r.Size, verdict)
+	_ = o.p.printf("%s\n", plain(text)) // as above
 	if r.Body != "" {
-		fmt.Fprintf(o.w, "  %s\n", clip(r.Body, 500))
+		_ = o.p.printf("  %s\n", plain(clip(r.Body, 500)))
 	}
 }
 

@@ -4,8 +4,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -17,21 +19,35 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // cli is the tree of commands; its tags are the reference that --help prints.
 type cli struct {
-	Dev     devCmd     `cmd:"" set:"data=${dev_data}" set:"listen=${dev_listen}" set:"drain=${dev_drain}" set:"log_format=${dev_log_format}" set:"log_level=${dev_log_level}" help:"Try Grapnel: a server, a receiver and some events in one command."`
-	Serve   serveCmd   `cmd:"" set:"data=${serve_data}" set:"listen=${serve_listen}" set:"drain=${serve_drain}" set:"log_format=${serve_log_format}" set:"log_level=${serve_log_level}" help:"Run the server."`
-	Send    sendCmd    `cmd:"" help:"Publish an event."`
-	Inbox   inboxCmd   `cmd:"" help:"Run a receiver that verifies signatures and answers as it is told."`
-	Verify  verifyCmd  `cmd:"" help:"Check the signature of a webhook request on standard input."`
-	Bench   benchCmd   `cmd:"" help:"Measure this machine: throughput, latency, memory."`
-	Version versionCmd `cmd:"" help:"Print what this program was built from."`
+	Global global `embed:"" group:"global"`
 
-	BenchWorker benchWorkerCmd `cmd:"" hidden:"" help:"A process of grapnel bench."`
+	Dev   devCmd   `cmd:"" group:"try" set:"data=${dev_data}" set:"listen=${dev_listen}" set:"drain=${dev_drain}" set:"log_format=${dev_log_format}" set:"log_level=${dev_log_level}" help:"Try Grapnel: a server, a receiver and some events in one command."`
+	Inbox inboxCmd `cmd:"" group:"try" help:"Run a receiver that verifies signatures and answers as it is told."`
+
+	Serve serveCmd `cmd:"" group:"run" set:"data=${serve_data}" set:"listen=${serve_listen}" set:"drain=${serve_drain}" set:"log_format=${serve_log_format}" set:"log_level=${serve_log_level}" help:"Run the server."`
+
+	Send sendCmd `cmd:"" group:"events" help:"Publish an event."`
+
+	Context contextCmd `cmd:"" group:"configure" help:"Keep servers, keys and tenants under names."`
+
+	Verify  verifyCmd  `cmd:"" group:"tools" help:"Check the signature of a webhook request on standard input."`
+	Bench   benchCmd   `cmd:"" group:"tools" help:"Measure this machine: throughput, latency, memory."`
+	Version versionCmd `cmd:"" group:"tools" help:"Print what this program was built from."`
+
+	BenchWorker benchWorkerCmd `cmd:"" hidden:"" group:"tools" help:"A process of grapnel bench."`
+}
+
+// groups are the headings that --help shows commands and flags under.
+var groups = kong.Groups{
+	"try": "Try:", "run": "Run:", "events": "Publish and inspect:", "configure": "Configure:",
+	"operate": "Operate:", "tools": "Tools:", "global": "For every command:",
 }
 
 const about = "Grapnel sends webhooks: it signs, delivers, retries and records them."
 
 // program is what a command gets of its surroundings.
 type program struct {
+	global
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
@@ -42,8 +58,7 @@ type program struct {
 // code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var tree cli
-	parser, err := kong.New(&tree, kong.Name("grapnel"), kong.Description(about), kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}), defaults(), kong.PostBuild(nameTwins))
+	parser, err := newParser(&tree, kong.Writers(stdout, stderr))
 	if err != nil {
 		return report(stderr, err)
 	}
@@ -51,8 +66,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		return report(stderr, usageError(err))
 	}
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, sources: sourcesOf(selected)}
+	p := &program{global: tree.Global, stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, sources: sourcesOf(selected)}
 	return report(stderr, selected.Run(p))
+}
+
+// newParser makes the parser of the command line.
+func newParser(tree *cli, more ...kong.Option) (*kong.Kong, error) {
+	help := kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100, NoExpandSubcommands: true}
+	return kong.New(tree, append(more, kong.Name("grapnel"), kong.Description(about), kong.ConfigureHelp(help), groups, defaults(), kong.PostBuild(nameTwins))...)
 }
 
 // defaults makes the two servers' defaults known to the tags.
@@ -67,26 +88,33 @@ func defaults() kong.Vars {
 	return vars
 }
 
-// nameTwins gives every flag its environment twin: GRAPNEL_FLAG for the
-// servers, GRAPNEL_COMMAND_FLAG for the other commands, so that a server's
-// settings do not leak into them.
+// nameTwins gives every flag of a command its environment twin: GRAPNEL_FLAG
+// for the servers, GRAPNEL_COMMAND_FLAG for the other commands, so that a
+// server's settings do not leak into them.
 func nameTwins(k *kong.Kong) error {
 	for _, command := range k.Model.Children {
 		prefix := "GRAPNEL_"
 		if command.Name != "dev" && command.Name != "serve" {
-			prefix += strings.ToUpper(command.Name) + "_"
+			prefix += envName(command.Name) + "_"
 		}
-		for _, f := range command.Flags {
-			if f.Name == "help" || len(f.Envs) > 0 {
-				continue
-			}
-			twin := prefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-			f.Envs = []string{twin}
-			f.Tag.Envs = f.Envs
-		}
+		nameTwinsOf(command, prefix)
 	}
 	return nil
 }
+
+func nameTwinsOf(command *kong.Node, prefix string) {
+	for _, f := range command.Flags {
+		if f.Name != "help" && len(f.Envs) == 0 {
+			f.Envs = []string{prefix + envName(f.Name)}
+			f.Tag.Envs = f.Envs
+		}
+	}
+	for _, child := range command.Children {
+		nameTwinsOf(child, prefix+envName(child.Name)+"_")
+	}
+}
+
+func envName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
 // sourcesOf tells where the values of a parsed command line came from.
 func sourcesOf(ctx *kong.Context) config.Sources {
@@ -119,9 +147,18 @@ func usageError(err error) error {
 			hint = cmd.FullPath() + " --help shows what there is"
 		}
 	}
-	text, guess, ok := strings.Cut(err.Error(), ", did you mean ")
-	if ok {
-		hint = "did you mean " + guess
+	text := err.Error()
+	if before, guess, ok := strings.Cut(text, ", did you mean "); ok {
+		text, hint = before, "did you mean "+guess
+	}
+	if m := wrongChoice.FindStringSubmatch(text); m != nil {
+		choices := strings.Split(strings.ReplaceAll(m[1], `"`, ""), ",")
+		if guess := nearest(m[2], choices); guess != "" {
+			hint = fmt.Sprintf("did you mean %q?", guess)
+		}
 	}
 	return &failure{code: exitUsage, err: errors.New(text), hint: hint}
 }
+
+// wrongChoice is how the parser refuses a value that is none of a few.
+var wrongChoice = regexp.MustCompile(`must be one of (.+) but got "(.*)"$`)

@@ -15,7 +15,7 @@ import (
 
 func parser(t *testing.T, tree *cli) *kong.Kong {
 	t.Helper()
-	k, err := kong.New(tree, kong.Name("grapnel"), defaults(), kong.PostBuild(nameTwins))
+	k, err := newParser(tree)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,27 +48,38 @@ func TestTree(t *testing.T) {
 	var tree cli
 	k := parser(t, &tree)
 	for _, c := range k.Model.Children {
-		_, examples, ok := strings.Cut(c.Detail, "Examples:")
-		if n := strings.Count(examples, "grapnel "+c.Name); !ok || n < 2 {
-			t.Errorf("%s has %d examples", c.Name, n)
-		}
-		seen := map[string]string{}
-		for _, f := range c.Flags {
-			if f.Name == "help" {
-				continue
-			}
-			if len(f.Envs) != 1 || !strings.HasPrefix(f.Envs[0], "GRAPNEL_") || seen[f.Envs[0]] != "" {
-				t.Errorf("%s --%s: environment twins %v, also of %q", c.Name, f.Name, f.Envs, seen[f.Envs[0]])
-				continue
-			}
-			seen[f.Envs[0]] = f.Name
-			if f.Help == "" {
-				t.Errorf("%s --%s has no help", c.Name, f.Name)
-			}
+		checkCommand(t, c)
+		if n := len(c.Flags); c.Name == "serve" && n > 40 {
+			t.Errorf("%s has %d settings", c.Name, n)
 		}
 	}
-	if n := len(k.Model.Children[1].Flags); k.Model.Children[1].Name != "serve" || n > 40 {
-		t.Errorf("%s has %d settings", k.Model.Children[1].Name, n)
+}
+
+func checkCommand(t *testing.T, c *kong.Node) {
+	t.Helper()
+	_, examples, ok := strings.Cut(c.Detail, "Examples:")
+	if n := strings.Count(examples, c.FullPath()); !ok || n < 2 {
+		t.Errorf("%s has %d examples", c.FullPath(), n)
+	}
+	if c.Help == "" {
+		t.Errorf("%s has no help", c.FullPath())
+	}
+	seen := map[string]string{}
+	for _, f := range c.Flags {
+		if f.Name == "help" {
+			continue
+		}
+		if len(f.Envs) != 1 || !strings.HasPrefix(f.Envs[0], "GRAPNEL_") || seen[f.Envs[0]] != "" {
+			t.Errorf("%s --%s: environment twins %v, also of %q", c.FullPath(), f.Name, f.Envs, seen[f.Envs[0]])
+			continue
+		}
+		seen[f.Envs[0]] = f.Name
+		if !strings.HasSuffix(f.Help, ".") {
+			t.Errorf("%s --%s has the help %q", c.FullPath(), f.Name, f.Help)
+		}
+	}
+	for _, child := range c.Children {
+		checkCommand(t, child)
 	}
 }
 

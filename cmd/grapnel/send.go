@@ -20,12 +20,10 @@ import (
 type sendCmd struct {
 	Type           string  `arg:"" help:"The event's type, such as invoice.paid."`
 	Data           string  `short:"d" default:"{}" placeholder:"JSON" help:"The event's data: JSON, @FILE, or - for standard input (default ${default})."`
-	Tenant         string  `env:"GRAPNEL_TENANT" default:"demo" placeholder:"ID" help:"The tenant (default ${default}, the one that grapnel dev makes)."`
 	ID             string  `placeholder:"ID" help:"An id of your own: the event is taken in once, however often it is sent."`
 	IdempotencyKey string  `placeholder:"KEY" help:"Idempotency-Key of the request."`
 	Wait           waiting `placeholder:"TIME" help:"Wait until every delivery is over, for 30s or as long as --wait=TIME says. Exit code 8 if one is not delivered."`
-	JSON           bool    `help:"Print one JSON object."`
-	Remote         remote  `embed:""`
+	scoped
 }
 
 // Help gives examples.
@@ -33,8 +31,8 @@ func (*sendCmd) Help() string {
 	return `Examples:
 
     grapnel send user.created -d '{"id":1}'
-    grapnel send invoice.paid -d @invoice.json --tenant acme --id inv-2041-paid --wait
-    generate | grapnel send report.ready -d - --wait=2m --json`
+    grapnel send user.created -d '{"id":1}' --id user-1-created --wait=1m
+    echo '{"total":12.5}' | grapnel send invoice.paid -d - --tenant demo --json`
 }
 
 // waiting is a flag that may have a value: --wait, --wait=2m.
@@ -75,27 +73,27 @@ type sent struct {
 
 // Run publishes, and waits if asked to.
 func (c *sendCmd) Run(p *program) error {
-	if c.Data == "-" && c.Remote.KeyFile == "-" {
+	if c.Data == "-" && c.KeyFile == "-" {
 		return fail(exitUsage, "name a file for one of them", "--data and --key-file cannot both be standard input")
 	}
 	data, err := readData(c.Data, p.stdin)
 	if err != nil {
 		return err
 	}
-	api, err := c.Remote.open(p)
+	api, tenant, err := c.open(p)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	receipt, err := api.Publish(ctx, c.Tenant, client.Event{ID: c.ID, Type: c.Type, Data: data}, c.IdempotencyKey)
+	receipt, err := api.Publish(ctx, tenant, client.Event{ID: c.ID, Type: c.Type, Data: data}, c.IdempotencyKey)
 	if err != nil {
 		return err
 	}
 	out := sent{Receipt: receipt}
 	var waited error
 	if c.Wait > 0 {
-		out.Deliveries, waited = c.follow(ctx, api, receipt.ID)
+		out.Deliveries, waited = c.follow(ctx, api, tenant, receipt.ID)
 	}
 	if err := c.print(p, &out); err != nil {
 		return err
@@ -104,8 +102,8 @@ func (c *sendCmd) Run(p *program) error {
 }
 
 func (c *sendCmd) print(p *program, s *sent) error {
-	if c.JSON {
-		return json.NewEncoder(p.stdout).Encode(s)
+	if p.JSON {
+		return p.object(s)
 	}
 	if _, err := fmt.Fprintln(p.stdout, s.ID); err != nil {
 		return err
@@ -124,12 +122,12 @@ func (c *sendCmd) print(p *program, s *sent) error {
 
 // follow polls an event until all its deliveries are over. The error says
 // why not all of them are delivered.
-func (c *sendCmd) follow(ctx context.Context, api *client.Client, id string) ([]client.Delivery, error) {
+func (c *sendCmd) follow(ctx context.Context, api *client.Client, tenant, id string) ([]client.Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.Wait))
 	defer cancel()
 	var last []client.Delivery
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		e, err := api.Event(ctx, c.Tenant, id)
+		e, err := api.Event(ctx, tenant, id)
 		switch {
 		case err == nil:
 			last = e.Deliveries

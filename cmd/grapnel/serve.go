@@ -143,9 +143,17 @@ func startError(err error) error {
 }
 
 // logger makes a server's logger, which also takes what net/http writes to the
-// standard one.
+// standard one. --quiet and --verbose are its level where none is set.
 func (p *program) logger(cfg *config.Config) (*slog.Logger, error) {
-	logger, err := telemetry.NewLogger(p.stderr, cfg.LogFormat, cfg.LogLevel)
+	level := cfg.LogLevel
+	switch {
+	case p.sources("log-level") != "default":
+	case p.Quiet:
+		level = "error"
+	case p.Verbose:
+		level = "debug"
+	}
+	logger, err := telemetry.NewLogger(p.stderr, cfg.LogFormat, level)
 	if err == nil {
 		log.SetFlags(0)
 		log.SetOutput(egress.LogWriter(logger))

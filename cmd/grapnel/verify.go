@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,6 @@ import (
 type verifyCmd struct {
 	SecretFile []string  `required:"" placeholder:"FILE" help:"File that holds the endpoint's secret (whsec_…) or public key (whpk_…); with - the first line of standard input is the secret. Several during a rotation."`
 	At         time.Time `placeholder:"TIME" help:"Check the timestamp against this moment (RFC 3339) instead of now."`
-	JSON       bool      `help:"Print one JSON object."`
 }
 
 // Help gives examples.
@@ -71,12 +69,14 @@ func (c *verifyCmd) Run(p *program) error {
 			out.Reason = string(reason)
 		}
 	}
-	if c.JSON {
-		if err := json.NewEncoder(p.stdout).Encode(out); err != nil {
-			return err
-		}
-	} else if out.Valid {
-		fmt.Fprintf(p.stdout, "valid: %s, %d bytes\n", out.ID, len(body))
+	switch {
+	case p.JSON:
+		err = p.object(out)
+	case out.Valid:
+		err = p.printf("valid: %s, %d bytes\n", plain(out.ID), len(body))
+	}
+	if err != nil {
+		return err
 	}
 	if refused != nil {
 		return fail(exitSignature, "", "%w", refused)
