@@ -34,6 +34,9 @@ const (
 type connection struct {
 	db    *sqlite3.Conn
 	stmts map[string]*sqlite3.Stmt
+	// index is the memory of a reader's segment, as it was before the read began;
+	// nil: it was sealed by then. A seal that ends meanwhile is not in the snapshot.
+	index *index
 }
 
 // role says what a connection is for.

@@ -192,17 +192,25 @@ func (x *index) ofEndpoint(endpoint hook.EndpointNum, from int64, down bool, n i
 	return out
 }
 
-// ofTenant lists up to n events of a tenant with ids at from and below, newest
-// first.
-func (x *index) ofTenant(tenant hook.TenantNum, from int64, n int) []int64 {
+// ofTenant lists up to n events of a tenant, with ids at from and above upwards,
+// or at from and below downwards.
+func (x *index) ofTenant(tenant hook.TenantNum, from int64, down bool, n int) []int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	list := x.tenants[tenant]
-	j, _ := slices.BinarySearch(list, uint32(x.at(from+1)))
-	list = list[max(0, j-n):j]
+	if down {
+		j, _ := slices.BinarySearch(list, uint32(x.at(from+1)))
+		list = list[max(0, j-n):j]
+	} else {
+		j, _ := slices.BinarySearch(list, uint32(x.at(from)))
+		list = list[j:min(len(list), j+n)]
+	}
 	out := make([]int64, len(list))
 	for i, place := range list {
-		out[len(list)-1-i] = x.ids[place]
+		out[i] = x.ids[place]
+	}
+	if down {
+		slices.Reverse(out)
 	}
 	return out
 }

@@ -10,8 +10,8 @@ import (
 
 // ofEndpoint lists up to n of an endpoint's deliveries: of events at from and
 // above upwards, or at from and below downwards.
-func (g *segment) ofEndpoint(c *connection, e hook.EndpointNum, from int64, down bool, n int) (out []delivery, err error) {
-	if x := g.memory(); x != nil {
+func (c *connection) ofEndpoint(e hook.EndpointNum, from int64, down bool, n int) (out []delivery, err error) {
+	if x := c.index; x != nil {
 		return x.ofEndpoint(e, from, down, n), nil
 	}
 	sql, start := `SELECT first, entries FROM by_endpoint WHERE endpoint = ? AND first <= ? ORDER BY first DESC`, from
@@ -42,25 +42,32 @@ func (g *segment) ofEndpoint(c *connection, e hook.EndpointNum, from int64, down
 	return out, err
 }
 
-// ofTenant lists up to n of a tenant's events at from and below, newest first;
-// tenant 0 means all.
-func (g *segment) ofTenant(c *connection, tenant hook.TenantNum, from int64, n int) (out []int64, err error) {
+// ofTenant lists up to n of a tenant's events: at from and above upwards, or at
+// from and below downwards. Tenant 0 means all.
+func (c *connection) ofTenant(tenant hook.TenantNum, from int64, down bool, n int) (out []int64, err error) {
 	if tenant == 0 {
-		err = c.query(`SELECT id FROM events WHERE id <= ? ORDER BY id DESC LIMIT ?`, []any{from, n}, func(st *sqlite3.Stmt) bool {
-			out = append(out, st.ColumnInt64(0))
-			return true
-		})
-		return out, err
+		return c.events(from, down, n)
 	}
-	if x := g.memory(); x != nil {
-		return x.ofTenant(tenant, from, n), nil
+	if x := c.index; x != nil {
+		return x.ofTenant(tenant, from, down, n), nil
+	}
+	sql, start := `SELECT first, entries FROM by_tenant WHERE tenant = ? AND first <= ? ORDER BY first DESC`, from
+	if !down {
+		sql = `SELECT first, entries FROM by_tenant WHERE tenant = ? AND first >= ? ORDER BY first`
+		start, err = c.int(`SELECT max(first) FROM by_tenant WHERE tenant = ? AND first <= ?`, int64(tenant), from)
+		if err != nil {
+			return nil, err
+		}
 	}
 	var bad error
-	err = c.query(`SELECT first, entries FROM by_tenant WHERE tenant = ? AND first <= ? ORDER BY first DESC`, []any{int64(tenant), from}, func(st *sqlite3.Stmt) bool {
+	err = c.query(sql, []any{int64(tenant), start}, func(st *sqlite3.Stmt) bool {
 		var list []int64
 		list, bad = parseIDs(st.ColumnRawBlob(1), st.ColumnInt64(0))
-		for _, id := range slices.Backward(list) {
-			if id <= from && len(out) < n {
+		if down {
+			slices.Reverse(list)
+		}
+		for _, id := range list {
+			if (down && id <= from || !down && id >= from) && len(out) < n {
 				out = append(out, id)
 			}
 		}
@@ -69,5 +76,18 @@ func (g *segment) ofTenant(c *connection, tenant hook.TenantNum, from int64, n i
 	if err == nil {
 		err = bad
 	}
+	return out, err
+}
+
+// events lists up to n events of all tenants.
+func (c *connection) events(from int64, down bool, n int) (out []int64, err error) {
+	sql := `SELECT id FROM events WHERE id >= ? ORDER BY id LIMIT ?`
+	if down {
+		sql = `SELECT id FROM events WHERE id <= ? ORDER BY id DESC LIMIT ?`
+	}
+	err = c.query(sql, []any{from, n}, func(st *sqlite3.Stmt) bool {
+		out = append(out, st.ColumnInt64(0))
+		return true
+	})
 	return out, err
 }

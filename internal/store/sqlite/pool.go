@@ -75,11 +75,13 @@ func (s *Store) readFor(ctx context.Context, who class, g *segment, fn func(c *c
 		s.pool.give(g, c)
 	}()
 	c.db.SetInterrupt(ctx)
+	c.index = g.memory()
 	if err = c.exec(`BEGIN`); err == nil {
 		err = fn(c)
 	}
 	c.db.SetInterrupt(context.Background())
 	c.rollback()
+	c.index = nil
 	done = true
 	return interrupted(ctx, err)
 }

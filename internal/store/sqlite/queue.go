@@ -208,7 +208,7 @@ func (s *Store) freshIn(c *connection, g *segment, q store.FreshQuery, page *sto
 	from := max(q.From.Seq(), g.first)
 	for {
 		n := min(*left, 200) + 1
-		list, err := g.ofEndpoint(c, q.Endpoint, from, false, n)
+		list, err := c.ofEndpoint(q.Endpoint, from, false, n)
 		if err != nil {
 			return err
 		}
@@ -221,9 +221,13 @@ func (s *Store) freshIn(c *connection, g *segment, q store.FreshQuery, page *sto
 				return nil
 			}
 			*left--
-			w, err := c.fresh(d, q)
+			w, missing, err := c.fresh(d, q)
 			if err != nil {
 				return err
+			}
+			if missing { // it came after the snapshot
+				page.Next = hook.EventIDFrom(d.event, 0)
+				return nil
 			}
 			if w != nil && !q.Before.IsZero() && string(w.Event.ID[:]) >= string(q.Before[:]) {
 				return nil
@@ -243,19 +247,20 @@ func (s *Store) freshIn(c *connection, g *segment, q store.FreshQuery, page *sto
 }
 
 // fresh loads a delivery if nothing is recorded of it and it is to be sent.
-func (c *connection) fresh(d delivery, q store.FreshQuery) (*store.Work, error) {
+// missing says that its event is not there.
+func (c *connection) fresh(d delivery, q store.FreshQuery) (w *store.Work, missing bool, err error) {
 	recorded, err := c.recorded(d.number)
 	if err != nil || recorded {
-		return nil, err
+		return nil, false, err
 	}
 	e, err := c.event(d.event)
 	if err != nil || e == nil {
-		return nil, err
+		return nil, err == nil, err
 	}
 	if t, ok := e.Target(q.Endpoint); !ok || t.Disposition != hook.Deliver {
-		return nil, nil
+		return nil, false, nil
 	}
-	return &store.Work{Event: e, Endpoint: q.Endpoint}, nil
+	return &store.Work{Event: e, Endpoint: q.Endpoint}, false, nil
 }
 
 // recorded reports whether anything is recorded of a delivery.

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -44,14 +46,18 @@ func (s *Store) event(ctx context.Context, tenant hook.TenantNum, id hook.EventI
 	return e, nil
 }
 
-// bounds is what of the log a listing covers: from low up to high, both
-// included.
-type bounds struct{ low, high int64 }
+// bounds is what of the log a listing covers and has still to look at: from low
+// up to high, both included; downwards unless up is set.
+type bounds struct {
+	low, high int64
+	up        bool
+	ended     bool // an ascending one came to events that its snapshot lacks
+}
 
-func boundsOf(since, until time.Time, before hook.EventID) bounds {
-	b := bounds{0, math.MaxInt64 - 1}
+func boundsOf(since, until time.Time, before, after hook.EventID, up bool) bounds {
+	b := bounds{low: after.Seq(), high: math.MaxInt64 - 1, up: up}
 	if !since.IsZero() {
-		b.low = hook.FirstEventID(since).Seq()
+		b.low = max(b.low, hook.FirstEventID(since).Seq())
 	}
 	if !until.IsZero() {
 		b.high = hook.FirstEventID(until).Seq() - 1
@@ -63,30 +69,83 @@ func boundsOf(since, until time.Time, before hook.EventID) bounds {
 }
 
 // misses reports whether a segment has nothing inside the bounds.
-func (b bounds) misses(g *segment) bool {
+func (b *bounds) misses(g *segment) bool {
 	last := g.lastID()
 	return last == 0 || last < b.low || g.first > b.high
 }
 
-// Events lists events, newest first.
+// next is the id to go on from.
+func (b *bounds) next() int64 {
+	if b.up {
+		return b.low
+	}
+	return b.high
+}
+
+// beyond reports whether an id lies past the end of what is covered.
+func (b *bounds) beyond(id int64) bool { return b.up && id > b.high || !b.up && id < b.low }
+
+// done reports whether an id was looked at already.
+func (b *bounds) done(id int64) bool { return b.up && id < b.low || !b.up && id > b.high }
+
+// pass leaves an id behind.
+func (b *bounds) pass(id int64) {
+	if b.up {
+		b.low = id + 1
+	} else {
+		b.high = id - 1
+	}
+}
+
+// missing notes that an event is not in the snapshot of its segment, though the
+// memory has it. It came after the snapshot, and so did all that follow it: an
+// ascending listing ends there, so that it does not go past them.
+func (b *bounds) missing() { b.ended = b.up }
+
+// segmentsFor lists the segments in the order of a listing.
+func (s *Store) segmentsFor(up bool) []*segment {
+	if up {
+		return s.list()
+	}
+	return s.newest()
+}
+
+// Events lists events.
 func (s *Store) Events(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
 	if err := s.enter(ctx); err != nil {
 		return store.EventPage{}, err
 	}
 	defer s.leave()
-	l := &eventList{q: q, bounds: boundsOf(q.Since, q.Until, q.Before), left: listScan}
-	for _, g := range s.newest() {
+	s.mu.Lock()
+	last := s.last // before the list of segments is taken: all up to it are in them
+	s.mu.Unlock()
+	l := &eventList{q: q, bounds: boundsOf(q.Since, q.Until, q.Before, q.After, q.Oldest), left: listScan}
+	for _, g := range s.segmentsFor(q.Oldest) {
 		if l.misses(g) {
 			continue
 		}
 		if err := s.readFor(ctx, people, g, func(c *connection) error { return l.in(c, g) }); err != nil {
 			return store.EventPage{}, fmt.Errorf("list events: %w", err)
 		}
-		if !l.page.Next.IsZero() {
+		if !l.page.Next.IsZero() || l.ended {
 			break
 		}
 	}
+	if q.Oldest {
+		l.page.Seen = later(q.After, l.seen)
+		if l.page.Next.IsZero() && !l.ended {
+			l.page.Seen = later(l.page.Seen, last)
+		}
+	}
 	return l.page, nil
+}
+
+// later is the higher of two ids.
+func later(a, b hook.EventID) hook.EventID {
+	if string(a[:]) < string(b[:]) {
+		return b
+	}
+	return a
 }
 
 // eventList gathers a page of events.
@@ -100,12 +159,12 @@ type eventList struct {
 
 func (l *eventList) in(c *connection, g *segment) error {
 	for {
-		ids, err := g.ofTenant(c, l.q.Tenant, l.high, chunk)
+		ids, err := c.ofTenant(l.q.Tenant, l.next(), !l.up, chunk)
 		if err != nil {
 			return err
 		}
 		for _, id := range ids {
-			if id < l.low {
+			if l.beyond(id) {
 				return nil
 			}
 			if len(l.page.Events) >= l.q.Limit || l.left == 0 {
@@ -113,8 +172,8 @@ func (l *eventList) in(c *connection, g *segment) error {
 				return nil
 			}
 			l.left--
-			l.high = id - 1
-			if err := l.add(c, id); err != nil {
+			l.pass(id)
+			if err := l.add(c, id); err != nil || l.ended {
 				return err
 			}
 		}
@@ -126,10 +185,14 @@ func (l *eventList) in(c *connection, g *segment) error {
 
 func (l *eventList) add(c *connection, id int64) error {
 	o, err := c.outline(id)
-	if err != nil || o == nil {
+	if err != nil {
 		return err
 	}
-	if !l.q.Before.IsZero() && string(o.ID[:]) >= string(l.q.Before[:]) {
+	if o == nil {
+		l.missing()
+		return nil
+	}
+	if !l.q.Before.IsZero() && string(o.ID[:]) >= string(l.q.Before[:]) || string(o.ID[:]) <= string(l.q.After[:]) {
 		return nil
 	}
 	l.seen = o.ID
@@ -143,21 +206,21 @@ func (l *eventList) add(c *connection, id int64) error {
 	return err
 }
 
-// Deliveries lists deliveries, those of the newest events first.
+// Deliveries lists deliveries.
 func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery) (store.DeliveryPage, error) {
 	if err := s.enter(ctx); err != nil {
 		return store.DeliveryPage{}, err
 	}
 	defer s.leave()
 	l := newDeliveryList(q)
-	for _, g := range s.newest() {
+	for _, g := range s.segmentsFor(q.Oldest) {
 		if l.misses(g) || q.Endpoint != 0 && !g.mayHave(q.Endpoint) {
 			continue
 		}
 		if err := s.readFor(ctx, people, g, func(c *connection) error { return l.in(c, g) }); err != nil {
 			return store.DeliveryPage{}, fmt.Errorf("list deliveries: %w", err)
 		}
-		if !l.page.Next.Event.IsZero() {
+		if !l.page.Next.Event.IsZero() || l.ended {
 			break
 		}
 	}
@@ -174,7 +237,7 @@ type deliveryList struct {
 }
 
 func newDeliveryList(q store.DeliveryQuery) *deliveryList {
-	l := &deliveryList{q: q, bounds: boundsOf(q.Since, q.Until, q.Before.Event), left: listScan}
+	l := &deliveryList{q: q, bounds: boundsOf(q.Since, q.Until, q.Before.Event, q.After.Event, q.Oldest), left: listScan}
 	if !q.Event.IsZero() {
 		l.low, l.high = max(l.low, q.Event.Seq()), min(l.high, q.Event.Seq())
 	}
@@ -192,8 +255,8 @@ func (l *deliveryList) stopped() bool {
 	return len(l.q.States) > 0 && (l.q.Endpoint != 0 || l.q.Tenant != 0)
 }
 
-// in adds what a segment has. Candidates are events; of each, its targets from
-// the highest endpoint number down.
+// in adds what a segment has. Candidates are events; of each, its targets in
+// the order of the listing.
 func (l *deliveryList) in(c *connection, g *segment) error {
 	for {
 		ids, err := l.candidates(c, g)
@@ -201,16 +264,16 @@ func (l *deliveryList) in(c *connection, g *segment) error {
 			return err
 		}
 		for _, id := range ids {
-			if id < l.low {
+			if l.beyond(id) {
 				return nil
 			}
-			if id > l.high {
+			if l.done(id) {
 				continue // seen already, by another delivery of it
 			}
 			if more, err := l.event(c, id); err != nil || !more {
 				return err
 			}
-			l.high = id - 1
+			l.pass(id)
 		}
 		if len(ids) < chunk {
 			return nil
@@ -218,45 +281,50 @@ func (l *deliveryList) in(c *connection, g *segment) error {
 	}
 }
 
-// candidates lists events that may have deliveries to show, newest first. An
-// event may stand in the list more than once.
+// candidates lists events that may have deliveries to show, in the order of the
+// listing. An event may stand in the list more than once.
 func (l *deliveryList) candidates(c *connection, g *segment) (out []int64, err error) {
-	add := func(st *sqlite3.Stmt) bool {
-		out = append(out, st.ColumnInt64(0))
-		return true
-	}
 	switch {
 	case l.low == l.high:
 		return []int64{l.low}, nil
-	case l.stopped() && l.q.Endpoint != 0:
-		high, err := c.numberAfter(l.high)
-		if err != nil {
-			return nil, err
-		}
-		err = c.query(`SELECT event FROM deliveries WHERE state IN (2, 4) AND endpoint = ? AND number < ? ORDER BY number DESC LIMIT ?`,
-			[]any{int64(l.q.Endpoint), high, chunk}, add)
-		return out, err
 	case l.stopped():
-		high, err := c.numberAfter(l.high)
-		if err != nil {
-			return nil, err
-		}
-		err = c.query(`SELECT event FROM deliveries WHERE state IN (2, 4) AND tenant = ? AND number < ? ORDER BY number DESC LIMIT ?`,
-			[]any{int64(l.q.Tenant), high, chunk}, add)
-		return out, err
+		return l.stoppedIn(c)
 	case l.q.Endpoint != 0:
-		list, err := g.ofEndpoint(c, l.q.Endpoint, l.high, true, chunk)
+		list, err := c.ofEndpoint(l.q.Endpoint, l.next(), !l.up, chunk)
 		for _, d := range list {
 			out = append(out, d.event)
 		}
 		return out, err
 	}
-	return g.ofTenant(c, l.q.Tenant, l.high, chunk)
+	return c.ofTenant(l.q.Tenant, l.next(), !l.up, chunk)
 }
 
-// numberAfter is the number that the first delivery after an event has.
-func (c *connection) numberAfter(seq int64) (int64, error) {
-	n, err := c.int(`SELECT number FROM events WHERE id > ? ORDER BY id LIMIT 1`, seq)
+// stoppedIn lists the events of held and failed deliveries, of an endpoint or
+// else of a tenant, each by its index.
+func (l *deliveryList) stoppedIn(c *connection) (out []int64, err error) {
+	column, of := "endpoint", int64(l.q.Endpoint)
+	if of == 0 {
+		column, of = "tenant", int64(l.q.Tenant)
+	}
+	sql, from := `number < ? ORDER BY number DESC`, l.high+1
+	if l.up {
+		sql, from = `number >= ? ORDER BY number`, l.low
+	}
+	number, err := c.numberFrom(from)
+	if err != nil {
+		return nil, err
+	}
+	err = c.query(`SELECT event FROM deliveries WHERE state IN (2, 4) AND `+column+` = ? AND `+sql+` LIMIT ?`,
+		[]any{of, number, chunk}, func(st *sqlite3.Stmt) bool {
+			out = append(out, st.ColumnInt64(0))
+			return true
+		})
+	return out, err
+}
+
+// numberFrom is the number of the first delivery of events at seq and above.
+func (c *connection) numberFrom(seq int64) (int64, error) {
+	n, err := c.int(`SELECT number FROM events WHERE id >= ? ORDER BY id LIMIT 1`, seq)
 	if err == nil && n == 0 {
 		n = math.MaxInt64
 	}
@@ -266,29 +334,32 @@ func (c *connection) numberAfter(seq int64) (int64, error) {
 // event adds an event's deliveries; false when the page is complete.
 func (l *deliveryList) event(c *connection, id int64) (more bool, err error) {
 	e, err := c.outline(id)
-	if err != nil || e == nil {
-		return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	if e == nil {
+		l.missing()
+		return !l.ended, nil
 	}
 	if l.q.Tenant != 0 && e.Tenant != l.q.Tenant || l.q.Type != "" && e.Type != l.q.Type || !l.q.Event.IsZero() && e.ID != l.q.Event {
-		if l.left == 0 {
-			l.page.Next = l.seen
-			return false, nil
-		}
-		l.left--
-		l.seen = hook.DeliveryKey{Event: e.ID, Endpoint: 1} // nothing of this event follows it
-		return true, nil
+		return l.look(l.afterAll(e.ID)), nil
 	}
-	for i := len(e.Targets) - 1; i >= 0; i-- {
+	for n := range e.Targets {
+		i := len(e.Targets) - 1 - n
+		if l.up {
+			i = n
+		}
 		key := hook.DeliveryKey{Event: e.ID, Endpoint: e.Targets[i].Endpoint}
-		if l.q.Endpoint != 0 && key.Endpoint != l.q.Endpoint || !follows(key, l.q.Before) {
+		if l.q.Endpoint != 0 && key.Endpoint != l.q.Endpoint || !inOrder(key, l.q.Before, -1) || !inOrder(key, l.q.After, +1) {
 			continue
 		}
-		if len(l.page.Deliveries) >= l.q.Limit || l.left == 0 {
+		if len(l.page.Deliveries) >= l.q.Limit {
 			l.page.Next = l.seen
 			return false, nil
 		}
-		l.left--
-		l.seen = key
+		if !l.look(key) {
+			return false, nil
+		}
 		d, err := c.delivery(e, i)
 		if err != nil {
 			return false, err
@@ -300,16 +371,36 @@ func (l *deliveryList) event(c *connection, id int64) (more bool, err error) {
 	return true, nil
 }
 
-// follows reports whether a delivery comes after another one in the order of
-// listings. Everything follows the zero key.
-func follows(k, before hook.DeliveryKey) bool {
-	if before.Event.IsZero() {
+// look counts a candidate; false when there were enough for one call.
+func (l *deliveryList) look(key hook.DeliveryKey) bool {
+	if l.left == 0 {
+		l.page.Next = l.seen
+		return false
+	}
+	l.left--
+	l.seen = key
+	return true
+}
+
+// afterAll is a place in the list that nothing of an event follows.
+func (l *deliveryList) afterAll(id hook.EventID) hook.DeliveryKey {
+	if l.up {
+		return hook.DeliveryKey{Event: id, Endpoint: math.MaxInt64}
+	}
+	return hook.DeliveryKey{Event: id, Endpoint: 1}
+}
+
+// inOrder reports whether a delivery stands on one side of a bound: below it
+// (side -1) or above it (+1). A zero bound is none; one without an endpoint lets
+// all of its event's deliveries in.
+func inOrder(k, bound hook.DeliveryKey, side int) bool {
+	if bound.Event.IsZero() {
 		return true
 	}
-	if k.Event != before.Event {
-		return string(k.Event[:]) < string(before.Event[:])
+	if k.Event != bound.Event {
+		return bytes.Compare(k.Event[:], bound.Event[:]) == side
 	}
-	return before.Endpoint == 0 || k.Endpoint < before.Endpoint
+	return bound.Endpoint == 0 || cmp.Compare(k.Endpoint, bound.Endpoint) == side
 }
 
 // delivery says what became of an event's i-th delivery.

@@ -22,7 +22,8 @@ var listTests = []test{
 		queries := []store.EventQuery{
 			{}, {Tenant: 1}, {Tenant: 2}, {Tenant: 3}, {Type: "other.thing"}, {Tenant: 2, Type: "other.thing"}, {Type: "none"},
 			{Since: all[4].ID.Time(), Until: all[9].ID.Time()}, {Tenant: 1, Since: all[4].ID.Time()}, {Tenant: 2, Until: all[4].ID.Time()},
-			{Before: all[6].ID}, {Tenant: 1, Before: all[6].ID},
+			{Before: all[6].ID}, {Tenant: 1, Before: all[6].ID}, {After: all[6].ID}, {Tenant: 2, After: all[6].ID}, {After: all[16].ID},
+			{After: all[2].ID, Before: all[11].ID}, {Tenant: 1, Type: "other.thing", After: all[2].ID, Until: all[14].ID.Time()},
 		}
 		for range 3 {
 			for _, q := range queries {
@@ -54,6 +55,44 @@ var listTests = []test{
 		w.deliveries(store.DeliveryQuery{Type: "none"}, all)
 		w.deliveries(store.DeliveryQuery{}, all)
 	}},
+	{"ReadingOn", func(w *world) {
+		// Whoever goes on after what was seen meets each event once, though it
+		// comes between two calls, in another unit or of another tenant.
+		var got, want []*hook.Event
+		q := store.EventQuery{Tenant: 1, Type: "thing.made", Oldest: true, Limit: 2}
+		read := func() {
+			for {
+				p, err := w.st.Events(w.Context(), q)
+				w.ok(err)
+				got, q.After = append(got, p.Events...), p.Seen
+				if p.Next.IsZero() {
+					return
+				}
+			}
+		}
+		read()
+		w.same(hook.EventID{}, q.After)
+		for i := range 20 {
+			e := w.event(hook.TenantNum(1+i%3), 1)
+			if i%4 == 0 {
+				e.Type = "other.thing"
+			}
+			w.append(e)
+			if e.Tenant == 1 && e.Type == q.Type {
+				want = append(want, e)
+			}
+			if i%2 == 0 {
+				read()
+				w.same(e.ID, q.After)
+			}
+			if i == 11 {
+				w.settle()
+				w.crash()
+			}
+		}
+		read()
+		w.same(want, got)
+	}},
 	{"OneEventOfATenant", func(w *world) {
 		e := w.event(1, 1)
 		w.append(e)
@@ -77,11 +116,12 @@ var listTests = []test{
 		queries := []store.DeliveryQuery{
 			{}, {Tenant: 1}, {Tenant: 2}, {Endpoint: 1}, {Endpoint: 3}, {Endpoint: 9}, {Tenant: 2, Endpoint: 1}, {Event: k.Event}, {Event: k.Event, Endpoint: k.Endpoint},
 			{Type: "other.thing"}, {Since: k.Event.Time()}, {Until: k.Event.Time()}, {Before: k}, {Tenant: 1, Before: k}, {Endpoint: k.Endpoint, Before: k},
-			{Tenant: 2, Event: k.Event},
+			{Tenant: 2, Event: k.Event}, {After: k}, {Tenant: 1, After: k}, {Endpoint: k.Endpoint, After: k}, {After: k, Before: all[3].Key}, {Event: k.Event, After: k},
 		}
 		for _, st := range []hook.DeliveryState{hook.Pending, hook.Held, hook.Delivered, hook.Failed, hook.Cancelled} {
 			queries = append(queries, store.DeliveryQuery{States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{st}},
-				store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 2, Endpoint: 3, States: []hook.DeliveryState{st}, Before: k})
+				store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 2, Endpoint: 3, States: []hook.DeliveryState{st}, Before: k},
+				store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{st}, After: k}, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{st}, After: k})
 		}
 		queries = append(queries, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{hook.Held, hook.Failed}}, store.DeliveryQuery{Endpoint: 1, States: []hook.DeliveryState{hook.Failed, hook.Pending}})
 		for range 3 {
@@ -94,33 +134,51 @@ var listTests = []test{
 	}},
 }
 
-// events checks that paging finds exactly the events that a query describes.
+// events checks that paging finds exactly the events that a query describes, in
+// both orders.
 func (w *world) events(q store.EventQuery, all []*hook.Event) {
 	w.Helper()
-	var want, got []*hook.Event
+	var want []*hook.Event
 	for _, e := range slices.Backward(all) {
 		if (q.Tenant == 0 || e.Tenant == q.Tenant) && (q.Type == "" || e.Type == q.Type) && inside(e.ID.Time(), q.Since, q.Until) &&
-			(q.Before.IsZero() || string(e.ID[:]) < string(q.Before[:])) {
+			(q.Before.IsZero() || string(e.ID[:]) < string(q.Before[:])) && string(e.ID[:]) > string(q.After[:]) {
 			want = append(want, e)
 		}
 	}
 	for _, limit := range []int{3, 100} {
-		got = nil
-		q := q
-		q.Limit = limit
-		for {
-			p, err := w.st.Events(w.Context(), q)
-			w.ok(err)
-			got = append(got, p.Events...)
-			if len(p.Events) > limit {
-				w.Fatalf("page of %d", len(p.Events))
-			}
-			if p.Next.IsZero() {
-				break
-			}
+		q.Limit, q.Oldest = limit, false
+		w.same(want, w.pages(q))
+	}
+	slices.Reverse(want)
+	for _, limit := range []int{3, 100} {
+		q.Limit, q.Oldest = limit, true
+		w.same(want, w.pages(q))
+	}
+}
+
+// pages reads all pages of a query. One with the oldest first has Seen what it
+// shows, and says so by never going back.
+func (w *world) pages(q store.EventQuery) (got []*hook.Event) {
+	w.Helper()
+	for {
+		p, err := w.st.Events(w.Context(), q)
+		w.ok(err)
+		got = append(got, p.Events...)
+		if len(p.Events) > q.Limit {
+			w.Fatalf("page of %d", len(p.Events))
+		}
+		if q.Oldest && (string(p.Seen[:]) < string(q.After[:]) || string(p.Seen[:]) < string(p.Next[:]) ||
+			len(p.Events) > 0 && string(p.Seen[:]) < string(p.Events[len(p.Events)-1].ID[:])) {
+			w.Fatalf("has seen up to %v, after %v with %d events, next %v", p.Seen, q.After, len(p.Events), p.Next)
+		}
+		if p.Next.IsZero() {
+			return got
+		}
+		if q.Oldest {
+			q.After = p.Next
+		} else {
 			q.Before = p.Next
 		}
-		w.same(want, got)
 	}
 }
 
@@ -175,13 +233,15 @@ func (w *world) put(d *hook.Delivery, state hook.DeliveryState) {
 	d.State = state
 }
 
-// deliveries checks that paging finds exactly what a query describes.
+// deliveries checks that paging finds exactly what a query describes, in both
+// orders. all is in the order of the list.
 func (w *world) deliveries(q store.DeliveryQuery, all []*hook.Delivery) {
 	w.Helper()
 	var want []*hook.Delivery
-	past := q.Before.Event.IsZero()
+	past, short := q.Before.Event.IsZero(), false
 	for _, d := range all {
-		if past && (q.Tenant == 0 || d.Tenant == q.Tenant) && (q.Endpoint == 0 || d.Key.Endpoint == q.Endpoint) &&
+		short = short || d.Key == q.After
+		if past && !short && (q.Tenant == 0 || d.Tenant == q.Tenant) && (q.Endpoint == 0 || d.Key.Endpoint == q.Endpoint) &&
 			(q.Event.IsZero() || d.Key.Event == q.Event) && (q.Type == "" || d.Type == q.Type) && inside(d.Key.Event.Time(), q.Since, q.Until) &&
 			(len(q.States) == 0 || slices.Contains(q.States, d.State)) {
 			want = append(want, d)
@@ -189,23 +249,35 @@ func (w *world) deliveries(q store.DeliveryQuery, all []*hook.Delivery) {
 		past = past || d.Key == q.Before
 	}
 	for _, limit := range []int{2, 100} {
-		var got []*hook.Delivery
-		q := q
-		q.Limit = limit
-		for {
-			p, err := w.st.Deliveries(w.Context(), q)
-			w.ok(err)
-			for _, d := range p.Deliveries {
-				if d.State == hook.Cancelled && d.Reason != "said so" {
-					d.Reason = "" // an engine's own words
-				}
+		q.Limit, q.Oldest = limit, false
+		w.same(want, w.deliveryPages(q))
+	}
+	want = slices.Clone(want)
+	slices.Reverse(want)
+	for _, limit := range []int{2, 100} {
+		q.Limit, q.Oldest = limit, true
+		w.same(want, w.deliveryPages(q))
+	}
+}
+
+func (w *world) deliveryPages(q store.DeliveryQuery) (got []*hook.Delivery) {
+	w.Helper()
+	for {
+		p, err := w.st.Deliveries(w.Context(), q)
+		w.ok(err)
+		for _, d := range p.Deliveries {
+			if d.State == hook.Cancelled && d.Reason != "said so" {
+				d.Reason = "" // an engine's own words
 			}
-			got = append(got, p.Deliveries...)
-			if p.Next.Event.IsZero() {
-				break
-			}
+		}
+		got = append(got, p.Deliveries...)
+		if p.Next.Event.IsZero() {
+			return got
+		}
+		if q.Oldest {
+			q.After = p.Next
+		} else {
 			q.Before = p.Next
 		}
-		w.same(want, got)
 	}
 }

@@ -226,6 +226,9 @@ func (m *model) compare() {
 	for _, q := range []store.DeliveryQuery{{}, {Tenant: 2}, {Endpoint: 3}, {Endpoint: 1, States: []hook.DeliveryState{hook.Failed}}, {Tenant: 1, States: []hook.DeliveryState{hook.Held}}} {
 		m.deliveries(q, all)
 	}
+	for _, q := range []store.EventQuery{{}, {Tenant: 2}} {
+		m.world.events(q, m.events)
+	}
 	m.same(int64(len(m.events)), m.stored())
 	lanes := m.lanes()
 	for n := hook.EndpointNum(1); n <= 4; n++ {
