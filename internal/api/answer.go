@@ -34,8 +34,8 @@ func (c *call) answer(status int, v any) error {
 
 // list is a page of a list.
 type list[T any] struct {
-	Data       []T    `json:"data"`
-	NextCursor string `json:"next_cursor,omitzero"`
+	Data       []T    `json:"data" doc:"the items of this page"`
+	NextCursor string `json:"next_cursor,omitzero" doc:"where the next page begins; absent: this is the last"`
 }
 
 // page answers with a page, and with a link to the next one.
@@ -107,8 +107,8 @@ func (s *seconds) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 // bytesText is what came from or went to somebody else: text if it is valid
 // UTF-8, else base64.
 type bytesText struct {
-	Text     string `json:"body"`
-	Encoding string `json:"body_encoding,omitzero"` // "base64", or absent for text
+	Text     string `json:"body" doc:"the bytes as text, or in base64 where they are not valid UTF-8" example:"{\"id\":1}"`
+	Encoding string `json:"body_encoding,omitzero" doc:"base64, or absent for text" enum:"base64"`
 }
 
 func textOf(b []byte) bytesText {

@@ -18,18 +18,18 @@ const maxStorePages = 20
 
 // deliveryShape is a delivery as it is told everywhere.
 type deliveryShape struct {
-	ID           string `json:"id"`
-	Number       int64  `json:"number"` // for vendors' contracts that show one
-	Event        string `json:"event"`
-	Endpoint     string `json:"endpoint"`
-	Type         string `json:"type"`
-	State        string `json:"state"`
-	Reason       string `json:"reason,omitzero"` // why it is held, failed or cancelled
-	NextAt       stamp  `json:"next_attempt_at,omitzero"`
-	LastAt       stamp  `json:"last_attempt_at,omitzero"`
-	Status       int    `json:"status,omitzero"` // of the last attempt; absent without an answer
-	Class        string `json:"class,omitzero"`  // of the last attempt's failure
-	AttemptCount int    `json:"attempt_count"`   // made so far
+	ID           string `json:"id" doc:"the delivery's id" example:"dlv_0198c3f1f2a47d3a8b1c0e5d4f6a7b8c_1"`
+	Number       int64  `json:"number" doc:"a small number, for contracts that show one" example:"17"`
+	Event        string `json:"event" doc:"the event's id" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+	Endpoint     string `json:"endpoint" doc:"the endpoint's id" example:"ep_01JB2X3Y4Z"`
+	Type         string `json:"type" doc:"the event's type" example:"invoice.paid"`
+	State        string `json:"state" doc:"where it stands" example:"pending" enum:"pending,held,delivered,failed,cancelled"`
+	Reason       string `json:"reason,omitzero" doc:"why it is held, failed or cancelled"`
+	NextAt       stamp  `json:"next_attempt_at,omitzero" doc:"when the next attempt is due; absent: none is"`
+	LastAt       stamp  `json:"last_attempt_at,omitzero" doc:"when the last attempt began; absent: none was made"`
+	Status       int    `json:"status,omitzero" doc:"HTTP status of the last attempt; absent: it had no answer, or none was made" example:"503"`
+	Class        string `json:"class,omitzero" doc:"class of the last attempt's failure, when no answer came"`
+	AttemptCount int    `json:"attempt_count" doc:"attempts made so far" example:"1"`
 }
 
 func (a *API) shapeDelivery(d *hook.Delivery) deliveryShape {
@@ -166,10 +166,8 @@ func (a *API) delivery(c *call) (*hook.Delivery, error) {
 // deliveryDetail is a delivery with its attempts.
 type deliveryDetail struct {
 	deliveryShape
-	// Request is the body that was sent: absent before the first attempt, and
-	// where it cannot be made again as it was.
-	Request  *bytesText     `json:"request,omitzero"`
-	Attempts []attemptShape `json:"attempts"` // oldest first
+	Request  *bytesText     `json:"request,omitzero" doc:"the body that was sent; absent before the first attempt, and where it cannot be made again as it was"`
+	Attempts []attemptShape `json:"attempts" doc:"every attempt, oldest first"`
 }
 
 func (a *API) getDelivery(c *call) error {

@@ -15,18 +15,18 @@ import (
 
 // endpointInput is the body that creates or changes an endpoint.
 type endpointInput struct {
-	URL         field[string]    `json:"url"`
-	EventTypes  field[[]string]  `json:"event_types"`
-	Dialect     field[string]    `json:"dialect"`
-	Secret      *string          `json:"secret"`
-	Description field[string]    `json:"description"`
-	Headers     field[headers]   `json:"headers"`
-	Filter      raw              `json:"filter"`
-	Schedule    field[[]seconds] `json:"schedule"`
-	Timeout     field[seconds]   `json:"timeout"`
-	RateLimit   field[float64]   `json:"rate_limit"`
-	MaxInFlight field[int]       `json:"max_in_flight"`
-	State       field[string]    `json:"state"`
+	URL         field[string]    `json:"url" doc:"where deliveries go; kept exactly as given" example:"https://example.com/hooks"`
+	EventTypes  field[[]string]  `json:"event_types" doc:"names, or prefix.* for all that begin so; empty or null: all types" example:"[\"invoice.*\"]"`
+	Dialect     field[string]    `json:"dialect" doc:"the wire contract it speaks; null or absent: the tenant's. It cannot change later" example:"standard"`
+	Secret      *string          `json:"secret" doc:"a secret of your own to sign with, only while it is created; absent: one is made where the dialect wants one"`
+	Description field[string]    `json:"description" doc:"for people" example:"Accounting"`
+	Headers     field[headers]   `json:"headers" doc:"extra headers of every request" example:"{\"X-Region\":\"eu\"}"`
+	Filter      raw              `json:"filter" doc:"a condition tree that an event has to meet" example:"{\"field\":\"data.amount\",\"operator\":\"gt\",\"value\":100}"`
+	Schedule    field[[]seconds] `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule" example:"[5,\"5m\",3600]"`
+	Timeout     field[seconds]   `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20s"`
+	RateLimit   field[float64]   `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
+	MaxInFlight field[int]       `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
+	State       field[string]    `json:"state" doc:"active or paused" example:"active" enum:"active,paused"`
 }
 
 func (in *endpointInput) manage() manage.EndpointInput {
@@ -44,38 +44,38 @@ func (in *endpointInput) manage() manage.EndpointInput {
 
 // endpointShape is an endpoint in answers.
 type endpointShape struct {
-	ID          string         `json:"id"`
-	Number      int64          `json:"number"` // for vendors' contracts that show one
-	Tenant      string         `json:"tenant"`
-	URL         string         `json:"url"`
-	EventTypes  []string       `json:"event_types"` // empty: all
-	Dialect     string         `json:"dialect"`
-	Description string         `json:"description"`
-	Headers     headers        `json:"headers"`
-	Filter      jsontext.Value `json:"filter"`
-	Schedule    *[]seconds     `json:"schedule"`   // null: the dialect's; empty: no retries
-	Timeout     *seconds       `json:"timeout"`    // null: the dialect's
-	RateLimit   *float64       `json:"rate_limit"` // null: none
-	MaxInFlight *int           `json:"max_in_flight"`
-	State       string         `json:"state"`
-	StateReason string         `json:"state_reason,omitzero"`
-	StateAt     stamp          `json:"state_at,omitzero"`
-	Secrets     []secretShape  `json:"secrets"` // when, never what
-	CreatedAt   stamp          `json:"created_at"`
-	UpdatedAt   stamp          `json:"updated_at"`
+	ID          string         `json:"id" doc:"the endpoint's id" example:"ep_01JB2X3Y4Z"`
+	Number      int64          `json:"number" doc:"a small number, for contracts that show one" example:"1"`
+	Tenant      string         `json:"tenant" doc:"the tenant it belongs to" example:"acme"`
+	URL         string         `json:"url" doc:"where deliveries go" example:"https://example.com/hooks"`
+	EventTypes  []string       `json:"event_types" doc:"what it subscribes to; empty: all types" example:"[\"invoice.*\"]"`
+	Dialect     string         `json:"dialect" doc:"the wire contract it speaks" example:"standard"`
+	Description string         `json:"description" doc:"for people" example:"Accounting"`
+	Headers     headers        `json:"headers" doc:"extra headers of every request; values of credentials are replaced by [secret]"`
+	Filter      jsontext.Value `json:"filter" doc:"the condition tree that an event has to meet; null: none"`
+	Schedule    *[]seconds     `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule, empty: no retries"`
+	Timeout     *seconds       `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20"`
+	RateLimit   *float64       `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
+	MaxInFlight *int           `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
+	State       string         `json:"state" doc:"paused by people, or disabled by the server: both hold what waits" example:"active" enum:"active,paused,disabled"`
+	StateReason string         `json:"state_reason,omitzero" doc:"why it is in this state"`
+	StateAt     stamp          `json:"state_at,omitzero" doc:"since when it is in this state"`
+	Secrets     []secretShape  `json:"secrets" doc:"when its secrets were made and until when they sign, never what they are"`
+	CreatedAt   stamp          `json:"created_at" doc:"when it was created"`
+	UpdatedAt   stamp          `json:"updated_at" doc:"when it was last changed"`
 }
 
 // secretShape tells of a secret without telling it.
 type secretShape struct {
-	CreatedAt stamp `json:"created_at"`
-	ExpiresAt stamp `json:"expires_at,omitzero"`
+	CreatedAt stamp `json:"created_at" doc:"when it was made"`
+	ExpiresAt stamp `json:"expires_at,omitzero" doc:"until when it signs; absent: no end is set"`
 }
 
 // createdEndpoint is an endpoint with its secret, which is told once. null:
 // it has none of its own.
 type createdEndpoint struct {
 	endpointShape
-	Secret *string `json:"secret"`
+	Secret *string `json:"secret" doc:"the secret to verify signatures with, told this once; null: it has none of its own" example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
 }
 
 func shapeEndpoint(e *hook.Endpoint) endpointShape {
@@ -232,8 +232,8 @@ func (a *API) deleteEndpoint(c *call) error {
 
 // rotateInput is the body of a rotation.
 type rotateInput struct {
-	Secret  *string  `json:"secret"`
-	Overlap *seconds `json:"overlap"`
+	Secret  *string  `json:"secret" doc:"a secret of your own; absent: one is made"`
+	Overlap *seconds `json:"overlap" doc:"how long the old secret signs as well; absent: a day" example:"1h"`
 }
 
 func (a *API) rotateSecret(c *call) error {

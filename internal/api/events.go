@@ -14,26 +14,24 @@ import (
 
 // eventShape is an event in lists.
 type eventShape struct {
-	ID         string `json:"id"`
-	Tenant     string `json:"tenant"`
-	Key        string `json:"key,omitzero"` // the publisher's own id
-	Type       string `json:"type"`
-	Time       stamp  `json:"time"`
-	AcceptedAt stamp  `json:"accepted_at"`
-	Matched    int    `json:"matched"` // endpoints that it goes to
+	ID         string `json:"id" doc:"the event's id, which receivers see" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+	Tenant     string `json:"tenant" doc:"whose it is" example:"acme"`
+	Key        string `json:"key,omitzero" doc:"the publisher's own id" example:"invoice-17-paid"`
+	Type       string `json:"type" doc:"its type" example:"invoice.paid"`
+	Time       stamp  `json:"time" doc:"when it happened"`
+	AcceptedAt stamp  `json:"accepted_at" doc:"when it was accepted"`
+	Matched    int    `json:"matched" doc:"endpoints that it goes to" example:"1"`
 }
 
 // eventDetail is an event with all that is known of it.
 type eventDetail struct {
 	eventShape
-	Data       jsontext.Value  `json:"data"`
-	Previous   jsontext.Value  `json:"previous,omitzero"`
-	Metadata   jsontext.Value  `json:"metadata,omitzero"`
-	Outcome    string          `json:"outcome"`
-	Deliveries []deliveryShape `json:"deliveries"`
-	// More says that there are more deliveries than these: they are listed by
-	// GET .../deliveries?event=ID.
-	More bool `json:"more_deliveries,omitzero"`
+	Data       jsontext.Value  `json:"data" doc:"what was published, as it was" example:"{\"invoice\":17}"`
+	Previous   jsontext.Value  `json:"previous,omitzero" doc:"the object before the change"`
+	Metadata   jsontext.Value  `json:"metadata,omitzero" doc:"what contracts need more than the data"`
+	Outcome    string          `json:"outcome" doc:"in a word, whom it went to" example:"routed"`
+	Deliveries []deliveryShape `json:"deliveries" doc:"one for each endpoint that it goes to"`
+	More       bool            `json:"more_deliveries,omitzero" doc:"there are more deliveries than these: list them by the event"`
 }
 
 func (c *call) shapeEvent(e *hook.Event) eventShape {

@@ -11,19 +11,19 @@ import (
 
 // eventTypeInput is the body of PUT /v1/event-types/{type}.
 type eventTypeInput struct {
-	Description field[string] `json:"description"`
-	Schema      raw           `json:"schema"`
-	Versions    raw           `json:"versions"`
-	Sample      raw           `json:"sample"`
+	Description field[string] `json:"description" doc:"for those who subscribe" example:"An invoice was paid in full"`
+	Schema      raw           `json:"schema" doc:"not supported yet: leave it out or null"`
+	Versions    raw           `json:"versions" doc:"not supported yet: leave it out or null"`
+	Sample      raw           `json:"sample" doc:"an example of data, which test events carry" example:"{\"invoice\":17}"`
 }
 
 // eventTypeShape is an event type in answers.
 type eventTypeShape struct {
-	Name        string         `json:"name"`
-	Description string         `json:"description"`
-	Sample      jsontext.Value `json:"sample"`
-	CreatedAt   stamp          `json:"created_at"`
-	UpdatedAt   stamp          `json:"updated_at"`
+	Name        string         `json:"name" doc:"the type" example:"invoice.paid"`
+	Description string         `json:"description" doc:"for those who subscribe" example:"An invoice was paid in full"`
+	Sample      jsontext.Value `json:"sample" doc:"an example of data; null: none" example:"{\"invoice\":17}"`
+	CreatedAt   stamp          `json:"created_at" doc:"when it was created"`
+	UpdatedAt   stamp          `json:"updated_at" doc:"when it was last changed"`
 }
 
 func shapeEventType(t *hook.EventType) eventTypeShape {

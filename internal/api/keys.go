@@ -11,11 +11,11 @@ import (
 
 // keyInput is the body of POST /v1/keys.
 type keyInput struct {
-	Tenant    *string  `json:"tenant"`
-	Tenants   []string `json:"tenants"`
-	Scopes    []string `json:"scopes"`
-	Key       *string  `json:"key"`
-	ExpiresAt *string  `json:"expires_at"`
+	Tenant    *string  `json:"tenant" doc:"the only tenant it covers; or tenants" example:"acme"`
+	Tenants   []string `json:"tenants" doc:"the tenants it covers; without both: all"`
+	Scopes    []string `json:"scopes" doc:"what it may do" example:"[\"publish\",\"read\"]"`
+	Key       *string  `json:"key" doc:"an existing key to take over; absent: one is made"`
+	ExpiresAt *string  `json:"expires_at" doc:"until when it is valid; absent: for ever" example:"2026-12-31T00:00:00Z"`
 }
 
 func (in *keyInput) manage() (manage.KeyInput, error) {
@@ -43,18 +43,18 @@ func (in *keyInput) manage() (manage.KeyInput, error) {
 
 // keyShape is a key in answers: everything but the key.
 type keyShape struct {
-	ID        string       `json:"id"`
-	Hint      string       `json:"hint"` // its first characters
-	Tenants   []string     `json:"tenants"`
-	Scopes    []hook.Scope `json:"scopes"`
-	CreatedAt stamp        `json:"created_at"`
-	ExpiresAt stamp        `json:"expires_at,omitzero"`
+	ID        string       `json:"id" doc:"the key's id" example:"key_01JB2X3Y4Z"`
+	Hint      string       `json:"hint" doc:"its first characters, to recognise it by" example:"gk_7f3a…"`
+	Tenants   []string     `json:"tenants" doc:"the tenants it covers; empty: all" example:"[\"acme\"]"`
+	Scopes    []hook.Scope `json:"scopes" doc:"what it may do" example:"[\"publish\",\"read\"]"`
+	CreatedAt stamp        `json:"created_at" doc:"when it was created"`
+	ExpiresAt stamp        `json:"expires_at,omitzero" doc:"until when it is valid; absent: for ever"`
 }
 
 // createdKey is a key with the key itself, which is told once.
 type createdKey struct {
 	keyShape
-	Key string `json:"key"`
+	Key string `json:"key" doc:"the key itself, told this once" example:"gk_7f3a9c2e5b8d1f4a6c0e"`
 }
 
 func shapeKey(k *hook.Key) keyShape {

@@ -42,18 +42,18 @@ func meanings(code hook.Code) (meaning, bool) {
 
 // problem is an error as RFC 9457 shapes it.
 type problem struct {
-	Type     string         `json:"type"`
-	Title    string         `json:"title"`
-	Status   int            `json:"status"`
-	Detail   string         `json:"detail"`
-	Instance string         `json:"instance,omitzero"` // the request's id
-	Errors   []problemField `json:"errors,omitempty"`
+	Type     string         `json:"type" doc:"an address on this server that explains the problem" example:"/v1/problems/invalid"`
+	Title    string         `json:"title" doc:"the kind of problem" example:"Invalid request"`
+	Status   int            `json:"status" doc:"the HTTP status" example:"400"`
+	Detail   string         `json:"detail" doc:"what is wrong here, and what to do" example:"/url is missing"`
+	Instance string         `json:"instance,omitzero" doc:"the request's id, which is in the server's log" example:"req_2v6c0q8d1k"`
+	Errors   []problemField `json:"errors,omitempty" doc:"what is wrong, place by place"`
 }
 
 // problemField says what is wrong with one part of the input.
 type problemField struct {
-	Pointer string `json:"pointer"` // JSON pointer (RFC 6901) into the body
-	Detail  string `json:"detail"`
+	Pointer string `json:"pointer" doc:"JSON pointer (RFC 6901) into the body" example:"/url"`
+	Detail  string `json:"detail" doc:"what is wrong there" example:"is missing"`
 }
 
 func problemType(code hook.Code) string { return "/v1/problems/" + string(code) }
@@ -134,10 +134,10 @@ func (c *call) write(p problem) {
 
 // problemMeaning is what a problem's type points at.
 type problemMeaning struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Advice string `json:"advice"`
+	Type   string `json:"type" doc:"the problem's type" example:"/v1/problems/not_found"`
+	Title  string `json:"title" doc:"the kind of problem" example:"Not found"`
+	Status int    `json:"status" doc:"the HTTP status that it comes with" example:"404"`
+	Advice string `json:"advice" doc:"what to do" example:"Check the id."`
 }
 
 // explainProblem serves what a problem's type points at.

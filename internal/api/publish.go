@@ -20,41 +20,41 @@ import (
 
 // eventInput is an event as package ingest reads it.
 type eventInput struct {
-	ID       string         `json:"id,omitzero"`
-	Type     string         `json:"type"`
-	Data     jsontext.Value `json:"data"`
-	Previous jsontext.Value `json:"previous,omitzero"`
-	Time     stamp          `json:"time,omitzero"`
-	Metadata jsontext.Value `json:"metadata,omitzero"`
-	Suppress bool           `json:"suppress,omitzero"`
+	ID       string         `json:"id,omitzero" doc:"an id of your own: within the window the same id is the same event" example:"invoice-17-paid"`
+	Type     string         `json:"type" doc:"its type" example:"invoice.paid"`
+	Data     jsontext.Value `json:"data" doc:"any JSON value, delivered byte for byte as it came" example:"{\"invoice\":17,\"amount\":99.5}"`
+	Previous jsontext.Value `json:"previous,omitzero" doc:"the object before the change, for contracts that tell what changed"`
+	Time     stamp          `json:"time,omitzero" doc:"when it happened; absent: now"`
+	Metadata jsontext.Value `json:"metadata,omitzero" doc:"an object, for contracts that need more than the data" example:"{\"region\":\"eu\"}"`
+	Suppress bool           `json:"suppress,omitzero" doc:"do not send it to endpoints whose contract knows suppression"`
 }
 
 // addressedEventInput is an event that says whose it is.
 type addressedEventInput struct {
-	Tenant string `json:"tenant,omitzero"`
+	Tenant string `json:"tenant,omitzero" doc:"whose it is; a key that covers one tenant alone need not say it" example:"acme"`
 	eventInput
 }
 
 // acceptedShape tells of an accepted event; appendAccepted writes it.
 type acceptedShape struct {
-	ID        string `json:"id"`
-	Matched   int    `json:"matched"`
-	Duplicate bool   `json:"duplicate,omitzero"`
+	ID        string `json:"id" doc:"the event's id" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+	Matched   int    `json:"matched" doc:"endpoints that it goes to" example:"1"`
+	Duplicate bool   `json:"duplicate,omitzero" doc:"the event came before: the id is that of the first"`
 }
 
 // acceptedBatch tells of each event of a batch, in order.
 type acceptedBatch struct {
-	Results []batchResult `json:"results"`
+	Results []batchResult `json:"results" doc:"one for each event, in order"`
 }
 
 // batchResult tells of one event of a batch: of an accepted one as
 // acceptedShape does, of another one what is wrong with it.
 type batchResult struct {
-	Status    int      `json:"status"`
-	ID        string   `json:"id,omitzero"`
-	Matched   *int     `json:"matched,omitzero"`
-	Duplicate bool     `json:"duplicate,omitzero"`
-	Error     *problem `json:"error,omitzero"`
+	Status    int      `json:"status" doc:"202, or the status of the problem" example:"202"`
+	ID        string   `json:"id,omitzero" doc:"the event's id, if it was accepted" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+	Matched   *int     `json:"matched,omitzero" doc:"endpoints that it goes to" example:"1"`
+	Duplicate bool     `json:"duplicate,omitzero" doc:"the event came before: the id is that of the first"`
+	Error     *problem `json:"error,omitzero" doc:"what is wrong with it; nothing of it was stored"`
 }
 
 // publish takes one event of the tenant in the path.
@@ -291,14 +291,14 @@ func fingerprint(r *http.Request, key string, body []byte) [32]byte {
 
 // testInput is the body of an endpoint's test: which event to send.
 type testInput struct {
-	Type *string `json:"type"`
-	Data raw     `json:"data"`
+	Type *string `json:"type" doc:"the type to send; absent: webhook.test" example:"invoice.paid"`
+	Data raw     `json:"data" doc:"what to send; absent: the type's sample, or a greeting" example:"{\"invoice\":17}"`
 }
 
 // testAnswer names the event and its only delivery.
 type testAnswer struct {
-	ID       string `json:"id"`
-	Delivery string `json:"delivery"`
+	ID       string `json:"id" doc:"the event's id" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+	Delivery string `json:"delivery" doc:"its only delivery" example:"dlv_0198c3f1f2a47d3a8b1c0e5d4f6a7b8c_1"`
 }
 
 // defaultTestType is the type of a test event that names none.

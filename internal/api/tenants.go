@@ -9,24 +9,24 @@ import (
 
 // tenantInput is the body of PUT /v1/tenants/{tenant}.
 type tenantInput struct {
-	Name       field[string]            `json:"name"`
-	Dialect    field[string]            `json:"dialect"`
-	Secret     *string                  `json:"secret"`
-	APIVersion field[string]            `json:"api_version"`
-	Settings   field[map[string]string] `json:"settings"`
+	Name       field[string]            `json:"name" doc:"for people" example:"Acme Ltd"`
+	Dialect    field[string]            `json:"dialect" doc:"what its endpoints speak when they do not say" example:"standard"`
+	Secret     *string                  `json:"secret" doc:"the secret of the tenant, for dialects where the tenant has one; absent: one is made where needed"`
+	APIVersion field[string]            `json:"api_version" doc:"which version of the shapes its endpoints get; empty: the newest"`
+	Settings   field[map[string]string] `json:"settings" doc:"free texts, for you and for contracts" example:"{\"region\":\"eu\"}"`
 }
 
 // tenantShape is a tenant in answers.
 type tenantShape struct {
-	ID         string            `json:"id"`
-	Number     int64             `json:"number"` // for vendors' contracts that show one
-	Name       string            `json:"name"`
-	Dialect    string            `json:"dialect"`
-	APIVersion string            `json:"api_version"`
-	Settings   map[string]string `json:"settings"`
-	CreatedAt  stamp             `json:"created_at"`
-	UpdatedAt  stamp             `json:"updated_at"`
-	Secret     string            `json:"secret,omitzero"` // only where it was made or set just now
+	ID         string            `json:"id" doc:"the id that you chose" example:"acme"`
+	Number     int64             `json:"number" doc:"a small number, for contracts that show one" example:"1"`
+	Name       string            `json:"name" doc:"for people" example:"Acme Ltd"`
+	Dialect    string            `json:"dialect" doc:"what its endpoints speak when they do not say" example:"standard"`
+	APIVersion string            `json:"api_version" doc:"which version of the shapes its endpoints get; empty: the newest"`
+	Settings   map[string]string `json:"settings" doc:"free texts" example:"{\"region\":\"eu\"}"`
+	CreatedAt  stamp             `json:"created_at" doc:"when it was created"`
+	UpdatedAt  stamp             `json:"updated_at" doc:"when it was last changed"`
+	Secret     string            `json:"secret,omitzero" doc:"only in the answer to the request that made or set it"`
 }
 
 func (a *API) tenantShape(t *hook.Tenant) tenantShape {
