@@ -50,6 +50,13 @@ const (
 	formEndpoint form = "endpoint state"
 )
 
+// stream is the out of a route that answers with server-sent events, the data
+// of each being a T in JSON.
+type stream[T any] struct{}
+
+// archive is the out of a route that answers with a tar file.
+type archive struct{}
+
 // listed is an answer that is a page of a list.
 type listed interface{ listed() }
 
