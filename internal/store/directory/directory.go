@@ -28,6 +28,7 @@ type Directory struct {
 	endpoints map[hook.EndpointNum]*hook.Endpoint
 	types     map[string]*hook.EventType
 	keys      map[[32]byte]*hook.Key
+	replays   map[string]*hook.Replay
 }
 
 // tenant is a tenant with its live endpoints, in the order of their numbers.
@@ -45,6 +46,7 @@ func Load(ctx context.Context, source store.Configurator) (*Directory, error) {
 		endpoints: map[hook.EndpointNum]*hook.Endpoint{},
 		types:     map[string]*hook.EventType{},
 		keys:      map[[32]byte]*hook.Key{},
+		replays:   map[string]*hook.Replay{},
 	}
 	if err := d.Refresh(ctx); err != nil {
 		return nil, err
@@ -118,6 +120,13 @@ func (d *Directory) apply(c *store.Configuration) {
 			d.keys[k.Hash] = k
 		case old != nil && old.ID == k.ID:
 			delete(d.keys, k.Hash)
+		}
+	}
+	for _, r := range c.Replays {
+		if r.Deleted {
+			delete(d.replays, r.ID)
+		} else {
+			d.replays[r.ID] = r
 		}
 	}
 }
@@ -207,6 +216,27 @@ func (d *Directory) EndpointByID(tenant, id string) (*hook.Endpoint, bool) {
 		}
 	}
 	return nil, false
+}
+
+// EndpointDeleted reports whether a live tenant had an endpoint with an id that
+// it has not any more. It looks at all endpoints.
+func (d *Directory) EndpointDeleted(tenant, id string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	t := d.byID[tenant]
+	if t == nil {
+		return false
+	}
+	deleted := false
+	for _, e := range d.endpoints {
+		if e.TenantNum == t.Num && e.ID == id {
+			if !e.Deleted {
+				return false
+			}
+			deleted = true
+		}
+	}
+	return deleted
 }
 
 // Endpoints lists a tenant's live endpoints in the order of their numbers. The

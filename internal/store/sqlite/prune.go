@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -28,6 +29,9 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 	}
 	defer s.leave()
 	out := store.Pruned{Expired: map[hook.EndpointNum]int64{}}
+	if err := s.forgetReplays(q.Before); err != nil {
+		return out, err
+	}
 	before := hook.FirstEventID(q.Before).Seq()
 	if last := s.active().lastID(); last != 0 && last < before {
 		if err := s.submit(&op{g: s.active(), end: true, done: make(chan struct{})}); err != nil {
@@ -49,6 +53,23 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 		}
 	}
 	return out, nil
+}
+
+// forgetReplays removes replays that ended before an instant.
+func (s *Store) forgetReplays(before time.Time) error {
+	const over = ` FROM replays WHERE finished > 0 AND finished < ?`
+	var n int64
+	err := s.control.read(context.Background(), func(c *connection) (err error) {
+		n, err = c.int(`SELECT count(*)`+over, fromTime(before))
+		return err
+	})
+	if err == nil && n > 0 {
+		err = s.control.write(func(c *connection) error { return c.exec(`DELETE`+over, fromTime(before)) })
+	}
+	if err != nil {
+		return fmt.Errorf("forget replays that are over: %w", err)
+	}
+	return nil
 }
 
 // pruneSegment removes one segment, unless it is pinned. The long look for

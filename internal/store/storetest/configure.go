@@ -24,6 +24,20 @@ func fullEndpoint(id string) *hook.Endpoint {
 	}
 }
 
+func fullReplay(id string) *hook.Replay {
+	k := hook.DeliveryKey{Event: hook.EventIDFrom(epoch.UnixMilli()<<20, 7), Endpoint: 3}
+	return &hook.Replay{
+		ID: id, Tenant: "t", TenantNum: 1, Through: k.Event, State: hook.ReplayDone, Reason: "r", Position: k, Counted: true,
+		Filter: hook.ReplayFilter{Endpoint: 3, Types: []string{"a.*"}, States: []hook.DeliveryState{hook.Failed}, Since: epoch, Until: epoch.Add(time.Hour), Limit: 9},
+		Total:  4, Redelivered: 3, Skipped: 2, Failed: 1, CreatedAt: epoch, UpdatedAt: epoch, FinishedAt: epoch.Add(time.Nanosecond),
+	}
+}
+
+// request makes a request that was made at an instant.
+func request(key string, at time.Time) *store.Request {
+	return &store.Request{RequestKey: store.RequestKey{Scope: "s", Key: key}, At: at, Fingerprint: [32]byte{1, 2}, Answer: []byte("told")}
+}
+
 var configureTests = []test{
 	{"EmptyStore", func(w *world) {
 		c, err := w.st.Configuration(w.Context(), 0)
@@ -33,15 +47,16 @@ var configureTests = []test{
 	{"KeepsEveryField", func(w *world) {
 		change := &store.Change{
 			Tenants: []*hook.Tenant{fullTenant("t"), {ID: "bare"}}, Endpoints: []*hook.Endpoint{fullEndpoint("ep_1"), {ID: "ep_2"}},
-			Types: []*hook.EventType{{Name: "a.b", Description: "d", Schema: []byte(`{}`), Sample: []byte(`[1]`), CreatedAt: epoch, UpdatedAt: epoch}},
-			Keys:  []*hook.Key{{ID: "key_1", Hash: [32]byte{1, 2}, Hint: "gk_a", Tenants: []string{"t"}, Scopes: []hook.Scope{hook.ScopeRead}, CreatedAt: epoch, ExpiresAt: epoch}},
+			Types:   []*hook.EventType{{Name: "a.b", Description: "d", Schema: []byte(`{}`), Sample: []byte(`[1]`), CreatedAt: epoch, UpdatedAt: epoch}},
+			Keys:    []*hook.Key{{ID: "key_1", Hash: [32]byte{1, 2}, Hint: "gk_a", Tenants: []string{"t"}, Scopes: []hook.Scope{hook.ScopeRead}, CreatedAt: epoch, ExpiresAt: epoch}},
+			Replays: []*hook.Replay{fullReplay("rpl_1"), {ID: "rpl_2"}},
 		}
 		rev, err := w.st.Configure(w.Context(), change)
 		w.ok(err)
 		if change.Tenants[0].Num == 0 || change.Tenants[0].Num == change.Tenants[1].Num || change.Endpoints[0].Num == 0 || change.Endpoints[0].Num == change.Endpoints[1].Num {
 			w.Fatalf("numbers are not given: %+v %+v", change.Tenants, change.Endpoints)
 		}
-		want := &store.Configuration{Revision: rev, Tenants: change.Tenants, Endpoints: change.Endpoints, Types: change.Types, Keys: change.Keys}
+		want := &store.Configuration{Revision: rev, Tenants: change.Tenants, Endpoints: change.Endpoints, Types: change.Types, Keys: change.Keys, Replays: change.Replays}
 		for range 2 {
 			got, err := w.st.Configuration(w.Context(), 0)
 			w.ok(err)
@@ -110,6 +125,82 @@ var configureTests = []test{
 		w.ok(err)
 		if again.Num == a.Num {
 			w.Fatal("a number was given twice")
+		}
+	}},
+	{"RequestsAreRemembered", func(w *world) {
+		r := request("k", w.now)
+		first, err := w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{{ID: "a"}}, Requests: []*store.Request{r}})
+		w.ok(err)
+		alone := request("alone", w.now)
+		second, err := w.st.Configure(w.Context(), &store.Change{Requests: []*store.Request{alone}})
+		w.ok(err)
+		w.same(first, second)
+		for range 2 {
+			for _, want := range []*store.Request{r, alone} {
+				got, err := w.st.Remembered(w.Context(), want.RequestKey, w.now)
+				w.ok(err)
+				w.same(want, got)
+				got, err = w.st.Remembered(w.Context(), want.RequestKey, w.now.Add(time.Nanosecond))
+				w.ok(err)
+				w.same((*store.Request)(nil), got)
+			}
+			got, err := w.st.Remembered(w.Context(), store.RequestKey{Scope: "other", Key: "k"}, w.now)
+			w.ok(err)
+			w.same((*store.Request)(nil), got)
+			w.crash()
+		}
+	}},
+	{"ATakenRequestStoresNothing", func(w *world) {
+		_, err := w.st.Configure(w.Context(), &store.Change{Requests: []*store.Request{request("k", w.now)}})
+		w.ok(err)
+		before, err := w.st.Configuration(w.Context(), 0)
+		w.ok(err)
+		for _, c := range []*store.Change{
+			{Tenants: []*hook.Tenant{{ID: "a"}}, Requests: []*store.Request{request("new", w.now), request("k", w.now.Add(time.Hour))}},
+			{Requests: []*store.Request{request("twice", w.now), request("twice", w.now)}},
+		} {
+			if _, err := w.st.Configure(w.Context(), c); !errors.Is(err, store.ErrKeyTaken) {
+				w.Fatalf("got %v, want ErrKeyTaken", err)
+			}
+		}
+		after, err := w.st.Configuration(w.Context(), 0)
+		w.ok(err)
+		w.same(before, after)
+		got, err := w.st.Remembered(w.Context(), store.RequestKey{Scope: "s", Key: "new"}, time.Time{})
+		w.ok(err)
+		w.same((*store.Request)(nil), got)
+	}},
+	{"ARequestAgainAfterTheWindow", func(w *world) {
+		old, again := request("k", w.now), request("k", w.now.Add(48*time.Hour))
+		for _, r := range []*store.Request{old, again} {
+			_, err := w.st.Configure(w.Context(), &store.Change{Requests: []*store.Request{r}})
+			w.ok(err)
+		}
+		got, err := w.st.Remembered(w.Context(), old.RequestKey, time.Time{})
+		w.ok(err)
+		w.same(again, got)
+	}},
+	{"RequestsOfEventsAndOfChangesAreApart", func(w *world) {
+		r := request("k", w.now)
+		w.ok(w.st.Append(w.Context(), &store.Batch{Revision: 1 << 40, Requests: []*store.Request{r}}))
+		got, err := w.st.Remembered(w.Context(), r.RequestKey, time.Time{})
+		w.ok(err)
+		w.same((*store.Request)(nil), got)
+		_, err = w.st.Configure(w.Context(), &store.Change{Requests: []*store.Request{r}})
+		w.ok(err)
+	}},
+	{"ReplaysThatAreOverAreForgotten", func(w *world) {
+		over, later, running := fullReplay("rpl_1"), fullReplay("rpl_2"), fullReplay("rpl_3")
+		later.FinishedAt = epoch.Add(time.Hour)
+		running.FinishedAt, running.State = time.Time{}, hook.ReplayRunning
+		_, err := w.st.Configure(w.Context(), &store.Change{Replays: []*hook.Replay{over, later, running}})
+		w.ok(err)
+		w.prune(epoch.Add(time.Minute), nil)
+		for range 2 {
+			got, err := w.st.Configuration(w.Context(), 0)
+			w.ok(err)
+			w.same([]*hook.Replay{later, running}, got.Replays)
+			w.crash()
 		}
 	}},
 	{"NumbersAreNeverGivenTwice", func(w *world) {
