@@ -33,6 +33,7 @@ var floors = map[string]int{
 	"internal/dispatch": 3,
 	"internal/manage":   3,
 	"internal/auth":     3,
+	"internal/live":     3,
 
 	"internal/api":   4,
 	"internal/inbox": 4,

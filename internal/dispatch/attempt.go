@@ -56,7 +56,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	}
 	c, ok := d.Dialects.Get(endpoint.Dialect)
 	if !ok {
-		return d.postpone(dl, fmt.Sprintf("there is no dialect %q", endpoint.Dialect))
+		return d.postpone(dl, noDialect(endpoint.Dialect).Error())
 	}
 	if dl.body == nil {
 		body, err := c.Body(dialect.Input{Event: dl.event, Endpoint: endpoint, Tenant: tenant, PublicURL: d.PublicURL})
@@ -70,11 +70,9 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	if err != nil {
 		return d.postpone(dl, err.Error())
 	}
-	header, err := c.Header(dialect.Request{
-		Event: dl.event, URL: endpoint.URL, Method: c.Method(), Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys,
-	})
+	header, err := headerOf(c, endpoint, dialect.Request{Event: dl.event, Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys})
 	if err != nil {
-		return d.postpone(dl, "the request cannot be signed: "+err.Error())
+		return d.postpone(dl, err.Error())
 	}
 	timeout := endpoint.Timeout
 	if timeout == 0 {
@@ -82,7 +80,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	}
 	d.Metrics.ScheduleLag(now.Sub(dl.dueAt()))
 	r := d.Egress.Do(ctx, &egress.Request{
-		Method: c.Method(), URL: endpoint.URL, Header: append(header, endpoint.Headers...),
+		Method: c.Method(), URL: endpoint.URL, Header: header,
 		Body: dl.body, Timeout: timeout, HTTP1: c.HTTP1(),
 	})
 	crashpoint.Hit("after-response")

@@ -60,6 +60,12 @@ type Config struct {
 	// Observe is told of every attempt as soon as it is over, before it is
 	// recorded. It must not block, nor change what it is given. It may be nil.
 	Observe func(*hook.Attempt)
+
+	// Recorded is told of every delivery that something was recorded of, after
+	// that is committed: an attempt, or without one (nil) another change of its
+	// state. eventType may be "" where it is not at hand. It must not block, nor
+	// keep or change what it is given. It may be nil.
+	Recorded func(tenant hook.TenantNum, key hook.DeliveryKey, eventType string, a *hook.Attempt)
 }
 
 func (c *Config) complete() error {
@@ -291,6 +297,11 @@ func (d *Dispatcher) unfresh(dl *delivery) {
 
 // Wake tells that a recorded delivery was made pending by Redeliver.
 func (d *Dispatcher) Wake(key hook.DeliveryKey) {
+	if d.Recorded != nil {
+		if e, ok := d.Directory.Endpoint(key.Endpoint); ok {
+			d.Recorded(e.TenantNum, key, "", nil)
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.Lease.Holds(key.Endpoint) {

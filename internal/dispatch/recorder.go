@@ -106,6 +106,7 @@ func (r *recorder) store(batch []*delivery) bool {
 	case !ok:
 		return false
 	case refused == nil:
+		r.d.tellRecorded(batch)
 		return r.redeliver(r.d.recorded(batch))
 	case half > 0:
 		return r.store(batch[:half]) && r.store(batch[half:])
@@ -114,6 +115,16 @@ func (r *recorder) store(batch []*delivery) bool {
 	}
 	r.d.putAside(batch[0], refused)
 	return true
+}
+
+// tellRecorded tells whoever watches of outcomes that are stored.
+func (d *Dispatcher) tellRecorded(batch []*delivery) {
+	if d.Recorded == nil {
+		return
+	}
+	for _, dl := range batch {
+		d.Recorded(dl.event.Tenant, dl.outcome.Key, dl.event.Type, dl.outcome.Attempt)
+	}
 }
 
 // redeliver asks again for redeliveries that the store may have taken for

@@ -6,6 +6,7 @@ import (
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
+	"grapnel/internal/keyring"
 )
 
 // keyset holds the opened and parsed secrets of an endpoint. It is made anew
@@ -28,11 +29,17 @@ func (d *Dispatcher) signers(l *lane, c *dialect.Dialect, e *hook.Endpoint, t *h
 	s := l.keys.Load()
 	if s == nil || s.endpoint != e || s.tenant != t {
 		var err error
-		if s, err = d.openKeys(c, e, t, now); err != nil {
+		if s, err = openKeys(d.Ring, c, e, t, now); err != nil {
 			return nil, err
 		}
 		l.keys.Store(s)
 	}
+	return s.signing(owner, now)
+}
+
+// signing are the keys that sign at a time, of which there has to be one
+// unless the contract can do without.
+func (s *keyset) signing(owner dialect.SecretOwner, now time.Time) ([]dialect.Key, error) {
 	keys := s.at(now)
 	if len(keys) == 0 && owner != dialect.SecretEndpointOptional {
 		return nil, errors.New("there is no secret to sign with")
@@ -41,7 +48,7 @@ func (d *Dispatcher) signers(l *lane, c *dialect.Dialect, e *hook.Endpoint, t *h
 }
 
 // openKeys opens all secrets that still sign.
-func (d *Dispatcher) openKeys(c *dialect.Dialect, e *hook.Endpoint, t *hook.Tenant, now time.Time) (*keyset, error) {
+func openKeys(ring *keyring.Ring, c *dialect.Dialect, e *hook.Endpoint, t *hook.Tenant, now time.Time) (*keyset, error) {
 	s := &keyset{endpoint: e, tenant: t}
 	secrets, record := e.Secrets, e.ID
 	if c.SecretOwner() == dialect.SecretTenant {
@@ -54,7 +61,7 @@ func (d *Dispatcher) openKeys(c *dialect.Dialect, e *hook.Endpoint, t *hook.Tena
 		if over(secret.ExpiresAt, now) {
 			continue
 		}
-		plain, err := d.Ring.Open(secret.Sealed, t.ID, record)
+		plain, err := ring.Open(secret.Sealed, t.ID, record)
 		if err != nil {
 			return nil, errors.New("the signing secret cannot be opened: " + err.Error())
 		}

@@ -1,0 +1,67 @@
+package dispatch
+
+import (
+	"errors"
+	"time"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+	"grapnel/internal/keyring"
+)
+
+// Composer makes requests as endpoints get them, for those who are shown them
+// instead. It is made of the same pieces as an attempt.
+type Composer struct {
+	Dialects  *dialect.Registry
+	Ring      *keyring.Ring
+	PublicURL string
+}
+
+// Message is a request that is ready to be sent.
+type Message struct {
+	Method string
+	Header []hook.Header // in order, names in the case of the contract
+	Body   []byte
+}
+
+// Compose makes the request that an endpoint would get of an event now, as its
+// first attempt. keys sign it; nil stands for the endpoint's own secrets, or
+// its tenant's where the contract says so. The error is a sentence for the
+// endpoint's owner.
+func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, keys []dialect.Key, now time.Time) (*Message, error) {
+	d, ok := c.Dialects.Get(e.Dialect)
+	if !ok {
+		return nil, noDialect(e.Dialect)
+	}
+	body, err := d.Body(dialect.Input{Event: event, Endpoint: e, Tenant: t, PublicURL: c.PublicURL})
+	if err != nil {
+		return nil, errors.New("the body cannot be rendered: " + err.Error())
+	}
+	if owner := d.SecretOwner(); keys == nil && owner != dialect.SecretNone {
+		s, err := openKeys(c.Ring, d, e, t, now)
+		if err != nil {
+			return nil, err
+		}
+		if keys, err = s.signing(owner, now); err != nil {
+			return nil, err
+		}
+	}
+	header, err := headerOf(d, e, dialect.Request{Event: event, Body: body, At: now, N: 1, Keys: keys})
+	if err != nil {
+		return nil, err
+	}
+	return &Message{Method: d.Method(), Header: header, Body: body}, nil
+}
+
+// headerOf makes the header of an attempt: what the contract sends, signed,
+// then what the endpoint wants besides. Of r, URL and Method are set here.
+func headerOf(d *dialect.Dialect, e *hook.Endpoint, r dialect.Request) ([]hook.Header, error) {
+	r.URL, r.Method = e.URL, d.Method()
+	header, err := d.Header(r)
+	if err != nil {
+		return nil, errors.New("the request cannot be signed: " + err.Error())
+	}
+	return append(header, e.Headers...), nil
+}
+
+func noDialect(name string) error { return errors.New("there is no dialect \"" + name + "\"") }

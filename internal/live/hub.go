@@ -1,0 +1,286 @@
+package live
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"grapnel/internal/hook"
+)
+
+// Limits of a hub; 0 is the default.
+const (
+	DefaultStreams       = 256 // at once
+	DefaultStreamsPerKey = 32  // at once, of one API key
+	DefaultBacklog       = 1024
+)
+
+// Config bounds a Hub.
+type Config struct {
+	Streams       int // at once; 0: DefaultStreams
+	StreamsPerKey int // at once, of one API key; 0: DefaultStreamsPerKey
+	Backlog       int // changes that wait for one watcher; 0: DefaultBacklog
+}
+
+// Hub passes on what happens to all who watch. Its methods may be called from
+// many goroutines at once, and those that tell it something never block.
+type Hub struct {
+	Config
+	watched  atomic.Int32 // watchers of deliveries
+	awaited  atomic.Int32 // alarms
+	open     context.Context
+	closeAll context.CancelFunc
+
+	mu       sync.Mutex
+	streams  int
+	perKey   map[string]int
+	watchers map[*Watcher]struct{}
+	alarms   map[hook.TenantNum]map[*Alarm]struct{}
+}
+
+// New makes a hub.
+func New(c Config) *Hub {
+	if c.Streams == 0 {
+		c.Streams = DefaultStreams
+	}
+	if c.StreamsPerKey == 0 {
+		c.StreamsPerKey = DefaultStreamsPerKey
+	}
+	if c.Backlog == 0 {
+		c.Backlog = DefaultBacklog
+	}
+	h := &Hub{
+		Config: c, perKey: map[string]int{}, watchers: map[*Watcher]struct{}{}, alarms: map[hook.TenantNum]map[*Alarm]struct{}{},
+	}
+	h.open, h.closeAll = context.WithCancel(context.Background())
+	return h
+}
+
+// Close asks all streams to end, and lets no new one begin.
+func (h *Hub) Close() { h.closeAll() }
+
+// Open ends when the hub is closed.
+func (h *Hub) Open() context.Context { return h.open }
+
+// Enter counts a stream of an API key until leave is called. The error is of
+// CodeRateLimited when the key has as many as it may, and of CodeUnavailable
+// when the server has, or is stopping.
+func (h *Hub) Enter(key string) (leave func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.open.Err() != nil:
+		return nil, hook.Errorf(hook.CodeUnavailable, "the server is stopping: open the stream again in a moment")
+	case h.perKey[key] >= h.StreamsPerKey:
+		return nil, hook.Errorf(hook.CodeRateLimited, "this key has %d live streams open, which is as many as one may have: end one, or use another key", h.StreamsPerKey)
+	case h.streams >= h.Streams:
+		return nil, hook.Errorf(hook.CodeUnavailable, "the server has %d live streams open, which is as many as it takes: try again later", h.Streams)
+	}
+	h.streams++
+	h.perKey[key]++
+	return sync.OnceFunc(func() { h.leave(key) }), nil
+}
+
+func (h *Hub) leave(key string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.streams--
+	if h.perKey[key]--; h.perKey[key] == 0 {
+		delete(h.perKey, key)
+	}
+}
+
+// Count tells how many streams are open.
+func (h *Hub) Count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.streams
+}
+
+// Change says that something of a delivery was recorded.
+type Change struct {
+	Tenant  hook.TenantNum
+	Key     hook.DeliveryKey
+	Type    string // the event's; "": not known here
+	Attempt Attempt
+}
+
+// Attempt is what a change tells of the attempt that was recorded with it.
+type Attempt struct {
+	N       int // 0: the change is none by an attempt
+	At      time.Time
+	Trigger hook.Trigger
+	State   hook.DeliveryState // what the delivery became by it
+	Status  int                // 0 without an answer
+	Class   string
+	Took    time.Duration
+}
+
+// Filter selects changes. Its zero value selects all.
+type Filter struct {
+	Tenant    hook.TenantNum                // 0: all
+	Sees      func(hook.TenantNum) bool     // asked besides; it must not block. nil: all
+	Endpoints map[hook.EndpointNum]struct{} // nil: all
+	Type      string                        // "": all
+}
+
+func (f *Filter) wants(c *Change) bool {
+	if f.Tenant != 0 && f.Tenant != c.Tenant || f.Type != "" && c.Type != "" && f.Type != c.Type {
+		return false
+	}
+	if f.Endpoints != nil {
+		if _, ok := f.Endpoints[c.Key.Endpoint]; !ok {
+			return false
+		}
+	}
+	return f.Sees == nil || f.Sees(c.Tenant)
+}
+
+// Watcher gathers changes for one who watches. Whoever makes one must close it.
+type Watcher struct {
+	hub    *Hub
+	filter Filter
+	ready  chan struct{} // holds one
+
+	mu      sync.Mutex
+	changes []Change
+	missed  int // changes that came after those, and found no room
+}
+
+// Watch begins to gather changes.
+func (h *Hub) Watch(f Filter) *Watcher {
+	w := &Watcher{hub: h, filter: f, ready: make(chan struct{}, 1)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watchers[w] = struct{}{}
+	h.watched.Add(1)
+	return w
+}
+
+// Close ends the gathering.
+func (w *Watcher) Close() {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	if _, ok := w.hub.watchers[w]; ok {
+		delete(w.hub.watchers, w)
+		w.hub.watched.Add(-1)
+	}
+}
+
+// Ready has a value when there is something to take.
+func (w *Watcher) Ready() <-chan struct{} { return w.ready }
+
+// Take returns the changes since the last call, oldest first, and how many
+// more came after them that are lost, for there was no room.
+func (w *Watcher) Take() (changes []Change, missed int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changes, missed = w.changes, w.missed
+	w.changes, w.missed = nil, 0
+	return changes, missed
+}
+
+// add keeps a change. Once one is lost, all are until the watcher has taken
+// what there is, so that it can tell where the hole is.
+func (w *Watcher) add(c *Change) {
+	w.mu.Lock()
+	if w.missed > 0 || len(w.changes) >= w.hub.Backlog {
+		w.missed++
+	} else {
+		w.changes = append(w.changes, *c)
+	}
+	w.mu.Unlock()
+	ring(w.ready)
+}
+
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// Recorded tells that something of a delivery was recorded: an attempt, or
+// without one (nil) another change of its state. eventType may be "" where it
+// is not known. Nothing that it is given is kept.
+func (h *Hub) Recorded(tenant hook.TenantNum, key hook.DeliveryKey, eventType string, a *hook.Attempt) {
+	if h.watched.Load() == 0 {
+		return
+	}
+	c := Change{Tenant: tenant, Key: key, Type: eventType}
+	if a != nil {
+		c.Attempt = Attempt{N: a.N, At: a.At, Trigger: a.Trigger, State: a.State, Status: a.Status, Class: a.Class, Took: a.Timing.Total}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for w := range h.watchers {
+		if w.filter.wants(&c) {
+			w.add(&c)
+		}
+	}
+}
+
+// Alarm rings when a tenant has new events. Whoever makes one must close it.
+type Alarm struct {
+	hub    *Hub
+	tenant hook.TenantNum
+	rung   chan struct{} // holds one
+}
+
+// Await makes an alarm.
+func (h *Hub) Await(tenant hook.TenantNum) *Alarm {
+	a := &Alarm{hub: h, tenant: tenant, rung: make(chan struct{}, 1)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.alarms[tenant] == nil {
+		h.alarms[tenant] = map[*Alarm]struct{}{}
+	}
+	h.alarms[tenant][a] = struct{}{}
+	h.awaited.Add(1)
+	return a
+}
+
+// Rung has a value when events were stored since the last one was taken.
+func (a *Alarm) Rung() <-chan struct{} { return a.rung }
+
+// Close ends the alarm.
+func (a *Alarm) Close() {
+	h := a.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.alarms[a.tenant][a]; !ok {
+		return
+	}
+	h.awaited.Add(-1)
+	if delete(h.alarms[a.tenant], a); len(h.alarms[a.tenant]) == 0 {
+		delete(h.alarms, a.tenant)
+	}
+}
+
+// Committed tells of events that were just stored.
+func (h *Hub) Committed(events []*hook.Event) {
+	if h.awaited.Load() > 0 {
+		h.alarm(events)
+	}
+	if h.watched.Load() == 0 {
+		return
+	}
+	for _, e := range events {
+		for _, t := range e.Targets {
+			if t.Disposition != hook.Deliver { // it is over before it began
+				h.Recorded(e.Tenant, hook.DeliveryKey{Event: e.ID, Endpoint: t.Endpoint}, e.Type, nil)
+			}
+		}
+	}
+}
+
+func (h *Hub) alarm(events []*hook.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range events {
+		for a := range h.alarms[e.Tenant] {
+			ring(a.rung)
+		}
+	}
+}
