@@ -37,3 +37,7 @@ bench: build ## the benchmark: server, load and receiver as processes of their o
 .PHONY: figures
 figures: ## the crash figures at full length: 200 kills, 100 restarts
 	./scripts/figures
+
+.PHONY: generate
+generate: ## write the pages that are made from the code
+	go test ./internal/config -run TestReferenceIsFresh -update

@@ -48,6 +48,23 @@ func TestValidate(t *testing.T) {
 		{"in flight", func(c *config.Config) { c.MaxInFlight = -1 }, "--max-in-flight", "65536"},
 		{"log format", func(c *config.Config) { c.LogFormat = "xml" }, "--log-format", "json or text"},
 		{"log level", func(c *config.Config) { c.LogLevel = "loud" }, "--log-level", "warn or error"},
+		{"near a level", func(c *config.Config) { c.LogLevel = "wran" }, `--log-level (from GRAPNEL_LOG_LEVEL): "wran" is not known`, "did you mean warn?"},
+		{"in flight, nearest", func(c *config.Config) { c.MaxInFlight = 100_000 }, "--max-in-flight (from GRAPNEL_MAX_IN_FLIGHT): 100000 is out of range", "the nearest is 65536, the default 1024"},
+		{"retention, nearest", func(c *config.Config) { c.Retention = 1; c.IdempotencyWindow = 0 }, "--retention", "write a time of 1h or more; the nearest is 1h"},
+		{"batch size", func(c *config.Config) { c.MaxBatchSize = 1 << 40 }, "--max-batch-size (from GRAPNEL_MAX_BATCH_SIZE): 1024GiB is out of range", "the nearest is 256MiB"},
+		{"admin address", func(c *config.Config) { c.AdminListen = "9090" }, `--admin-listen (from GRAPNEL_ADMIN_LISTEN): "9090"`, "HOST:PORT"},
+		{"certificate alone", func(c *config.Config) { c.TLSCert = "cert.pem" }, "--tls-cert", "--tls-key"},
+		{"key alone", func(c *config.Config) { c.TLSKey = "key.pem" }, "--tls-key", "--tls-cert"},
+		{"pair", func(c *config.Config) { c.TLSCert, c.TLSKey = "cert.pem", "key.pem" }, "", ""},
+		{"proxy address", func(c *config.Config) { c.TrustedProxies = []string{"fd00::1"} }, "--trusted-proxies", "fd00::1/128"},
+		{"proxy without a scheme", func(c *config.Config) { c.EgressProxy = "proxy:3128" }, "--egress-proxy", "http://HOST:PORT"},
+		{"proxy with a password", func(c *config.Config) { c.EgressProxy = "http://me:hunter2@proxy:3128" }, "--egress-proxy", "--egress-proxy-auth-file"},
+		{"proxy that is no URL", func(c *config.Config) { c.EgressProxy = "http://me:hunter2@proxy:%zz" }, "--egress-proxy", "http://HOST:PORT"},
+		{"proxy with a path", func(c *config.Config) { c.EgressProxy = "http://proxy:3128/x" }, "--egress-proxy", "http://HOST:PORT"},
+		{"proxy", func(c *config.Config) { c.EgressProxy = "https://proxy:3128" }, "", ""},
+		{"password without a proxy", func(c *config.Config) { c.EgressProxyAuthFile = "auth" }, "--egress-proxy-auth-file", "--egress-proxy"},
+		{"burst without a rate", func(c *config.Config) { c.RateBurst = 3 }, "--rate-burst", "--rate-limit"},
+		{"short admin key from a file", func(c *config.Config) { c.AdminKey, c.AdminKeyFile = "hunter2", "f" }, "--admin-key-file: has 7 characters", "random"},
 		{"short admin key", func(c *config.Config) { c.AdminKey = "hunter2" }, "GRAPNEL_ADMIN_KEY: has 7 characters", "random"},
 	}
 	from := func(setting string) string {
@@ -126,5 +143,37 @@ func TestSize(t *testing.T) {
 		if err := s.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q was read as %v", text, s)
 		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]config.Rate{"100/s": {N: 100, Per: time.Second}, "6000/m": {N: 6000, Per: time.Minute}, "1/h": {N: 1, Per: time.Hour}, "off": {}, "0": {}} {
+		var r config.Rate
+		if err := r.UnmarshalText([]byte(text)); err != nil || r != want || r.Off() != (want.N == 0) {
+			t.Errorf("%s: %v, %v", text, r, err)
+		}
+		var again config.Rate
+		if err := again.UnmarshalText([]byte(r.String())); err != nil || again != r {
+			t.Errorf("%s: written as %s, read as %v, %v", text, r, again, err)
+		}
+	}
+	for _, text := range []string{"", "100", "/s", "0/s", "-1/s", "1.5/s", "5/d", "5/", "99999999999/s", "100 /s", "on"} {
+		var r config.Rate
+		if err := r.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was read as %v", text, r)
+		}
+	}
+}
+
+func TestLocated(t *testing.T) {
+	t.Parallel()
+	from := func(setting string) string { return "file.yaml:3 for " + setting }
+	e := &config.Error{Setting: "--tls-cert", Reason: "is old"}
+	if err := config.Located(fmt.Errorf("start: %w", e), from); !errors.Is(err, e) || e.Error() != "--tls-cert (from file.yaml:3 for tls-cert): is old" {
+		t.Error(e)
+	}
+	if config.Located(nil, from) != nil {
+		t.Error("made an error")
 	}
 }

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +17,7 @@ import (
 // do about it. It never holds a secret's value.
 type Error struct {
 	Setting string // the flag, "--listen", or the variable of a setting without one
-	Source  string // "default", "flag" or the environment variable's name; "" if unknown
+	Source  string // "default", "flag", the environment variable's name or "file:line"; "" if unknown
 	Reason  string // what is wrong
 	Remedy  string // what to write instead
 }
@@ -30,30 +32,61 @@ func (e *Error) Error() string {
 }
 
 // Sources says where a setting's value came from, by the setting's flag
-// without dashes ("listen"): "flag", "default" or an environment variable's
-// name. It may be nil.
+// without dashes ("listen"): "flag", "default", an environment variable's
+// name, or the line of a settings file. It may be nil.
 type Sources func(setting string) string
 
-// Validate checks all settings and returns every fault, as joined *Errors.
+// Located gives the *Errors in err that do not say where their setting came
+// from, those of parts that were given a configuration alone, their source. It
+// returns err.
+func Located(err error, from Sources) error {
+	var e *Error
+	if errors.As(err, &e) && e.Source == "" && from != nil {
+		e.Source = from(strings.TrimPrefix(e.Setting, "--"))
+	}
+	return err
+}
+
+// Validate checks all settings and returns every fault, as joined *Errors. It
+// opens no files.
 func (c *Config) Validate(from Sources) error {
 	v := &checker{from: from}
-	v.listen(c.Listen)
+	for _, f := range fields() {
+		v.bounded(f, c)
+	}
+	v.address("listen", c.Listen)
+	if c.AdminListen != "" {
+		v.address("admin-listen", c.AdminListen)
+	}
 	v.publicURL(c.PublicURL)
-	v.egress(c.EgressAllow)
+	v.pair(c)
+	v.ranges("egress-allow", c.EgressAllow)
+	v.ranges("trusted-proxies", c.TrustedProxies)
+	v.proxy(c)
 	if c.Data == "" {
 		v.fault("data", "is empty", "name the folder that holds the server's data, such as /var/lib/grapnel")
 	}
-	v.spans(c)
-	v.numbers(c)
-	v.oneOf("log-format", c.LogFormat, "json", "text")
-	v.oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
-	if c.AdminKey != "" && len(c.AdminKey) < 16 {
-		v.errs = append(v.errs, &Error{Setting: EnvAdminKey, Source: EnvAdminKey,
-			Reason: fmt.Sprintf("has %d characters, an admin key needs 16 or more", len(c.AdminKey)),
+	if c.IdempotencyWindow < 0 || c.IdempotencyWindow > c.Retention {
+		v.fault("idempotency-window", fmt.Sprintf("%s is not between 0s and the retention of %s", c.IdempotencyWindow, c.Retention),
+			"shorten it, or lengthen --retention: a key is remembered no longer than its event")
+	}
+	if c.RateBurst > 0 && c.RateLimit.Off() {
+		v.fault("rate-burst", "has no limit to belong to", "set --rate-limit too, such as 100/s, or leave --rate-burst out")
+	}
+	if c.AdminKey != "" && len(c.AdminKey) < minAdminKey {
+		setting := EnvAdminKey
+		if c.AdminKeyFile != "" {
+			setting = "--admin-key-file"
+		}
+		v.errs = append(v.errs, &Error{Setting: setting, Source: setting,
+			Reason: fmt.Sprintf("has %d characters, an admin key needs %d or more", len(c.AdminKey), minAdminKey),
 			Remedy: "use a long random text, or leave it out: the first start then makes a key and shows it"})
 	}
 	return errors.Join(v.errs...)
 }
+
+// minAdminKey is the least length of an admin key that an operator sets.
+const minAdminKey = 16
 
 type checker struct {
 	from Sources
@@ -68,17 +101,60 @@ func (v *checker) fault(setting, reason, remedy string) {
 	v.errs = append(v.errs, e)
 }
 
-func (v *checker) listen(addr string) {
+// kinds says what the values of a type are called.
+var kinds = map[reflect.Type]string{reflect.TypeFor[Duration](): "a time", reflect.TypeFor[Size](): "a size", reflect.TypeFor[int](): "a number"}
+
+// bounded checks a field against its tags, and names the nearest value that
+// would do.
+func (v *checker) bounded(f field, c *Config) {
+	if words := f.tag.Get("oneof"); words != "" {
+		v.oneOf(f.name, f.text(c), strings.Split(words, ","))
+		return
+	}
+	for _, end := range []struct {
+		tag  string
+		sign int
+	}{{"min", -1}, {"max", 1}} {
+		var limit Config
+		text := f.tag.Get(end.tag)
+		if text == "" || f.set(&limit, text) != nil || cmp.Compare(f.of(c).Int(), f.of(&limit).Int()) != end.sign {
+			continue
+		}
+		allowed := "between " + f.tag.Get("min") + " and " + f.tag.Get("max")
+		if f.tag.Get("max") == "" {
+			allowed = "of " + f.tag.Get("min") + " or more"
+		}
+		remedy := fmt.Sprintf("write %s %s; the nearest is %s", kinds[f.of(c).Type()], allowed, text)
+		if fallback := f.fallback(ServeVars()); fallback != text {
+			remedy += ", the default " + fallback
+		}
+		v.fault(f.name, f.text(c)+" is out of range", remedy)
+	}
+}
+
+func (v *checker) oneOf(setting, value string, allowed []string) {
+	if slices.Contains(allowed, value) {
+		return
+	}
+	last := len(allowed) - 1
+	remedy := "write " + strings.Join(allowed[:last], ", ") + " or " + allowed[last]
+	if near := Nearest(value, allowed); near != "" {
+		remedy = fmt.Sprintf("did you mean %s? %s", near, remedy)
+	}
+	v.fault(setting, fmt.Sprintf("%q is not known", value), remedy)
+}
+
+func (v *checker) address(setting, addr string) {
 	const remedy = "write HOST:PORT, such as 127.0.0.1:8080, or :8080 for all addresses"
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		v.fault("listen", fmt.Sprintf("%q is not an address with a port", addr), remedy)
+		v.fault(setting, fmt.Sprintf("%q is not an address with a port", addr), remedy)
 		return
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		v.fault("listen", fmt.Sprintf("%q is not a port between 0 and 65535", port), remedy)
+		v.fault(setting, fmt.Sprintf("%q is not a port between 0 and 65535", port), remedy)
 	} else if n == 0 && port != "0" {
-		v.fault("listen", fmt.Sprintf("%q is not a port", port), remedy)
+		v.fault(setting, fmt.Sprintf("%q is not a port", port), remedy)
 	}
 }
 
@@ -100,12 +176,22 @@ func (v *checker) publicURL(raw string) {
 	}
 }
 
-func (v *checker) egress(ranges []string) {
+// pair wants both files of a certificate, or neither.
+func (v *checker) pair(c *Config) {
+	switch {
+	case c.TLSCert != "" && c.TLSKey == "":
+		v.fault("tls-cert", "has no private key to go with", "name the key's file with --tls-key")
+	case c.TLSCert == "" && c.TLSKey != "":
+		v.fault("tls-key", "has no certificate to go with", "name the certificate's file with --tls-cert")
+	}
+}
+
+func (v *checker) ranges(setting string, ranges []string) {
 	for _, s := range ranges {
 		p, err := netip.ParsePrefix(s)
 		if err == nil {
 			if p != p.Masked() {
-				v.fault("egress-allow", fmt.Sprintf("%q has bits set behind its prefix", s), "write "+p.Masked().String())
+				v.fault(setting, fmt.Sprintf("%q has bits set behind its prefix", s), "write "+p.Masked().String())
 			}
 			continue
 		}
@@ -113,36 +199,28 @@ func (v *checker) egress(ranges []string) {
 		if a, aerr := netip.ParseAddr(s); aerr == nil && a.Zone() == "" {
 			remedy = fmt.Sprintf("for this one address write %s/%d", a, a.BitLen())
 		}
-		v.fault("egress-allow", fmt.Sprintf("%q is not an address range", s), remedy)
+		v.fault(setting, fmt.Sprintf("%q is not an address range", s), remedy)
 	}
 }
 
-func (v *checker) spans(c *Config) {
-	if c.Drain < 0 || c.Drain > maxDrain {
-		v.fault("drain", fmt.Sprintf("%s is out of range", c.Drain), "write a time between 0s and 1h, such as 30s")
+// proxy never quotes a URL that holds a password.
+func (v *checker) proxy(c *Config) {
+	if c.EgressProxy == "" {
+		if c.EgressProxyAuthFile != "" {
+			v.fault("egress-proxy-auth-file", "has no proxy to belong to", "set --egress-proxy too, or leave --egress-proxy-auth-file out")
+		}
+		return
 	}
-	if c.Retention < minRetention {
-		v.fault("retention", fmt.Sprintf("%s is too short", c.Retention), "write a time of 1h or more, such as 30d")
-	}
-	if c.IdempotencyWindow < 0 || c.IdempotencyWindow > c.Retention {
-		v.fault("idempotency-window", fmt.Sprintf("%s is not between 0s and the retention of %s", c.IdempotencyWindow, c.Retention),
-			"shorten it, or lengthen --retention: a key is remembered no longer than its event")
-	}
-}
-
-func (v *checker) numbers(c *Config) {
-	if c.MaxEventSize < minEventSize || c.MaxEventSize > maxEventSize {
-		v.fault("max-event-size", fmt.Sprintf("%s is out of range", c.MaxEventSize), "write a size between 1KiB and 64MiB")
-	}
-	if c.MaxInFlight < 1 || c.MaxInFlight > maxInFlight {
-		v.fault("max-in-flight", fmt.Sprintf("%d is out of range", c.MaxInFlight), "write a number between 1 and 65536")
-	}
-}
-
-func (v *checker) oneOf(setting, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		last := len(allowed) - 1
-		v.fault(setting, fmt.Sprintf("%q is not known", value),
-			"write "+strings.Join(allowed[:last], ", ")+" or "+allowed[last])
+	const remedy = "write it as http://HOST:PORT, or https:// for a proxy that speaks TLS"
+	u, err := url.Parse(c.EgressProxy)
+	switch {
+	case err != nil:
+		v.fault("egress-proxy", "is not a URL", remedy)
+	case u.User != nil:
+		v.fault("egress-proxy", "holds a user name or password, which process lists show", "put USER:PASSWORD into a file and name it with --egress-proxy-auth-file")
+	case u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
+		v.fault("egress-proxy", fmt.Sprintf("%q is not an absolute http or https URL", c.EgressProxy), remedy)
+	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
+		v.fault("egress-proxy", fmt.Sprintf("%q has more than a host and a port", c.EgressProxy), remedy)
 	}
 }

@@ -17,12 +17,20 @@ type Duration time.Duration
 // Std is the span as the standard library has it.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-// String writes whole days as "30d" and anything else as Go does.
+// String writes whole days as "30d" and anything else as Go does, but for
+// units of which there are none: "2m", not "2m0s".
 func (d Duration) String() string {
 	if d != 0 && d%Duration(day) == 0 {
 		return strconv.FormatInt(int64(d/Duration(day)), 10) + "d"
 	}
-	return time.Duration(d).String()
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // MarshalText writes what String does.
@@ -96,4 +104,50 @@ func parseSize(text string) (int64, error) {
 		return n * u.factor, nil
 	}
 	return 0, errors.New("no number")
+}
+
+// Rate is a number of things in a span of time: "100/s", "6000/m", "20/h". The
+// zero value is no limit, "off".
+type Rate struct {
+	N   int
+	Per time.Duration // a second, a minute or an hour
+}
+
+// maxRate bounds the number in a Rate.
+const maxRate = 1_000_000_000
+
+// Off reports whether there is no limit.
+func (r Rate) Off() bool { return r.N == 0 }
+
+// String writes what UnmarshalText reads.
+func (r Rate) String() string {
+	switch r.Per {
+	case time.Second:
+		return strconv.Itoa(r.N) + "/s"
+	case time.Minute:
+		return strconv.Itoa(r.N) + "/m"
+	case time.Hour:
+		return strconv.Itoa(r.N) + "/h"
+	}
+	return "off"
+}
+
+// MarshalText writes what String does.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads a number above zero with a span, or "off".
+func (r *Rate) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s == "off" || s == "0" {
+		*r = Rate{}
+		return nil
+	}
+	number, unit, _ := strings.Cut(s, "/")
+	per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
+	n, err := strconv.Atoi(number)
+	if err != nil || per == 0 || n < 1 || n > maxRate {
+		return fmt.Errorf("%q is not a rate; write a number for each second, minute or hour, such as 100/s, 6000/m or 20/h, or off", s)
+	}
+	*r = Rate{n, per}
+	return nil
 }
