@@ -1,4 +1,35 @@
 package sqlite
 
+import (
+	"context"
+
+	"grapnel/internal/hook"
+)
+
 // Settle seals what is full and waits for it.
 func (s *Store) Settle() error { return s.maintain() }
+
+// HoldUpkeep keeps segments from being sealed until release is called.
+func (s *Store) HoldUpkeep() (release func()) {
+	s.maintaining.Lock()
+	return s.maintaining.Unlock
+}
+
+// ListTwice lists up to n of a tenant's events in the first segment twice in one
+// read, and calls between.
+func (s *Store) ListTwice(ctx context.Context, tenant hook.TenantNum, n int, between func() error) (first, second []int64, err error) {
+	err = s.readFor(ctx, people, s.list()[0], func(c *connection) (err error) {
+		if first, err = c.ofTenant(tenant, 0, false, n); err != nil {
+			return err
+		}
+		if _, err = c.outline(first[0]); err != nil { // the snapshot begins
+			return err
+		}
+		if err = between(); err != nil {
+			return err
+		}
+		second, err = c.ofTenant(tenant, 0, false, n)
+		return err
+	})
+	return first, second, err
+}

@@ -51,7 +51,6 @@ func (s *Store) event(ctx context.Context, tenant hook.TenantNum, id hook.EventI
 type bounds struct {
 	low, high int64
 	up        bool
-	ended     bool // an ascending one came to events that its snapshot lacks
 }
 
 func boundsOf(since, until time.Time, before, after hook.EventID, up bool) bounds {
@@ -97,11 +96,6 @@ func (b *bounds) pass(id int64) {
 	}
 }
 
-// missing notes that an event is not in the snapshot of its segment, though the
-// memory has it. It came after the snapshot, and so did all that follow it: an
-// ascending listing ends there, so that it does not go past them.
-func (b *bounds) missing() { b.ended = b.up }
-
 // segmentsFor lists the segments in the order of a listing.
 func (s *Store) segmentsFor(up bool) []*segment {
 	if up {
@@ -127,13 +121,13 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (store.EventPage
 		if err := s.readFor(ctx, people, g, func(c *connection) error { return l.in(c, g) }); err != nil {
 			return store.EventPage{}, fmt.Errorf("list events: %w", err)
 		}
-		if !l.page.Next.IsZero() || l.ended {
+		if !l.page.Next.IsZero() {
 			break
 		}
 	}
 	if q.Oldest {
 		l.page.Seen = later(q.After, l.seen)
-		if l.page.Next.IsZero() && !l.ended {
+		if l.page.Next.IsZero() {
 			l.page.Seen = later(l.page.Seen, last)
 		}
 	}
@@ -173,7 +167,7 @@ func (l *eventList) in(c *connection, g *segment) error {
 			}
 			l.left--
 			l.pass(id)
-			if err := l.add(c, id); err != nil || l.ended {
+			if err := l.add(c, id); err != nil {
 				return err
 			}
 		}
@@ -185,12 +179,8 @@ func (l *eventList) in(c *connection, g *segment) error {
 
 func (l *eventList) add(c *connection, id int64) error {
 	o, err := c.outline(id)
-	if err != nil {
+	if err != nil || o == nil { // nil: it came after the snapshot, and is not seen
 		return err
-	}
-	if o == nil {
-		l.missing()
-		return nil
 	}
 	if !l.q.Before.IsZero() && string(o.ID[:]) >= string(l.q.Before[:]) || string(o.ID[:]) <= string(l.q.After[:]) {
 		return nil
@@ -220,7 +210,7 @@ func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery) (store.De
 		if err := s.readFor(ctx, people, g, func(c *connection) error { return l.in(c, g) }); err != nil {
 			return store.DeliveryPage{}, fmt.Errorf("list deliveries: %w", err)
 		}
-		if !l.page.Next.Event.IsZero() || l.ended {
+		if !l.page.Next.Event.IsZero() {
 			break
 		}
 	}
@@ -334,12 +324,8 @@ func (c *connection) numberFrom(seq int64) (int64, error) {
 // event adds an event's deliveries; false when the page is complete.
 func (l *deliveryList) event(c *connection, id int64) (more bool, err error) {
 	e, err := c.outline(id)
-	if err != nil {
-		return false, err
-	}
-	if e == nil {
-		l.missing()
-		return !l.ended, nil
+	if err != nil || e == nil { // nil: it came after the snapshot, and is not seen
+		return err == nil, err
 	}
 	if l.q.Tenant != 0 && e.Tenant != l.q.Tenant || l.q.Type != "" && e.Type != l.q.Type || !l.q.Event.IsZero() && e.ID != l.q.Event {
 		return l.look(l.afterAll(e.ID)), nil
