@@ -217,9 +217,10 @@ func (d *Dispatcher) trySchedule(dl *delivery, a *hook.Attempt, c *dialect.Diale
 	return true
 }
 
-// tellOf gives an attempt to the metrics and to whoever watches. What goes wrong
-// there is no matter of the delivery.
-func (d *Dispatcher) tellOf(a *hook.Attempt, seq int64) {
+// tellOf gives an attempt to metrics, traces, log and whoever watches. What goes
+// wrong there is no matter of the delivery.
+func (d *Dispatcher) tellOf(dl *delivery) {
+	a := dl.outcome.Attempt
 	if a == nil {
 		return
 	}
@@ -230,15 +231,37 @@ func (d *Dispatcher) tellOf(a *hook.Attempt, seq int64) {
 	}()
 	d.Metrics.Attempt(a.State.String(), codeClass(a.Status), a.Class, a.Timing)
 	if a.State == hook.Delivered {
-		d.Metrics.Delivered(a.At.Add(a.Timing.Total).Sub(acceptedAt(seq)))
+		d.Metrics.Delivered(a.At.Add(a.Timing.Total).Sub(acceptedAt(dl.seq)))
+	}
+	if d.Tracer != nil {
+		d.Tracer.Attempt(dl.event, d.endpointID(a.Key), a)
 	}
 	if d.Logger.Enabled(d.run, slog.LevelDebug) {
-		d.Logger.Debug("attempt", "delivery_id", a.Key.String(), "attempt", a.N, "state", a.State.String(), "status", a.Status,
-			"class", a.Class, "duration_ms", a.Timing.Total.Milliseconds())
+		d.logAttempt(a)
 	}
 	if d.Observe != nil {
 		d.Observe(a)
 	}
+}
+
+// logAttempt writes the one line of an attempt. What the endpoint answered, and
+// its URL, are in the store for those who may see them.
+func (d *Dispatcher) logAttempt(a *hook.Attempt) {
+	next := slog.Attr{}
+	if !a.NextAt.IsZero() {
+		next = slog.Time("next", a.NextAt.UTC())
+	}
+	d.Logger.LogAttrs(d.run, slog.LevelDebug, "attempt", slog.String("delivery_id", a.Key.String()), slog.String("endpoint_id", d.endpointID(a.Key)),
+		slog.Int("attempt", a.N), slog.String("state", a.State.String()), slog.String("class", a.Class), slog.Int("status", a.Status),
+		slog.Float64("duration_ms", float64(a.Timing.Total.Microseconds())/1000), next)
+}
+
+// endpointID is the name of a delivery's endpoint, "" if nobody knows it.
+func (d *Dispatcher) endpointID(key hook.DeliveryKey) string {
+	if e, ok := d.Directory.Endpoint(key.Endpoint); ok {
+		return e.ID
+	}
+	return ""
 }
 
 func newAttempt(dl *delivery, c *dialect.Dialect, endpoint *hook.Endpoint, r *egress.Result) *hook.Attempt {

@@ -51,6 +51,7 @@ type Config struct {
 	Ring      *keyring.Ring
 	Manager   Manager
 	Metrics   *telemetry.Metrics // nil: none
+	Tracer    *telemetry.Tracer  // nil: no traces
 	Logger    *slog.Logger
 	PublicURL string
 
@@ -425,15 +426,4 @@ func (d *Dispatcher) lane(num hook.EndpointNum) *lane {
 	d.configure(l)
 	d.lanes[num] = l
 	return l
-}
-
-// Gauges tells how the queue is.
-func (d *Dispatcher) Gauges() telemetry.QueueGauges {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	g := telemetry.QueueGauges{Due: d.waiting, InFlight: d.inFlight[proven] + d.inFlight[unproven], Lanes: len(d.lanes)}
-	if first := d.progress.front.first; first != nil {
-		g.OldestAge = time.Since(first.of.offered)
-	}
-	return g
 }

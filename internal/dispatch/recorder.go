@@ -8,6 +8,7 @@ import (
 
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
+	"grapnel/internal/telemetry"
 )
 
 const (
@@ -101,7 +102,7 @@ func (r *recorder) store(batch []*delivery) bool {
 	for _, dl := range batch {
 		r.outcomes = append(r.outcomes, &dl.outcome)
 	}
-	ok, refused := r.insist(len(batch), func() error { return r.d.Queue.Record(r.ctx, r.d.Lease, r.outcomes) })
+	ok, refused := r.insist(len(batch), r.commit)
 	switch half := len(batch) / 2; {
 	case !ok:
 		return false
@@ -125,6 +126,14 @@ func (d *Dispatcher) tellRecorded(batch []*delivery) {
 	for _, dl := range batch {
 		d.Recorded(dl.event.Tenant, dl.outcome.Key, dl.event.Type, dl.outcome.Attempt)
 	}
+}
+
+// commit has the batch recorded.
+func (r *recorder) commit() error {
+	begin := time.Now()
+	err := r.d.Queue.Record(r.ctx, r.d.Lease, r.outcomes)
+	r.d.Metrics.Commit(telemetry.Outcomes, time.Since(begin))
+	return err
 }
 
 // redeliver asks again for redeliveries that the store may have taken for

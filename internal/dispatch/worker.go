@@ -54,7 +54,7 @@ func (d *Dispatcher) runWorker(w *worker, dl *delivery) {
 		e := d.send(d.run, dl)
 		next := d.finish(w, dl, e)
 		if !e.givenBack {
-			d.tellOf(dl.outcome.Attempt, dl.seq)
+			d.tellOf(dl)
 			d.record.add(dl)
 		}
 		if next == nil {

@@ -38,6 +38,10 @@ type Event struct {
 	Revision int64
 	Targets  []Target // in the order of endpoint numbers
 	Number   int64    // number of its first delivery; the others follow in the order of Targets
+
+	// Trace is set on events that were published under a recorded span, until
+	// they are read back from the store: it is never stored.
+	Trace *Trace
 }
 
 // Target finds the event's target of an endpoint.

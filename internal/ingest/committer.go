@@ -10,6 +10,7 @@ import (
 
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
+	"grapnel/internal/telemetry"
 )
 
 // committer turns waiting submissions into transactions, one group after the
@@ -106,7 +107,9 @@ func (c *committer) try(group []*submission) error {
 		if len(g.batch.Events)+len(g.batch.Requests) == 0 {
 			return nil
 		}
+		begin := time.Now()
 		err = c.cfg.Log.Append(ctx, &g.batch)
+		c.cfg.Metrics.Commit(telemetry.Events, time.Since(begin))
 		switch {
 		case err == nil:
 			c.offer(g.batch.Events)
@@ -304,7 +307,7 @@ func (c *committer) takeEvent(g *group, s *submission, it *Item) Result {
 	}
 	e := &hook.Event{
 		Key: it.Key, Type: it.Type, Time: it.Time, Data: it.Data, Previous: it.Previous, Metadata: it.Metadata,
-		Fingerprint: print, Revision: g.batch.Revision,
+		Fingerprint: print, Revision: g.batch.Revision, Trace: s.trace,
 	}
 	tenant, ok := c.cfg.Directory.Tenant(it.Tenant)
 	if ok {

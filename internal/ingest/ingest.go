@@ -21,6 +21,7 @@ type Config struct {
 	Offer     func([]*hook.Event) // takes committed events on, in the order of their ids; must not block
 	Window    time.Duration       // how long keys are remembered
 	Metrics   *telemetry.Metrics
+	Tracer    *telemetry.Tracer // nil: no traces
 	Logger    *slog.Logger
 	Now       func() time.Time // nil: time.Now
 }
@@ -52,6 +53,7 @@ type submission struct {
 	results  []Result
 	replayed bool
 	err      error
+	trace    *hook.Trace // for its events; nil: none
 	answered chan struct{}
 }
 
@@ -92,7 +94,21 @@ func New(ctx context.Context, cfg Config) (*Ingester, error) {
 // when ctx ended first: then the events may be stored or not, and asking
 // again with the same keys is safe.
 func (g *Ingester) Publish(ctx context.Context, s *Submission) (results []Result, replayed bool, err error) {
-	job := &submission{Submission: s, answered: make(chan struct{})}
+	if g.cfg.Tracer == nil {
+		return g.publish(ctx, s, nil)
+	}
+	span := g.cfg.Tracer.Publish(ctx, len(s.Items))
+	results, replayed, err = g.publish(ctx, s, span.Trace())
+	id := ""
+	if len(results) == 1 && results[0].Err == nil {
+		id = results[0].ID.String()
+	}
+	span.End(id, err)
+	return results, replayed, err
+}
+
+func (g *Ingester) publish(ctx context.Context, s *Submission, trace *hook.Trace) (results []Result, replayed bool, err error) {
+	job := &submission{Submission: s, trace: trace, answered: make(chan struct{})}
 	if err := g.enqueue(ctx, job); err != nil {
 		g.cfg.Metrics.Accepted("refused", len(s.Items))
 		return nil, false, err

@@ -9,10 +9,14 @@ import (
 
 // QueueGauges is the state of the dispatcher's queue.
 type QueueGauges struct {
-	Due       int // deliveries that could be sent now and wait for their turn
-	InFlight  int // attempts running
-	Lanes     int // lanes in memory
-	OldestAge time.Duration
+	Due       int           // deliveries that could be sent now and wait for their turn
+	InFlight  int           // attempts running
+	Lanes     int           // lanes in memory
+	Behind    int           // lanes that have deliveries in the store alone
+	Broken    int           // lanes whose endpoint does not answer, so that it gets a probe at a time
+	Outcomes  int           // attempts that are over and not recorded yet
+	Barred    bool          // nothing is sent: outcomes cannot be recorded, or the lease is lost
+	OldestAge time.Duration // of the delivery that has been due longest; 0: none is
 }
 
 // StoreGauges is the state of the store.
@@ -20,6 +24,7 @@ type StoreGauges struct {
 	Events   int64
 	Units    int   // segments or partitions
 	Bytes    int64 // on disk
+	Free     int64 // bytes free on its file system; negative: not known
 	Expired  int64 // deliveries that retention ended, since the beginning
 	Writable bool
 }
@@ -30,9 +35,9 @@ type gauges struct {
 	store     atomic.Pointer[func() StoreGauges]
 	endpoints atomic.Pointer[func() map[string]int]
 
-	due, inflight, lanes, oldest            *prometheus.Desc
-	events, units, bytes, expired, writable *prometheus.Desc
-	endpointStates                          *prometheus.Desc
+	due, inflight, lanes, behind, broken, outcomes, barred, oldest *prometheus.Desc
+	events, units, bytes, free, expired, writable                  *prometheus.Desc
+	endpointStates                                                 *prometheus.Desc
 }
 
 func newGauges() *gauges {
@@ -40,14 +45,19 @@ func newGauges() *gauges {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
 	return &gauges{
-		due:            d("queue_due", "Deliveries that are due and wait for their turn."),
-		oldest:         d("queue_oldest_age_seconds", "How long the oldest due delivery has waited."),
+		due:            d("queue_due", "Deliveries in memory that are due and wait for their turn."),
+		oldest:         d("queue_oldest_age_seconds", "How long the oldest due delivery has waited, in memory or in the store; those of endpoints that do not answer are left out."),
 		inflight:       d("inflight", "Attempts running now."),
 		lanes:          d("lanes", "Endpoints with work in memory."),
+		behind:         d("lanes_behind", "Endpoints whose deliveries wait in the store, for there are more than memory has room for."),
+		broken:         d("lanes_broken", "Endpoints that do not answer: they get one probe at a time."),
+		outcomes:       d("queue_outcomes", "Attempts that are over and whose outcome is not recorded yet."),
+		barred:         d("queue_barred", "1 while nothing is sent, because outcomes cannot be recorded or the lease is lost, else 0."),
 		endpointStates: d("endpoints", "Endpoints by state.", "state"),
 		events:         d("db_events", "Events in the store."),
 		units:          d("db_segments", "Segments that the log is cut into."),
 		bytes:          d("db_size_bytes", "Size of the store on disk."),
+		free:           d("db_free_bytes", "Bytes free on the file system of the store."),
 		expired:        d("db_expired_deliveries_total", "Deliveries that ended unsent because their event's retention was over."),
 		writable:       d("db_writable", "1 while the store takes writes, else 0."),
 	}
@@ -55,7 +65,8 @@ func newGauges() *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.due, g.oldest, g.inflight, g.lanes, g.endpointStates, g.events, g.units, g.bytes, g.expired, g.writable} {
+	for _, d := range []*prometheus.Desc{g.due, g.oldest, g.inflight, g.lanes, g.behind, g.broken, g.outcomes, g.barred,
+		g.endpointStates, g.events, g.units, g.bytes, g.free, g.expired, g.writable} {
 		ch <- d
 	}
 }
@@ -71,6 +82,10 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		send(g.oldest, q.OldestAge.Seconds())
 		send(g.inflight, float64(q.InFlight))
 		send(g.lanes, float64(q.Lanes))
+		send(g.behind, float64(q.Behind))
+		send(g.broken, float64(q.Broken))
+		send(g.outcomes, float64(q.Outcomes))
+		send(g.barred, flag(q.Barred))
 	}
 	if f := g.endpoints.Load(); f != nil {
 		for state, n := range (*f)() {
@@ -83,12 +98,18 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		send(g.units, float64(s.Units))
 		send(g.bytes, float64(s.Bytes))
 		ch <- prometheus.MustNewConstMetric(g.expired, prometheus.CounterValue, float64(s.Expired))
-		writable := 0.0
-		if s.Writable {
-			writable = 1
+		if s.Free >= 0 {
+			send(g.free, float64(s.Free))
 		}
-		send(g.writable, writable)
+		send(g.writable, flag(s.Writable))
 	}
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // SetQueue says where the queue's numbers come from at each scrape.

@@ -30,6 +30,7 @@ type Metrics struct {
 	phases   phases
 	latency  prometheus.Histogram
 	lag      prometheus.Histogram
+	commits  [2]prometheus.Observer // by Kind
 	requests *prometheus.CounterVec
 	handling *prometheus.HistogramVec
 }
@@ -43,6 +44,7 @@ var (
 	attemptBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 30}
 	latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 28800, 86400, 259200}
 	lagBuckets     = []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 1800, 3600}
+	commitBuckets  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	httpBuckets    = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 )
 
@@ -63,7 +65,9 @@ func NewMetrics() *Metrics {
 		dns: durations.WithLabelValues("dns"), connect: durations.WithLabelValues("connect"), tls: durations.WithLabelValues("tls"),
 		wait: durations.WithLabelValues("wait"), body: durations.WithLabelValues("body"), total: durations.WithLabelValues("total"),
 	}
-	m.registry.MustRegister(m.accepted, m.attempts, durations, m.latency, m.lag, m.requests, m.handling, m.gauges, buildInfo(),
+	commits := histograms("db_commit_duration_seconds", "Time that the store took for one group of published events, or of outcomes of attempts, until it was synced to the disk.", commitBuckets, "kind")
+	m.commits = [...]prometheus.Observer{Events: commits.WithLabelValues("events"), Outcomes: commits.WithLabelValues("outcomes")}
+	m.registry.MustRegister(m.accepted, m.attempts, durations, commits, m.latency, m.lag, m.requests, m.handling, m.gauges, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -137,6 +141,22 @@ func (m *Metrics) Delivered(latency time.Duration) {
 func (m *Metrics) ScheduleLag(d time.Duration) {
 	if m != nil {
 		m.lag.Observe(max(d, 0).Seconds())
+	}
+}
+
+// Kind is what a commit stores.
+type Kind uint8
+
+// The kinds of commits.
+const (
+	Events Kind = iota
+	Outcomes
+)
+
+// Commit counts one transaction of the store, successful or not.
+func (m *Metrics) Commit(k Kind, d time.Duration) {
+	if m != nil {
+		m.commits[k].Observe(d.Seconds())
 	}
 }
 
