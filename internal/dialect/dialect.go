@@ -128,6 +128,7 @@ func (d *Dialect) Body(in Input) ([]byte, error) {
 // Request is one attempt, to make its headers.
 type Request struct {
 	Event       *hook.Event
+	ID          string // in place of the event's own id; "" for that
 	URL, Method string
 	Body        []byte
 	At          time.Time // of the attempt

@@ -121,9 +121,13 @@ func (d *Dialect) NewSecret() (hook.Secret, error) {
 	case formWhsk:
 		return signature.NewPrivate(), nil
 	}
+	return d.newText(), nil
+}
+
+func (d *Dialect) newText() hook.Secret {
 	b := make([]byte, d.secret.bytes)
 	rand.Read(b) // never fails: crypto/rand ends the program instead
-	return hook.Secret(d.secret.write.Append(nil, b)), nil
+	return hook.Secret(d.secret.write.Append(nil, b))
 }
 
 // formOf tells a secret's form by its beginning.

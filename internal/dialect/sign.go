@@ -219,7 +219,7 @@ func (d *Dialect) Header(r Request) ([]hook.Header, error) {
 	if err := d.checkKeys(r.Keys); err != nil {
 		return nil, err
 	}
-	v := values{event: r.Event, eventType: d.EventName(r.Event.Type), at: r.At.Unix(), number: r.N, url: r.URL, method: r.Method, body: r.Body}
+	v := values{event: r.Event, id: r.ID, eventType: d.EventName(r.Event.Type), at: r.At.Unix(), number: r.N, url: r.URL, method: r.Method, body: r.Body}
 	signed := len(d.sign)
 	if len(r.Keys) == 0 {
 		signed = 0
