@@ -18,6 +18,7 @@ import (
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
+	"grapnel/internal/telemetry"
 )
 
 // Publisher takes events in. The ingester is one.
@@ -45,6 +46,7 @@ type Config struct {
 	Waker     Waker
 	Reader    store.Reader
 	Metrics   Metrics
+	Tracer    *telemetry.Tracer // nil: no traces
 	Logger    *slog.Logger
 
 	CursorKey []byte // authenticates cursors; 16 bytes or more, the same after a restart
@@ -120,6 +122,7 @@ type call struct {
 	tenant *hook.Tenant // of the route, where it names one
 	status int          // 0 before the answer has begun
 	held   hold         // of the publishes' budget
+	span   telemetry.RequestSpan
 }
 
 // Unwrap is for http.ResponseController.
@@ -147,7 +150,8 @@ const noRoute = "none"
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := a.Now()
-	c := &call{ResponseWriter: w, r: r, id: [1]string{newRequestID()}}
+	r, span := a.Tracer.Request(r)
+	c := &call{ResponseWriter: w, r: r, id: [1]string{newRequestID()}, span: span}
 	h := w.Header()
 	h["Request-Id"] = c.id[:]
 	h["Cache-Control"] = a.headers.noStore
@@ -191,6 +195,7 @@ func (a *API) finish(c *call, took time.Duration) {
 		status = http.StatusOK
 	}
 	a.Metrics.HTTP(route(c.r), statusText(status), took)
+	c.span.End(c.r.Method, route(c.r), c.id[0], status)
 	if a.Logger.Enabled(c.r.Context(), slog.LevelDebug) {
 		a.Logger.Debug("request", "request_id", c.id[0], "route", route(c.r), "status", status, "duration_ms", float64(took.Microseconds())/1000, "key_id", c.keyID())
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 
 	"grapnel/internal/api"
@@ -61,16 +62,20 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 		return err
 	}
 	metrics := telemetry.NewMetrics()
+	if s.tracer, err = telemetry.NewTracer(ctx, os.Getenv, s.logger); err != nil {
+		return err
+	}
+	s.undo = append(s.undo, func() { s.closeTracer(ctx) })
 	s.dispatch, err = dispatch.New(dispatch.Config{
 		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
-		Metrics: metrics, Logger: s.logger, PublicURL: s.PublicURL(), MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
+		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
 	})
 	if err != nil {
 		return err
 	}
 	s.ingest, err = ingest.New(ctx, ingest.Config{
 		Log: s.store, Directory: s.directory, Policy: policies(dialects), Offer: s.dispatch.Offer,
-		Window: s.settings.IdempotencyWindow.Std(), Metrics: metrics, Logger: s.logger,
+		Window: s.settings.IdempotencyWindow.Std(), Metrics: metrics, Tracer: s.tracer, Logger: s.logger,
 	})
 	if err != nil {
 		return err
@@ -91,7 +96,7 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	}
 	native, err := api.New(api.Config{
 		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch,
-		Reader: s.store, Metrics: metrics, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
+		Reader: s.store, Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
 	})
 	if err != nil {
 		return err

@@ -14,9 +14,11 @@ func (s *Server) storeGauges() telemetry.StoreGauges {
 	st, err := s.store.Stats(ctx)
 	if err != nil {
 		s.logger.Error("store statistics failed", "error", err)
-		return telemetry.StoreGauges{}
+		return telemetry.StoreGauges{Free: freeBytes(s.settings.Data)}
 	}
-	return telemetry.StoreGauges{Events: st.Events, Units: st.Units, Bytes: st.Bytes, Expired: st.Expired, Writable: st.Writable}
+	return telemetry.StoreGauges{
+		Events: st.Events, Units: st.Units, Bytes: st.Bytes, Free: freeBytes(s.settings.Data), Expired: st.Expired, Writable: st.Writable,
+	}
 }
 
 // endpointGauges counts endpoints by state, those without any included.

@@ -58,6 +58,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	// What holds the folder must be let go of however little time is left.
 	released := s.store.Release(context.WithoutCancel(ctx), s.lease)
 	closed := s.store.Close()
+	s.closeTracer(ctx)
 	s.logger.Info("server stopped")
 	return errors.Join(sent, released, closed)
 }
@@ -75,6 +76,15 @@ func (s *Server) closeGate(ctx context.Context) {
 
 // hangUpTime is what answers on their way out get.
 const hangUpTime = time.Second
+
+// closeTracer sends the last traces, if a collector takes them soon.
+func (s *Server) closeTracer(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hangUpTime)
+	defer cancel()
+	if err := s.tracer.Close(ctx); err != nil {
+		s.logger.Warn("traces are lost", "error", err)
+	}
+}
 
 // hangUp ends all connections. Answers that are on their way out get a moment;
 // connections on which nobody has asked anything must not hold us up.

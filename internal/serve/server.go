@@ -21,6 +21,7 @@ import (
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
 	"grapnel/internal/store/sqlite"
+	"grapnel/internal/telemetry"
 )
 
 // Config is what a Server is made from.
@@ -45,6 +46,7 @@ type Server struct {
 	directory *directory.Directory
 	egress    *egress.Client
 	manager   *manage.Manager
+	tracer    *telemetry.Tracer // nil: no traces
 	dispatch  *dispatch.Dispatcher
 	ingest    *ingest.Ingester
 	gate      *gate
