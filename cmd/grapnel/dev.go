@@ -12,7 +12,7 @@ import (
 )
 
 type devCmd struct {
-	config.Config   `embed:""`
+	serverSettings  `embed:""`
 	NoOpen          bool `help:"Do not open a browser. There are no pages yet, so nothing is opened either way."`
 	Ephemeral       bool `help:"Keep the data in a temporary folder, and remove it at the end."`
 	Empty           bool `help:"Make no endpoints and send no events."`
@@ -35,9 +35,9 @@ Examples:
 
 // Run runs the trial until a signal comes.
 func (c *devCmd) Run(p *program) error {
-	cfg := c.Config
-	cfg.AdminKey, cfg.SecretKey = p.getenv(config.EnvAdminKey), p.getenv(config.EnvSecretKey)
-	if err := cfg.Validate(p.sources); err != nil {
+	warnOfMistypedEnv(p.stderr, p.model)
+	cfg, err := p.readSettings(&c.serverSettings)
+	if err != nil {
 		return err
 	}
 	if !c.DangerousPublic && !loopback(cfg.Listen) {

@@ -41,6 +41,8 @@ type cli struct {
 var groups = kong.Groups{
 	"try": "Try:", "run": "Run:", "events": "Publish and inspect:", "configure": "Configure:",
 	"operate": "Operate:", "tools": "Tools:", "global": "For every command:",
+	"Settings file": "Settings file:", "Listening": "Listening:", "Storage": "Storage:", "Delivery": "Delivery:", "Limits": "Limits:",
+	"Secrets": "Secrets:", "Logs": "Logs:",
 }
 
 const about = "Grapnel sends webhooks: it signs, delivers, retries and records them."
@@ -51,22 +53,27 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	sources        config.Sources // where a flag's value came from
+	sources        config.Sources    // where a flag's value came from
+	model          *kong.Application // of the command line
 }
 
 // run is the program, apart from the process around it. It returns the exit
 // code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var tree cli
-	parser, err := newParser(&tree, kong.Writers(stdout, stderr))
+	var file fileResolver
+	parser, err := newParser(&tree, kong.Writers(stdout, stderr), kong.Bind(&file), kong.Resolvers(&file))
 	if err != nil {
 		return report(stderr, err)
 	}
 	selected, err := parser.Parse(args)
+	if file.err != nil {
+		return report(stderr, file.err)
+	}
 	if err != nil {
 		return report(stderr, usageError(err))
 	}
-	p := &program{global: tree.Global, stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, sources: sourcesOf(selected)}
+	p := &program{global: tree.Global, stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, sources: sourcesOf(selected, file.file), model: parser.Model}
 	return report(stderr, selected.Run(p))
 }
 
@@ -116,23 +123,22 @@ func nameTwinsOf(command *kong.Node, prefix string) {
 
 func envName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
-// sourcesOf tells where the values of a parsed command line came from.
-func sourcesOf(ctx *kong.Context) config.Sources {
+// sourcesOf tells where the values of a parsed command line came from. The
+// file may be nil.
+func sourcesOf(ctx *kong.Context, file *config.File) config.Sources {
 	return func(setting string) string {
 		for _, p := range ctx.Path {
-			if p.Flag != nil && p.Flag.Name == setting {
+			if p.Flag != nil && p.Flag.Name == setting && !p.Resolved {
 				return "flag"
 			}
 		}
 		for _, f := range ctx.Flags() {
-			if f.Name != setting {
-				continue
+			if name := envOf(f); f.Name == setting && name != "" {
+				return name
 			}
-			for _, name := range f.Envs {
-				if _, ok := os.LookupEnv(name); ok {
-					return name
-				}
-			}
+		}
+		if line := file.Source(setting); line != "" {
+			return line
 		}
 		return "default"
 	}

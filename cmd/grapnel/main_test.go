@@ -90,7 +90,7 @@ func TestSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := sourcesOf(ctx)
+	from := sourcesOf(ctx, nil)
 	for setting, want := range map[string]string{"listen": "flag", "drain": "GRAPNEL_DRAIN", "data": "default"} {
 		if got := from(setting); got != want {
 			t.Errorf("%s: %s, want %s", setting, got, want)

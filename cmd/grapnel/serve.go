@@ -24,7 +24,7 @@ import (
 )
 
 type serveCmd struct {
-	config.Config `embed:""`
+	serverSettings `embed:""`
 }
 
 // Help gives examples.
@@ -47,9 +47,9 @@ const gcPercent = 200
 
 // Run serves until a signal comes.
 func (c *serveCmd) Run(p *program) error {
-	cfg := c.Config
-	cfg.AdminKey, cfg.SecretKey = p.getenv(config.EnvAdminKey), p.getenv(config.EnvSecretKey)
-	if err := cfg.Validate(p.sources); err != nil {
+	warnOfMistypedEnv(p.stderr, p.model)
+	cfg, err := p.readSettings(&c.serverSettings)
+	if err != nil {
 		return err
 	}
 	logger, err := p.logger(&cfg)
@@ -63,7 +63,7 @@ func (c *serveCmd) Run(p *program) error {
 	defer stop()
 	s, err := serve.New(ctx, serve.Config{Settings: cfg, Logger: logger, Now: time.Now})
 	if err != nil {
-		return startError(err)
+		return startError(config.Located(err, p.sources))
 	}
 	err = s.Start(ctx)
 	if err == nil {
