@@ -18,18 +18,26 @@ import (
 type Config struct {
 	URL  string       // the server, such as "http://127.0.0.1:8080", without /v1
 	Key  string       // an API key
-	HTTP *http.Client // nil: one with a timeout of 30 s
+	HTTP *http.Client // nil: one with a timeout of 30 s for each try of a call
+
+	// Retries is how often a call that is safe to repeat is tried again. 0
+	// stands for 3; a negative number for never.
+	Retries int
 }
 
 // Client calls one server with one key. It may be used by many goroutines.
 type Client struct {
-	base string
-	key  string
-	http *http.Client
+	base    string
+	key     string
+	http    *http.Client
+	retries int
 }
 
 // maxAnswer bounds what is read of an answer.
-const maxAnswer = 32 << 20
+const maxAnswer = 256 << 20
+
+// defaultTimeout bounds one try of a call.
+const defaultTimeout = 30 * time.Second
 
 // New makes a client.
 func New(cfg Config) (*Client, error) {
@@ -43,94 +51,146 @@ func New(cfg Config) (*Client, error) {
 	if strings.ContainsFunc(cfg.Key, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, errors.New("the API key holds a line break or another control character")
 	}
-	c := &Client{base: strings.TrimRight(cfg.URL, "/"), key: cfg.Key, http: cfg.HTTP}
+	c := &Client{base: strings.TrimRight(cfg.URL, "/"), key: cfg.Key, http: cfg.HTTP, retries: cfg.Retries}
 	if c.http == nil {
-		c.http = &http.Client{Timeout: 30 * time.Second}
+		c.http = &http.Client{Timeout: defaultTimeout}
+	}
+	switch {
+	case c.retries == 0:
+		c.retries = defaultRetries
+	case c.retries < 0:
+		c.retries = 0
 	}
 	return c, nil
 }
 
-// FieldError says which part of the input is wrong.
-type FieldError struct {
-	Pointer string `json:"pointer"` // JSON pointer into the input
-	Detail  string `json:"detail"`
+// request is one call of the API.
+type request struct {
+	method, path string
+	query        url.Values
+	header       http.Header
+	body         []byte // nil: none
+
+	safe   bool // to repeat, whatever became of the first one
+	denied bool // a failed condition may be this call's own doing, so that it is unsafe to repeat where that is open
 }
 
-// Error is a problem that the server answered with (RFC 9457).
-type Error struct {
-	Status   int          `json:"status"`
-	Type     string       `json:"type"` // URL of the problem's page
-	Title    string       `json:"title"`
-	Detail   string       `json:"detail"`
-	Instance string       `json:"instance"` // the request's id, for the server's log
-	Errors   []FieldError `json:"errors"`
-
-	RetryAfter time.Duration `json:"-"` // when to try again, if the server said so
+// newRequest makes a request with what the options say. Segments are escaped.
+func newRequest(method string, segments []string, options []Option) *request {
+	r := &request{method: method, path: path(segments...), query: url.Values{}, header: http.Header{}}
+	r.safe = method != http.MethodPost
+	for _, o := range options {
+		o(r)
+	}
+	return r
 }
 
-// Error is the problem in one line.
-func (e *Error) Error() string {
-	text := e.Detail
-	if text == "" {
-		text = e.Title
-	}
-	if text == "" {
-		text = http.StatusText(e.Status)
-	}
-	for _, f := range e.Errors {
-		if !strings.Contains(text, f.Detail) {
-			text += "; " + f.Pointer + " " + f.Detail
-		}
-	}
-	return text
-}
+// at is the path of something.
+func at(segments ...string) []string { return segments }
 
 // call sends in (nil: no body) and reads the answer into out (nil: ignored).
-func (c *Client) call(ctx context.Context, method, path string, header http.Header, in, out any) error {
-	var body []byte
+func (c *Client) call(ctx context.Context, method string, segments []string, options []Option, in, out any) error {
+	r := newRequest(method, segments, options)
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
 			return fmt.Errorf("encode the request: %w", err)
 		}
-		body = b
+		r.body = b
 	}
-	return c.send(ctx, method, path, header, body, out)
+	return c.send(ctx, r, out)
 }
 
-// send sends a body (nil: none) and reads the answer into out (nil: ignored).
-func (c *Client) send(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+// answered is an answer that tells more of itself than its body.
+type answered interface{ noteMeta(http.Header) }
+
+// send sends a request, again where that is safe, and reads the answer into
+// out (nil: ignored).
+func (c *Client) send(ctx context.Context, r *request, out any) error {
+	res, err := c.try(ctx, c.http, r)
 	if err != nil {
 		return err
 	}
-	for name, values := range header {
+	if res.status == http.StatusNotModified {
+		return ErrNotModified
+	}
+	if out == nil {
+		return nil
+	}
+	if len(res.body) > 0 {
+		if err := json.Unmarshal(res.body, out); err != nil {
+			return fmt.Errorf("the server's answer to %s %s cannot be read: %w", r.method, r.path, err)
+		}
+	}
+	if m, ok := out.(answered); ok {
+		m.noteMeta(res.header)
+	}
+	return nil
+}
+
+// answer is an answer that was read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// once sends a request one time. Its error is an *Error if the server refused.
+func (c *Client) once(ctx context.Context, h *http.Client, r *request) (*answer, error) {
+	res, err := c.do(ctx, h, r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if res.StatusCode/100 != 2 && res.StatusCode != http.StatusNotModified {
+		return nil, problem(res, body)
+	}
+	return &answer{res.StatusCode, res.Header, body}, nil
+}
+
+// do makes the HTTP request. The caller closes the answer's body.
+func (c *Client) do(ctx context.Context, h *http.Client, r *request) (*http.Response, error) {
+	address := c.base + r.path
+	if len(r.query) > 0 {
+		address += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, address, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range r.header {
 		req.Header[name] = values
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	req.Header.Set("User-Agent", "grapnel-client/1")
-	if body != nil {
+	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := c.http.Do(req)
+	return h.Do(req)
+}
+
+// stream makes a request whose answer is read as it comes, for as long as ctx
+// lasts. The caller closes it.
+func (c *Client) stream(ctx context.Context, r *request) (io.ReadCloser, error) {
+	h := *c.http
+	h.Timeout = 0
+	res, err := c.do(ctx, &h, r)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if res.StatusCode/100 == 2 {
+		return res.Body, nil
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return nil, fmt.Errorf("read the answer: %w", err)
 	}
-	if res.StatusCode/100 != 2 {
-		return problem(res, answer)
-	}
-	if out == nil || len(answer) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("the server's answer to %s %s cannot be read: %w", method, path, err)
-	}
-	return nil
+	return nil, problem(res, body)
 }
 
 func problem(res *http.Response, answer []byte) error {
@@ -146,6 +206,7 @@ func problem(res *http.Response, answer []byte) error {
 	}
 	if s, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && s >= 0 {
 		e.RetryAfter = time.Duration(s) * time.Second
+		e.asked = true
 	}
 	return e
 }

@@ -21,7 +21,7 @@ func open(t *testing.T, h http.HandlerFunc) *client.Client {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	c, err := client.New(client.Config{URL: srv.URL + "/", Key: "gk_test"})
+	c, err := client.New(client.Config{URL: srv.URL + "/", Key: "gk_test", Retries: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestPublishKeepsBytes(t *testing.T) {
 		io.WriteString(w, `{"id":"018f","matched":2}`)
 	})
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	r, err := c.Publish(t.Context(), "a/b", client.Event{ID: "x", Type: "t", Data: json.RawMessage("{ \"a\": 1.50,\t\"b\":\"<ü>\" }"), Time: &at}, "k1")
+	r, err := c.Publish(t.Context(), "a/b", client.Event{ID: "x", Type: "t", Data: json.RawMessage("{ \"a\": 1.50,\t\"b\":\"<ü>\" }"), Time: &at}, client.IdempotencyKey("k1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestPublishKeepsBytes(t *testing.T) {
 	if got != want || key != "k1" || path != "/v1/tenants/a%2Fb/events" || auth != "Bearer gk_test" {
 		t.Errorf("%s, key %q, path %q, %q", got, key, path, auth)
 	}
-	if _, err := c.Publish(t.Context(), "a", client.Event{Type: "t", Data: json.RawMessage("{")}, ""); err == nil {
+	if _, err := c.Publish(t.Context(), "a", client.Event{Type: "t", Data: json.RawMessage("{")}); err == nil {
 		t.Error("broken JSON was sent")
 	}
 }
@@ -142,13 +142,11 @@ func TestEndpoints(t *testing.T) {
 		method, body = r.Method+" "+r.URL.Path, string(b)
 		io.WriteString(w, `{"id":"ep_1","url":"https://x","secret":"whsec_x"}`)
 	})
-	url := "https://x"
-	e, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: &url, EventTypes: []string{"a.*"}})
+	e, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set("https://x"), EventTypes: client.Set([]string{"a.*"})})
 	if err != nil || e.Secret != "whsec_x" || method != "POST /v1/tenants/acme/endpoints" || body != `{"url":"https://x","event_types":["a.*"]}` {
 		t.Errorf("%v %+v %s %s", err, e, method, body)
 	}
-	paused := "paused"
-	if _, err := c.UpdateEndpoint(t.Context(), "acme", "ep_1", client.EndpointInput{State: &paused}); err != nil || method != "PATCH /v1/tenants/acme/endpoints/ep_1" || body != `{"state":"paused"}` {
+	if _, err := c.UpdateEndpoint(t.Context(), "acme", "ep_1", client.EndpointInput{State: client.Set(client.Paused)}); err != nil || method != "PATCH /v1/tenants/acme/endpoints/ep_1" || body != `{"state":"paused"}` {
 		t.Errorf("%v %s %s", err, method, body)
 	}
 }

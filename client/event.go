@@ -3,23 +3,24 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
 // Event is what is published.
 type Event struct {
-	ID       string          `json:"id,omitempty"` // of your own: unique in the tenant
+	Tenant   string          `json:"tenant,omitempty"` // for PublishBatch alone; "": the one that the key is bound to
+	ID       string          `json:"id,omitempty"`     // of your own: unique in the tenant
 	Type     string          `json:"type"`
 	Data     json.RawMessage `json:"data,omitempty"`
 	Previous json.RawMessage `json:"previous,omitempty"` // the object before the change
 	Time     *time.Time      `json:"time,omitempty"`     // when it happened; nil: now
 	Metadata json.RawMessage `json:"metadata,omitempty"` // an object for dialects
-	Suppress bool            `json:"suppress,omitempty"`
+	Suppress bool            `json:"suppress,omitempty"` // do not send to endpoints whose contract knows suppression
 }
 
 // encode writes the event with Data, Previous and Metadata byte by byte as they
@@ -52,154 +53,135 @@ type Receipt struct {
 	ID        string `json:"id"`                  // the event's id, as receivers see it
 	Duplicate bool   `json:"duplicate,omitempty"` // it had been published before
 	Matched   int    `json:"matched"`             // endpoints that it goes to
+
+	Meta Meta `json:"-"`
 }
 
-// Publish publishes one event. key is an Idempotency-Key, or "".
-func (c *Client) Publish(ctx context.Context, tenant string, e Event, key string) (*Receipt, error) {
-	header := http.Header{}
-	if key != "" {
-		header.Set("Idempotency-Key", key)
-	}
+func (r *Receipt) noteMeta(h http.Header) { r.Meta.noteMeta(h) }
+
+// Publish publishes one event. With an ID, or an IdempotencyKey, it is safe to
+// repeat. IfMatch and DryRun mean nothing here.
+func (c *Client) Publish(ctx context.Context, tenant string, e Event, options ...Option) (*Receipt, error) {
+	e.Tenant = ""
 	body, err := e.encode()
 	if err != nil {
 		return nil, err
 	}
+	r := newRequest(http.MethodPost, at("tenants", tenant, "events"), append([]Option{safe(e.ID != "")}, options...))
+	r.body = body
 	out := new(Receipt)
-	return out, c.send(ctx, http.MethodPost, path("tenants", tenant, "events"), header, body, out)
+	return out, c.send(ctx, r, out)
+}
+
+// Published is what became of one event of a batch.
+type Published struct {
+	Status int // 202 if it was taken, else that of Err
+	Receipt
+	Err *Error // nil if it was taken
+}
+
+// UnmarshalJSON reads the server's form.
+func (p *Published) UnmarshalJSON(b []byte) error {
+	var in struct {
+		Status int `json:"status"`
+		Receipt
+		Error *Error `json:"error"`
+	}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	*p = Published{in.Status, in.Receipt, in.Error}
+	return nil
+}
+
+// PublishBatch publishes up to 1,000 events in one call. Each result is about
+// the event at the same place; an error is about the whole call. It is safe to
+// repeat if all events have an ID, or with an IdempotencyKey.
+func (c *Client) PublishBatch(ctx context.Context, events []Event, options ...Option) ([]Published, error) {
+	body, named := []byte{'['}, true
+	for i, e := range events {
+		b, err := e.encode()
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", i, err)
+		}
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, b...)
+		named = named && e.ID != ""
+	}
+	r := newRequest(http.MethodPost, at("events"), append([]Option{safe(named)}, options...))
+	r.body = append(body, ']')
+	var out struct {
+		Results []Published `json:"results"`
+	}
+	if err := c.send(ctx, r, &out); err != nil {
+		return nil, err
+	}
+	if len(out.Results) != len(events) {
+		return nil, errors.New("the server's answer has another number of results than there were events")
+	}
+	return out.Results, nil
+}
+
+// EventInfo is an event as lists show it.
+type EventInfo struct {
+	ID         string    `json:"id"`
+	Tenant     string    `json:"tenant"`
+	Key        string    `json:"key,omitempty"` // the publisher's own id
+	Type       string    `json:"type"`
+	Time       time.Time `json:"time"`        // when it happened, as the publisher says
+	AcceptedAt time.Time `json:"accepted_at"` // by the server
+	Matched    int       `json:"matched"`     // endpoints that it goes to
 }
 
 // PublishedEvent is an event with what became of it.
 type PublishedEvent struct {
-	ID         string          `json:"id"`
-	Tenant     string          `json:"tenant"`
-	Key        string          `json:"key,omitempty"` // the publisher's own id
-	Type       string          `json:"type"`
-	Time       time.Time       `json:"time"`
-	AcceptedAt time.Time       `json:"accepted_at"`
-	Matched    int             `json:"matched"` // endpoints that it goes to
+	EventInfo
 	Data       json.RawMessage `json:"data"`
 	Previous   json.RawMessage `json:"previous,omitempty"`
 	Metadata   json.RawMessage `json:"metadata,omitempty"`
-	Outcome    string          `json:"outcome"`    // "routed", or why it goes nowhere
-	Deliveries []Delivery      `json:"deliveries"` // one for each endpoint that it matched
-	More       bool            `json:"more_deliveries,omitempty"`
+	Outcome    string          `json:"outcome"`                   // "routed", or why it goes nowhere
+	Deliveries []Delivery      `json:"deliveries"`                // one for each endpoint that it matched
+	More       bool            `json:"more_deliveries,omitempty"` // there are more of them; list the deliveries of the event
+
+	Meta Meta `json:"-"`
 }
+
+func (e *PublishedEvent) noteMeta(h http.Header) { e.Meta.noteMeta(h) }
 
 // Event gets an event by its id, or by the publisher's own.
-func (c *Client) Event(ctx context.Context, tenant, id string) (*PublishedEvent, error) {
+func (c *Client) Event(ctx context.Context, tenant, id string, options ...Option) (*PublishedEvent, error) {
 	out := new(PublishedEvent)
-	return out, c.call(ctx, http.MethodGet, path("tenants", tenant, "events", id), nil, nil, out)
+	return out, c.call(ctx, http.MethodGet, at("tenants", tenant, "events", id), options, nil, out)
 }
 
-// The states of a delivery.
-const (
-	Pending   = "pending"
-	Held      = "held"
-	Delivered = "delivered"
-	Failed    = "failed"
-	Cancelled = "cancelled"
-)
-
-// Delivery is one event on its way to one endpoint.
-type Delivery struct {
-	ID           string     `json:"id"`
-	Number       int64      `json:"number"`
-	Event        string     `json:"event"`
-	Endpoint     string     `json:"endpoint"`
-	Type         string     `json:"type"`
-	State        string     `json:"state"`
-	Reason       string     `json:"reason,omitempty"`          // why it is held, failed or cancelled
-	NextAt       *time.Time `json:"next_attempt_at,omitempty"` // when the next attempt is due
-	LastAt       *time.Time `json:"last_attempt_at,omitempty"` // when the last one began
-	Status       int        `json:"status,omitempty"`          // of the last attempt's answer; 0: none came
-	Class        string     `json:"class,omitempty"`           // why none came
-	AttemptCount int        `json:"attempt_count"`             // made so far
+// EventFilter selects events; a zero field selects all.
+type EventFilter struct {
+	Type         string
+	Since, Until time.Time // of their acceptance
 }
 
-// DeliveryDetail is a delivery with its attempts.
-type DeliveryDetail struct {
-	Delivery
-	Attempts []Attempt `json:"attempts"` // oldest first
+func (f EventFilter) query() url.Values {
+	return conditions(map[string]string{"type": f.Type}, map[string]time.Time{"since": f.Since, "until": f.Until})
 }
 
-// Attempt is one HTTP request of a delivery and what came of it.
-type Attempt struct {
-	N          int        `json:"n"` // 1 for the first
-	At         time.Time  `json:"at"`
-	Trigger    string     `json:"trigger"` // scheduled or manual
-	State      string     `json:"state"`   // what the delivery became by it
-	Reason     string     `json:"reason,omitempty"`
-	NextAt     *time.Time `json:"next_attempt_at,omitempty"`
-	Status     int        `json:"status,omitempty"` // 0: no answer came
-	Class      string     `json:"class,omitempty"`  // why none came
-	Detail     string     `json:"detail,omitempty"` // the failure in words
-	BodySHA256 string     `json:"body_sha256"`
-	BodySize   int        `json:"body_size"`
+// Events lists a tenant's events, newest first. It ends after the first error.
+func (c *Client) Events(ctx context.Context, tenant string, f EventFilter) iter.Seq2[*EventInfo, error] {
+	return list[EventInfo](ctx, c, at("tenants", tenant, "events"), f.query())
 }
 
-// Terminal reports whether the delivery is over.
-func (d *Delivery) Terminal() bool {
-	return d.State == Delivered || d.State == Failed || d.State == Cancelled
+// EventPage gets one page of Events.
+func (c *Client) EventPage(ctx context.Context, tenant string, f EventFilter, where At, options ...Option) (*Page[EventInfo], error) {
+	return page[EventInfo](ctx, c, at("tenants", tenant, "events"), f.query(), where, options)
 }
 
-// Delivery gets a delivery by its id.
-func (c *Client) Delivery(ctx context.Context, tenant, id string) (*DeliveryDetail, error) {
-	out := new(DeliveryDetail)
-	return out, c.call(ctx, http.MethodGet, path("tenants", tenant, "deliveries", id), nil, nil, out)
-}
-
-// DeliveryFilter selects deliveries; a zero field selects all.
-type DeliveryFilter struct {
-	Endpoint, Event, Type, State string
-	Since, Until                 time.Time // of the event's acceptance
-}
-
-func (f DeliveryFilter) query() url.Values {
-	q := url.Values{}
-	for name, v := range map[string]string{"endpoint": f.Endpoint, "event": f.Event, "type": f.Type, "state": f.State} {
-		if v != "" {
-			q.Set(name, v)
-		}
+// CancelEvent ends what is pending or held of an event as cancelled, and says
+// how many deliveries that were.
+func (c *Client) CancelEvent(ctx context.Context, tenant, id string, options ...Option) (cancelled int, err error) {
+	var out struct {
+		Cancelled int `json:"cancelled"`
 	}
-	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
-		if !t.IsZero() {
-			q.Set(name, t.UTC().Format(time.RFC3339Nano))
-		}
-	}
-	return q
-}
-
-// Deliveries lists a tenant's deliveries, newest first, page by page as they
-// are asked for. It ends after the first error.
-func (c *Client) Deliveries(ctx context.Context, tenant string, f DeliveryFilter) iter.Seq2[*Delivery, error] {
-	return list[Delivery](ctx, c, path("tenants", tenant, "deliveries"), f.query())
-}
-
-// pageSize is the largest page that the server gives.
-const pageSize = 250
-
-// list walks over all pages of a list.
-func list[T any](ctx context.Context, c *Client, path string, query url.Values) iter.Seq2[*T, error] {
-	return func(yield func(*T, error) bool) {
-		query.Set("limit", strconv.Itoa(pageSize))
-		for {
-			var page struct {
-				Data []*T   `json:"data"`
-				Next string `json:"next_cursor"`
-			}
-			if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, nil, &page); err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, v := range page.Data {
-				if !yield(v, nil) {
-					return
-				}
-			}
-			if page.Next == "" {
-				return
-			}
-			query.Set("cursor", page.Next)
-		}
-	}
+	err = c.call(ctx, http.MethodPost, at("tenants", tenant, "events", id, "cancel"), options, nil, &out)
+	return out.Cancelled, err
 }

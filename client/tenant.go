@@ -4,64 +4,69 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"net/url"
+	"time"
 )
 
 // Tenant is one customer account.
 type Tenant struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Dialect string `json:"dialect"`
+	ID         string            `json:"id"`
+	Number     int64             `json:"number"` // for vendors' contracts that show one
+	Name       string            `json:"name"`
+	Dialect    string            `json:"dialect"` // of endpoints that name none
+	APIVersion string            `json:"api_version"`
+	Settings   map[string]string `json:"settings"` // those of its dialects
+	CreatedAt  time.Time         `json:"created_at"`
+	UpdatedAt  time.Time         `json:"updated_at"`
+	Secret     string            `json:"secret,omitempty"` // where it was made or set just now
+
+	Meta Meta `json:"-"`
 }
 
-// TenantInput is what can be set on a tenant. A nil field is left as it is.
+func (t *Tenant) noteMeta(h http.Header) { t.Meta.noteMeta(h) }
+
+// TenantInput is what can be set on a tenant.
 type TenantInput struct {
-	Name    *string `json:"name,omitempty"`
-	Dialect *string `json:"dialect,omitempty"`
+	Name       Field[string]            `json:"name,omitzero"`
+	Dialect    Field[string]            `json:"dialect,omitzero"`
+	Secret     Field[string]            `json:"secret,omitzero"` // the store-wide one of the tenant's dialect
+	APIVersion Field[string]            `json:"api_version,omitzero"`
+	Settings   Field[map[string]string] `json:"settings,omitzero"`
+}
+
+// Tenant gets a tenant.
+func (c *Client) Tenant(ctx context.Context, id string, options ...Option) (*Tenant, error) {
+	out := new(Tenant)
+	return out, c.call(ctx, http.MethodGet, at("tenants", id), options, nil, out)
+}
+
+// Tenants lists the tenants that the key covers, by id.
+func (c *Client) Tenants(ctx context.Context) iter.Seq2[*Tenant, error] {
+	return list[Tenant](ctx, c, at("tenants"), nil)
+}
+
+// TenantPage gets one page of Tenants.
+func (c *Client) TenantPage(ctx context.Context, where At, options ...Option) (*Page[Tenant], error) {
+	return page[Tenant](ctx, c, at("tenants"), nil, where, options)
 }
 
 // PutTenant makes a tenant, or changes it if there is one of that id.
-func (c *Client) PutTenant(ctx context.Context, id string, in TenantInput) (*Tenant, error) {
+func (c *Client) PutTenant(ctx context.Context, id string, in TenantInput, options ...Option) (*Tenant, error) {
 	out := new(Tenant)
-	return out, c.call(ctx, http.MethodPut, path("tenants", id), nil, in, out)
+	return out, c.call(ctx, http.MethodPut, at("tenants", id), options, in, out)
 }
 
-// Endpoint is a customer's URL. Secret is shown by CreateEndpoint alone.
-type Endpoint struct {
-	ID          string   `json:"id"`
-	URL         string   `json:"url"`
-	EventTypes  []string `json:"event_types"`
-	Dialect     string   `json:"dialect"`
-	Description string   `json:"description"`
-	State       string   `json:"state"` // active, paused or disabled
-	Secret      string   `json:"secret,omitempty"`
+// Removal says what goes, or would go, with something that is deleted: how
+// many of each kind.
+type Removal map[string]int64
+
+// DeleteTenant removes a tenant with its endpoints. With DryRun the answer says
+// what would go.
+func (c *Client) DeleteTenant(ctx context.Context, id string, options ...Option) (Removal, error) {
+	return c.remove(ctx, at("tenants", id), options)
 }
 
-// EndpointInput is what can be set on an endpoint. A nil field is left as it
-// is, or at its default.
-type EndpointInput struct {
-	URL         *string  `json:"url,omitempty"`
-	EventTypes  []string `json:"event_types,omitempty"`
-	Dialect     *string  `json:"dialect,omitempty"`
-	Secret      *string  `json:"secret,omitempty"`
-	Description *string  `json:"description,omitempty"`
-	State       *string  `json:"state,omitempty"` // active or paused; not at creation
-}
-
-// CreateEndpoint makes an endpoint. Its answer is the only one that holds the
-// signing secret.
-func (c *Client) CreateEndpoint(ctx context.Context, tenant string, in EndpointInput) (*Endpoint, error) {
-	out := new(Endpoint)
-	return out, c.call(ctx, http.MethodPost, path("tenants", tenant, "endpoints"), nil, in, out)
-}
-
-// UpdateEndpoint changes an endpoint.
-func (c *Client) UpdateEndpoint(ctx context.Context, tenant, id string, in EndpointInput) (*Endpoint, error) {
-	out := new(Endpoint)
-	return out, c.call(ctx, http.MethodPatch, path("tenants", tenant, "endpoints", id), nil, in, out)
-}
-
-// Endpoints lists a tenant's endpoints.
-func (c *Client) Endpoints(ctx context.Context, tenant string) iter.Seq2[*Endpoint, error] {
-	return list[Endpoint](ctx, c, path("tenants", tenant, "endpoints"), url.Values{})
+func (c *Client) remove(ctx context.Context, segments []string, options []Option) (Removal, error) {
+	var out Removal
+	err := c.call(ctx, http.MethodDelete, segments, options, nil, &out)
+	return out, err
 }

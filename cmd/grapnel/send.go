@@ -86,7 +86,7 @@ func (c *sendCmd) Run(p *program) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	receipt, err := api.Publish(ctx, tenant, client.Event{ID: c.ID, Type: c.Type, Data: data}, c.IdempotencyKey)
+	receipt, err := api.Publish(ctx, tenant, client.Event{ID: c.ID, Type: c.Type, Data: data}, client.IdempotencyKey(c.IdempotencyKey))
 	if err != nil {
 		return err
 	}

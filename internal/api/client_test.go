@@ -21,17 +21,17 @@ func TestGoClient(t *testing.T) {
 	c, err := client.New(client.Config{URL: server.URL, Key: adminKey})
 	must(t, err)
 	ctx := t.Context()
-	if tenant, err := c.PutTenant(ctx, "acme", client.TenantInput{Name: new("Acme")}); err != nil || tenant.Name != "Acme" || tenant.Dialect != "standard" {
+	if tenant, err := c.PutTenant(ctx, "acme", client.TenantInput{Name: client.Set("Acme")}); err != nil || tenant.Name != "Acme" || tenant.Dialect != "standard" {
 		t.Errorf("%+v, %v", tenant, err)
 	}
-	made, err := c.CreateEndpoint(ctx, "acme", client.EndpointInput{URL: new("https://example.com/"), EventTypes: []string{"a"}})
+	made, err := c.CreateEndpoint(ctx, "acme", client.EndpointInput{URL: client.Set("https://example.com/"), EventTypes: client.Set([]string{"a"})})
 	if err != nil || made.Secret == "" || made.State != "active" {
 		t.Fatalf("%+v, %v", made, err)
 	}
-	if e, err := c.UpdateEndpoint(ctx, "acme", made.ID, client.EndpointInput{Description: new("d")}); err != nil || e.Description != "d" || e.Secret != "" {
+	if e, err := c.UpdateEndpoint(ctx, "acme", made.ID, client.EndpointInput{Description: client.Set("d")}); err != nil || e.Description != "d" || e.Secret != "" {
 		t.Errorf("%+v, %v", e, err)
 	}
-	receipt, err := c.Publish(ctx, "acme", client.Event{ID: "mine", Type: "a", Data: json.RawMessage(`{ "n": 1 }`), Time: new(time.Now())}, "key")
+	receipt, err := c.Publish(ctx, "acme", client.Event{ID: "mine", Type: "a", Data: json.RawMessage(`{ "n": 1 }`), Time: new(time.Now())}, client.IdempotencyKey("key"))
 	if err != nil || receipt.Matched != 1 {
 		t.Fatalf("%+v, %v", receipt, err)
 	}
@@ -53,7 +53,7 @@ func TestGoClient(t *testing.T) {
 	if d, err := c.Delivery(ctx, "acme", event.Deliveries[0].ID); err != nil || len(d.Attempts) != 1 || d.Attempts[0].Status != 500 {
 		t.Errorf("%+v, %v", d, err)
 	}
-	_, err = c.CreateEndpoint(ctx, "acme", client.EndpointInput{URL: new("ftp://example.com/")})
+	_, err = c.CreateEndpoint(ctx, "acme", client.EndpointInput{URL: client.Set("ftp://example.com/")})
 	var problem *client.Error
 	if !errors.As(err, &problem) || problem.Status != http.StatusBadRequest || len(problem.Errors) != 1 || problem.Errors[0].Pointer != "/url" {
 		t.Errorf("%v", err)

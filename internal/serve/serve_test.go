@@ -133,14 +133,14 @@ func TestDelivers(t *testing.T) {
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
 		t.Fatal(err)
 	}
-	e, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: &target})
+	e, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set(target)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := box.SetSecrets([]hook.Secret{hook.Secret(e.Secret)}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := c.Publish(t.Context(), "acme", client.Event{Type: "user.created", Data: json.RawMessage(`{"id":1}`)}, "")
+	r, err := c.Publish(t.Context(), "acme", client.Event{Type: "user.created", Data: json.RawMessage(`{"id":1}`)})
 	if err != nil || r.Matched != 1 {
 		t.Fatalf("%v, %+v", err, r)
 	}
@@ -230,7 +230,7 @@ func TestOwnListenerIsForbidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := s.URL() + "/v1/events"
-	_, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: &own})
+	_, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set(own)})
 	var e *client.Error
 	if !errors.As(err, &e) || e.Status != 400 {
 		t.Errorf("got %v", err)
@@ -256,10 +256,10 @@ func TestRestart(t *testing.T) {
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: &target}); err != nil {
+	if _, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set(target)}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := c.Publish(t.Context(), "acme", client.Event{Type: "user.created", Data: json.RawMessage(`{}`)}, "")
+	r, err := c.Publish(t.Context(), "acme", client.Event{Type: "user.created", Data: json.RawMessage(`{}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +357,7 @@ func TestNewRefusesAnotherSecretKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		target := "https://example.com/"
-		if _, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: &target}); err != nil {
+		if _, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set(target)}); err != nil {
 			t.Fatal(err)
 		}
 	})

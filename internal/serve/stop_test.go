@@ -149,11 +149,11 @@ func newDrainable(t *testing.T, drain time.Duration) *drainable {
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: &receiver.URL}); err != nil {
+	if _, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set(receiver.URL)}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		r, err := c.Publish(t.Context(), "acme", client.Event{Type: "user.created", Data: json.RawMessage(`{}`)}, "")
+		r, err := c.Publish(t.Context(), "acme", client.Event{Type: "user.created", Data: json.RawMessage(`{}`)})
 		if err != nil {
 			t.Fatal(err)
 		}

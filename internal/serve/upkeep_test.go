@@ -23,7 +23,7 @@ func TestUpkeepDropsExpiredSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		target := "https://example.com/"
-		e, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: &target})
+		e, err := c.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set(target)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ var samples = []client.Event{
 // seed makes the tenant and its endpoints, those of an earlier trial in the
 // same folder kept, and sends the samples: all through the public API.
 func (t *trial) seed(ctx context.Context) error {
-	if _, err := t.api.PutTenant(ctx, Tenant, client.TenantInput{Name: ptr("Demo customer")}); err != nil {
+	if _, err := t.api.PutTenant(ctx, Tenant, client.TenantInput{Name: client.Set("Demo customer")}); err != nil {
 		return err
 	}
 	if t.Empty {
@@ -56,7 +56,7 @@ func (t *trial) seed(ctx context.Context) error {
 		return err
 	}
 	for _, e := range samples {
-		r, err := t.api.Publish(ctx, Tenant, e, "")
+		r, err := t.api.Publish(ctx, Tenant, e)
 		if err != nil {
 			return err
 		}
@@ -71,15 +71,13 @@ func (t *trial) seedEndpoint(ctx context.Context, name, about string, types []st
 		if e.URL == url {
 			return nil
 		}
-		_, err := t.api.UpdateEndpoint(ctx, Tenant, e.ID, client.EndpointInput{URL: &url})
+		_, err := t.api.UpdateEndpoint(ctx, Tenant, e.ID, client.EndpointInput{URL: client.Set(url)})
 		return err
 	}
-	e, err := t.api.CreateEndpoint(ctx, Tenant, client.EndpointInput{URL: &url, EventTypes: types, Description: &about})
+	e, err := t.api.CreateEndpoint(ctx, Tenant, client.EndpointInput{URL: client.Set(url), EventTypes: client.Set(types), Description: client.Set(about)})
 	if err != nil {
 		return err
 	}
 	t.state.Endpoints[name] = endpoint{ID: e.ID, Secret: e.Secret}
 	return t.inboxes[name].SetSecrets([]hook.Secret{hook.Secret(e.Secret)})
 }
-
-func ptr[T any](v T) *T { return &v }
