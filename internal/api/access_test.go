@@ -43,6 +43,7 @@ var access = []struct {
 	{"GET /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, [12]int{201, 201, 403, 403, 201, 403, 403, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"PUT /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
 	{"PATCH /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
 	{"DELETE /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{fresh endpoint}", "", [12]int{204, 204, 403, 403, 204, 403, 403, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/test", "/v1/tenants/acme/endpoints/{endpoint}/test", "", [12]int{202, 202, 403, 403, 202, 403, 403, 404, 401, 401, 401, 401}},

@@ -26,6 +26,9 @@ func (c *call) answer(status int, v any) error {
 	if err != nil {
 		return err
 	}
+	if status == http.StatusOK && c.reads() {
+		return c.read(b)
+	}
 	c.Header().Set("Content-Type", "application/json")
 	c.WriteHeader(status)
 	c.Write(b)

@@ -13,8 +13,10 @@ import (
 
 	"grapnel/internal/auth"
 	"grapnel/internal/dialect"
+	"grapnel/internal/dispatch"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
+	"grapnel/internal/live"
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
@@ -45,6 +47,9 @@ type Config struct {
 	Publisher Publisher
 	Waker     Waker
 	Reader    store.Reader
+	Extent    Extent             // of the same store
+	Composer  *dispatch.Composer // what it makes is shown to those who listen
+	Live      *live.Hub          // what it is told reaches those who watch; nil: it is told nothing
 	Metrics   Metrics
 	Tracer    *telemetry.Tracer // nil: no traces
 	Logger    *slog.Logger
@@ -77,7 +82,7 @@ const envelope = 64 << 10
 // New makes the API.
 func New(c Config) (*API, error) {
 	if c.Auth == nil || c.Manager == nil || c.Directory == nil || c.Dialects == nil || c.Publisher == nil ||
-		c.Waker == nil || c.Reader == nil || c.Metrics == nil || c.Logger == nil {
+		c.Waker == nil || c.Reader == nil || c.Extent == nil || c.Composer == nil || c.Metrics == nil || c.Logger == nil {
 		return nil, errors.New("make the API: a part is missing")
 	}
 	if len(c.CursorKey) < 16 {
@@ -98,6 +103,9 @@ func New(c Config) (*API, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Live == nil {
+		c.Live = live.New(live.Config{})
 	}
 	a := &API{Config: c, mux: http.NewServeMux(), headers: standing{[]string{"no-store"}, []string{"nosniff"}, []string{"application/json"}}}
 	a.held.limit = max(c.MaxHeldBytes, c.MaxBatchBytes+heldStep) // one request always fits
@@ -237,6 +245,10 @@ func (a *API) guarded(r routeRow) http.Handler {
 			a.fail(c, err)
 			return
 		}
+		if err := unconditional(req); err != nil {
+			a.fail(c, err)
+			return
+		}
 		if _, keyed := req.Header["Idempotency-Key"]; keyed && !r.publishes && req.Method == http.MethodPost {
 			// Taking it and doing the work twice all the same would be worse.
 			a.fail(c, hook.Errorf(hook.CodeInvalid, "this call takes no Idempotency-Key: leave the header out; only publishes and test events can be repeated under one"))
@@ -285,8 +297,7 @@ func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
 	c := w.(*call)
 	if allowed := a.allowed(r); len(allowed) > 0 {
 		c.Header().Set("Allow", strings.Join(allowed, ", "))
-		c.write(problem{Type: problemType("method_not_allowed"), Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
-			Detail: "this address takes " + strings.Join(allowed, ", "), Instance: c.id[0]})
+		c.problem(hook.Errorf(codeMethod, "this address takes %s", strings.Join(allowed, ", ")))
 		return
 	}
 	a.fail(c, nothingHere())

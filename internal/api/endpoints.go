@@ -36,6 +36,9 @@ func (in *endpointInput) manage() manage.EndpointInput {
 		Headers: (*[]hook.Header)(in.Headers.pointer()), Timeout: (*time.Duration)(in.Timeout.pointer()), State: (*hook.EndpointState)(in.State.pointer()),
 	}
 	if in.Schedule.given {
+		out.Schedule = new([]time.Duration) // nil inside: the dialect's
+	}
+	if in.Schedule.value != nil {
 		waits := each(in.Schedule.value, func(s seconds) time.Duration { return time.Duration(s) })
 		out.Schedule = &waits
 	}
@@ -154,12 +157,15 @@ func (a *API) createEndpoint(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
+	if err := unhide(in.Headers.value, in.Headers.value, nil); err != nil {
+		return err
+	}
 	e, secret, err := a.Manager.CreateEndpoint(c.r.Context(), c.tenant.ID, in.manage())
 	if err != nil {
 		return err
 	}
 	c.Header().Set("Location", c.r.URL.EscapedPath()+"/"+e.ID)
-	return c.answer(http.StatusCreated, withSecret(e, secret))
+	return c.changed(http.StatusCreated, false, withSecret(e, secret), shapeEndpoint(e))
 }
 
 func (a *API) getEndpoint(c *call) error {
@@ -191,43 +197,55 @@ func (q *query) keeps(name, value string) bool {
 }
 
 func (a *API) patchEndpoint(c *call) error {
-	old, err := a.endpoint(c)
-	if err != nil {
+	if _, err := a.endpoint(c); err != nil {
 		return err
 	}
 	var in endpointInput
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	unhide(in.Headers.value, old.Headers)
-	e, err := a.Manager.UpdateEndpoint(c.r.Context(), c.tenant.ID, old.ID, in.manage())
+	change, err := in.change(c)
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, shapeEndpoint(e))
+	e, err := a.Manager.UpdateEndpoint(c.r.Context(), c.tenant.ID, c.r.PathValue("endpoint"), change)
+	if err != nil {
+		return err
+	}
+	shown := shapeEndpoint(e)
+	return c.changed(http.StatusOK, change.Terms.DryRun, shown, shown)
 }
 
 // unhide puts back what redact hid, so that an endpoint can be sent back as it
-// was read without losing a credential.
-func unhide(given headers, stored []hook.Header) {
+// was read without losing a credential: into are the headers as given, but for
+// those values.
+func unhide(into, given headers, stored []hook.Header) error {
 	for i, h := range given {
 		if h.Value != hidden {
 			continue
 		}
-		for _, s := range stored {
-			if strings.EqualFold(s.Name, h.Name) {
-				given[i].Value = s.Value
-			}
+		at := slices.IndexFunc(stored, func(s hook.Header) bool { return strings.EqualFold(s.Name, h.Name) })
+		if at < 0 {
+			return hook.Invalid(string(jsontext.Pointer("/headers").AppendToken(h.Name)), "%s stands for a value that is not shown, and there is none: give the value", hidden)
 		}
+		into[i].Value = stored[at].Value
 	}
+	return nil
 }
 
 func (a *API) deleteEndpoint(c *call) error {
-	if err := a.Manager.DeleteEndpoint(c.r.Context(), c.tenant.ID, c.r.PathValue("endpoint")); err != nil {
+	on, err := terms(c, shapeEndpoint)
+	if err != nil {
 		return err
 	}
-	c.WriteHeader(http.StatusNoContent)
-	return nil
+	if err := a.Manager.DeleteEndpoint(c.r.Context(), c.tenant.ID, c.r.PathValue("endpoint"), on); err != nil {
+		return err
+	}
+	n := 0
+	if _, ok := a.Directory.EndpointByID(c.tenant.ID, c.r.PathValue("endpoint")); ok {
+		n = 1
+	}
+	return c.deleted(on.DryRun, wouldGo{Endpoints: n})
 }
 
 // rotateInput is the body of a rotation.
@@ -246,5 +264,5 @@ func (a *API) rotateSecret(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, withSecret(e, secret))
+	return c.changed(http.StatusOK, false, withSecret(e, secret), shapeEndpoint(e))
 }

@@ -15,6 +15,9 @@ type eventTypeInput struct {
 	Schema      raw           `json:"schema" doc:"not supported yet: leave it out or null"`
 	Versions    raw           `json:"versions" doc:"not supported yet: leave it out or null"`
 	Sample      raw           `json:"sample" doc:"an example of data, which test events carry" example:"{\"invoice\":17}"`
+	Name        raw           `json:"name" doc:"as it is shown: what the address names"`
+	CreatedAt   raw           `json:"created_at" doc:"as it is shown; not read"`
+	UpdatedAt   raw           `json:"updated_at" doc:"as it is shown; not read"`
 }
 
 // eventTypeShape is an event type in answers.
@@ -39,16 +42,25 @@ func (a *API) putEventType(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
+	name := c.r.PathValue("type")
+	if err := sameText("/name", in.Name, name); err != nil {
+		return err
+	}
+	on, err := terms(c, shapeEventType)
+	if err != nil {
+		return err
+	}
 	if in.Versions.text != nil {
 		return hook.Invalid("/versions", "is not supported yet: events would not be converted")
 	}
-	t, created, err := a.Manager.PutEventType(c.r.Context(), c.r.PathValue("type"), manage.EventTypeInput{
-		Description: in.Description.pointer(), Schema: in.Schema.pointer(), Sample: in.Sample.pointer(),
+	t, created, err := a.Manager.PutEventType(c.r.Context(), name, manage.EventTypeInput{
+		Description: in.Description.pointer(), Schema: in.Schema.pointer(), Sample: in.Sample.pointer(), Terms: on,
 	})
 	if err != nil {
 		return err
 	}
-	return c.answer(putStatus(created), shapeEventType(t))
+	shown := shapeEventType(t)
+	return c.changed(putStatus(created), on.DryRun, shown, shown)
 }
 
 func (a *API) getEventType(c *call) error {
@@ -70,9 +82,12 @@ func (a *API) listEventTypes(c *call) error {
 }
 
 func (a *API) deleteEventType(c *call) error {
-	if err := a.Manager.DeleteEventType(c.r.Context(), c.r.PathValue("type")); err != nil {
+	on, err := terms(c, shapeEventType)
+	if err != nil {
 		return err
 	}
-	c.WriteHeader(http.StatusNoContent)
-	return nil
+	if err := a.Manager.DeleteEventType(c.r.Context(), c.r.PathValue("type"), on); err != nil {
+		return err
+	}
+	return c.deleted(on.DryRun, wouldGo{EventTypes: 1})
 }

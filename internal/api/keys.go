@@ -13,7 +13,7 @@ import (
 type keyInput struct {
 	Tenant    *string  `json:"tenant" doc:"the only tenant it covers; or tenants" example:"acme"`
 	Tenants   []string `json:"tenants" doc:"the tenants it covers; without both: all"`
-	Scopes    []string `json:"scopes" doc:"what it may do" example:"[\"publish\",\"read\"]"`
+	Scopes    []string `json:"scopes" required:"true" enum:"publish,manage,read,admin" doc:"what it may do" example:"[\"publish\",\"read\"]"`
 	Key       *string  `json:"key" doc:"an existing key to take over; absent: one is made"`
 	ExpiresAt *string  `json:"expires_at" doc:"until when it is valid; absent: for ever" example:"2026-12-31T00:00:00Z"`
 }
@@ -74,7 +74,7 @@ func (a *API) createKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusCreated, createdKey{shapeKey(k), string(text)})
+	return c.changed(http.StatusCreated, false, createdKey{shapeKey(k), string(text)}, shapeKey(k))
 }
 
 func (a *API) listKeys(c *call) error {
@@ -98,9 +98,12 @@ func (a *API) getKey(c *call) error {
 }
 
 func (a *API) revokeKey(c *call) error {
-	if err := a.Manager.RevokeKey(c.r.Context(), c.r.PathValue("key")); err != nil {
+	on, err := terms(c, shapeKey)
+	if err != nil {
 		return err
 	}
-	c.WriteHeader(http.StatusNoContent)
-	return nil
+	if err := a.Manager.RevokeKey(c.r.Context(), c.r.PathValue("key"), on); err != nil {
+		return err
+	}
+	return c.deleted(on.DryRun, wouldGo{Keys: 1})
 }

@@ -126,7 +126,8 @@ func TestEndpoints(t *testing.T) {
 	b.want(http.StatusNoContent, "DELETE", path+"/"+id, "")
 	b.want(http.StatusNotFound, "GET", path+"/"+id, "")
 	b.want(http.StatusNotFound, "PATCH", path+"/"+id, "{}")
-	b.want(http.StatusNotFound, "DELETE", path+"/"+id, "")
+	b.want(http.StatusNoContent, "DELETE", path+"/"+id, "") // as often as one likes
+	b.want(http.StatusNotFound, "DELETE", path+"/ep_never", "")
 }
 
 func TestRotateSecret(t *testing.T) {

@@ -6,39 +6,8 @@ import (
 	"net/http"
 
 	"grapnel/internal/hook"
-	"grapnel/internal/manage"
 	"grapnel/internal/store"
 )
-
-// codeUnsupported marks a request in a form that the server does not read.
-const codeUnsupported hook.Code = "unsupported_media_type"
-
-// meaning is how a code is told to a caller.
-type meaning struct {
-	status int
-	title  string
-	advice string
-}
-
-// meanings is the one table of codes.
-func meanings(code hook.Code) (meaning, bool) {
-	m, ok := map[hook.Code]meaning{
-		hook.CodeInvalid:      {http.StatusBadRequest, "Invalid request", "The request is wrong as it stands: change what errors points at. Sent again unchanged it will fail again."},
-		hook.CodeUnauthorized: {http.StatusUnauthorized, "Not authenticated", "Send a valid key as Authorization: Bearer KEY."},
-		hook.CodeForbidden:    {http.StatusForbidden, "Not allowed", "The key is valid and lacks the scope that this needs: use another one."},
-		hook.CodeNotFound:     {http.StatusNotFound, "Not found", "There is no such thing, or it belongs to a tenant that the key does not cover."},
-		hook.CodeConflict:     {http.StatusConflict, "Conflict", "The present state does not allow it. With a Retry-After header, the same request is still being worked on: send it again after that time."},
-		hook.CodeMismatch:     {http.StatusUnprocessableEntity, "Key used for something else", "The Idempotency-Key, or the event's id, came before with other content: use a new one for new content. Nothing was stored."},
-		manage.CodeUnsuitable: {http.StatusUnprocessableEntity, "Not possible in this dialect", "The request is well formed, but the endpoint's dialect has no place for it."},
-		hook.CodeTooLarge:     {http.StatusRequestEntityTooLarge, "Too large", "The request or a part of it is over the server's limit. Nothing was stored."},
-		codeUnsupported:       {http.StatusUnsupportedMediaType, "Unsupported encoding", "Send the body as it is, without Content-Encoding."},
-		hook.CodeRateLimited:  {http.StatusTooManyRequests, "Too many requests", "Send it again after the time that Retry-After gives."},
-		hook.CodeUnavailable:  {http.StatusServiceUnavailable, "Unavailable", "The server cannot do this just now. Send it again after the time that Retry-After gives, with the same id or Idempotency-Key."},
-		hook.CodeInternal:     {http.StatusInternalServerError, "Internal error", "The fault is the server's. Its log says more under the request id that instance gives."},
-		"method_not_allowed":  {http.StatusMethodNotAllowed, "Method not allowed", "The address exists, for the methods that Allow lists."},
-	}[code]
-	return m, ok
-}
 
 // problem is an error as RFC 9457 shapes it.
 type problem struct {
@@ -134,10 +103,11 @@ func (c *call) write(p problem) {
 
 // problemMeaning is what a problem's type points at.
 type problemMeaning struct {
-	Type   string `json:"type" doc:"the problem's type" example:"/v1/problems/not_found"`
-	Title  string `json:"title" doc:"the kind of problem" example:"Not found"`
-	Status int    `json:"status" doc:"the HTTP status that it comes with" example:"404"`
-	Advice string `json:"advice" doc:"what to do" example:"Check the id."`
+	Type    string `json:"type" doc:"the problem's type" example:"/v1/problems/not_found"`
+	Title   string `json:"title" doc:"the kind of problem" example:"Not found"`
+	Status  int    `json:"status" doc:"the HTTP status that it comes with" example:"404"`
+	Meaning string `json:"meaning" doc:"what has happened" example:"There is no such thing."`
+	Advice  string `json:"advice" doc:"what to do" example:"Check the id."`
 }
 
 // explainProblem serves what a problem's type points at.
@@ -147,5 +117,5 @@ func (a *API) explainProblem(c *call) error {
 	if !ok {
 		return hook.Errorf(hook.CodeNotFound, "there is no problem of this name")
 	}
-	return c.answer(http.StatusOK, problemMeaning{problemType(code), m.title, m.status, m.advice})
+	return c.answer(http.StatusOK, problemMeaning{problemType(code), m.title, m.status, m.meaning, m.advice})
 }

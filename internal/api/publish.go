@@ -21,8 +21,8 @@ import (
 // eventInput is an event as package ingest reads it.
 type eventInput struct {
 	ID       string         `json:"id,omitzero" doc:"an id of your own: within the window the same id is the same event" example:"invoice-17-paid"`
-	Type     string         `json:"type" doc:"its type" example:"invoice.paid"`
-	Data     jsontext.Value `json:"data" doc:"any JSON value, delivered byte for byte as it came" example:"{\"invoice\":17,\"amount\":99.5}"`
+	Type     string         `json:"type" required:"true" doc:"its type" example:"invoice.paid"`
+	Data     jsontext.Value `json:"data" required:"true" doc:"any JSON value, delivered byte for byte as it came" example:"{\"invoice\":17,\"amount\":99.5}"`
 	Previous jsontext.Value `json:"previous,omitzero" doc:"the object before the change, for contracts that tell what changed"`
 	Time     stamp          `json:"time,omitzero" doc:"when it happened; absent: now"`
 	Metadata jsontext.Value `json:"metadata,omitzero" doc:"an object, for contracts that need more than the data" example:"{\"region\":\"eu\"}"`
@@ -330,7 +330,7 @@ func (a *API) testEndpoint(c *call) error {
 		item.Type = *in.Type
 	}
 	item.Data = a.testData(item.Type, in.Data)
-	sub := ingest.Submission{Scope: "test/" + e.ID, Key: key, Items: []ingest.Item{item}, Only: e}
+	sub := ingest.Submission{Scope: "test/" + strconv.FormatInt(int64(e.Num), 10), Key: key, Items: []ingest.Item{item}, Only: e}
 	if key != "" {
 		sub.Fingerprint = fingerprint(c.r, key, append([]byte(item.Type+" "), item.Data...))
 	}

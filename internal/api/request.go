@@ -178,6 +178,9 @@ func names(t reflect.Type) []string {
 		return nil
 	}
 	for i := range t.NumField() {
+		if t.Field(i).Anonymous {
+			continue // what an answer shows and a request may echo is nothing to suggest
+		}
 		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "" {
 			out = append(out, name)
 		}

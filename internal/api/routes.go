@@ -19,9 +19,11 @@ type routeRow struct {
 
 	params   []param     // of the query; a list has cursor and limit besides
 	in       any         // the zero value of the body's shape; nil: no body
+	needs    []string    // members of the body that must be there, beside those that its shape requires
 	out      any         // the zero value of the answer's shape; nil: no body
 	status   int         // of success; 0: 200
 	also     map[int]any // other successes, with the zero value of their shape
+	forms    []string    // other media types that the answer can have
 	problems []hook.Code // those that do not follow from the rest of the row
 
 	creates   bool // the tenant in the path need not exist
@@ -113,7 +115,7 @@ const (
 
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.serverRoutes())
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.serverRoutes())
 }
 
 func (a *API) publishRoutes() []routeRow {
@@ -143,6 +145,7 @@ func (a *API) tenantRoutes() []routeRow {
 			pattern: "PUT " + pathTenant, name: "putTenant", summary: "Create or change a tenant",
 			doc:   "An absent field stays as it is, null sets it back to its default.",
 			scope: hook.ScopeAdmin, handle: a.putTenant, creates: true, in: tenantInput{}, out: tenantShape{}, also: map[int]any{201: tenantShape{}},
+			params: []param{dryParam},
 		},
 		{
 			pattern: "GET " + pathTenant, name: "getTenant", summary: "Show a tenant",
@@ -151,6 +154,7 @@ func (a *API) tenantRoutes() []routeRow {
 		{
 			pattern: "DELETE " + pathTenant, name: "deleteTenant", summary: "Delete a tenant with its endpoints",
 			scope: hook.ScopeAdmin, handle: a.deleteTenant, status: 204,
+			params: []param{dryParam}, also: map[int]any{200: wouldGo{}},
 		},
 	}
 }
@@ -168,7 +172,7 @@ func (a *API) endpointRoutes() []routeRow {
 		{
 			pattern: "POST " + pathTenant + "/endpoints", name: "createEndpoint", summary: "Create an endpoint",
 			doc:   "The answer holds the endpoint's secret, which is not told again.",
-			scope: hook.ScopeManage, handle: a.createEndpoint, in: endpointInput{}, out: createdEndpoint{}, status: 201,
+			scope: hook.ScopeManage, handle: a.createEndpoint, in: endpointInput{}, needs: []string{"url"}, out: createdEndpoint{}, status: 201,
 			problems: []hook.Code{hook.CodeConflict},
 		},
 		{
@@ -176,15 +180,24 @@ func (a *API) endpointRoutes() []routeRow {
 			scope: hook.ScopeRead, handle: a.getEndpoint, out: endpointShape{},
 		},
 		{
+			pattern: "PUT " + pathEndpoint, name: "putEndpoint", summary: "Create an endpoint under an id of your own, or change one",
+			doc:   "An absent field stays as it is, null sets it back to its default. The same input can be put again and again, and what was read can be put back. An id of your own has 1 to 64 of A-Z a-z 0-9 _ . : - and does not begin with ep_. Where the endpoint is created, the answer holds its secret, which is not told again.",
+			scope: hook.ScopeManage, handle: a.putEndpoint, in: endpointPut{}, out: endpointShape{}, also: map[int]any{201: createdEndpoint{}},
+			params:   []param{dryParam},
+			problems: []hook.Code{hook.CodeConflict},
+		},
+		{
 			pattern: "PATCH " + pathEndpoint, name: "updateEndpoint", summary: "Change, pause or resume an endpoint",
 			doc:   `An absent field stays as it is, null sets it back to its default. {"state":"paused"} holds its deliveries, {"state":"active"} lets them go on.`,
 			scope: hook.ScopeManage, handle: a.patchEndpoint, in: endpointInput{}, out: endpointShape{},
+			params:   []param{dryParam},
 			problems: []hook.Code{hook.CodeConflict},
 		},
 		{
 			pattern: "DELETE " + pathEndpoint, name: "deleteEndpoint", summary: "Delete an endpoint",
-			doc:   "What still waits for it ends as cancelled.",
+			doc:   "What still waits for it ends as cancelled. Deleting it again is no error.",
 			scope: hook.ScopeManage, handle: a.deleteEndpoint, status: 204,
+			params: []param{dryParam}, also: map[int]any{200: wouldGo{}},
 		},
 		{
 			pattern: "POST " + pathEndpoint + "/test", name: "testEndpoint", summary: "Send a test event to one endpoint alone",
@@ -249,6 +262,7 @@ func (a *API) eventTypeRoutes() []routeRow {
 			pattern: "PUT " + pathEventType, name: "putEventType", summary: "Create or change an event type",
 			doc:   "An absent field stays as it is, null sets it back to its default.",
 			scope: hook.ScopeAdmin, handle: a.putEventType, in: eventTypeInput{}, out: eventTypeShape{}, also: map[int]any{201: eventTypeShape{}},
+			params: []param{dryParam},
 		},
 		{
 			pattern: "GET " + pathEventType, name: "getEventType", summary: "Show an event type",
@@ -257,6 +271,7 @@ func (a *API) eventTypeRoutes() []routeRow {
 		{
 			pattern: "DELETE " + pathEventType, name: "deleteEventType", summary: "Delete an event type",
 			scope: hook.ScopeAdmin, handle: a.deleteEventType, status: 204,
+			params: []param{dryParam}, also: map[int]any{200: wouldGo{}},
 		},
 	}
 }
@@ -280,6 +295,7 @@ func (a *API) keyRoutes() []routeRow {
 		{
 			pattern: "DELETE /v1/keys/{key}", name: "revokeKey", summary: "Revoke a key",
 			scope: hook.ScopeAdmin, handle: a.revokeKey, status: 204,
+			params: []param{dryParam}, also: map[int]any{200: wouldGo{}},
 			problems: []hook.Code{hook.CodeConflict},
 		},
 	}

@@ -14,6 +14,7 @@ type tenantInput struct {
 	Secret     *string                  `json:"secret" doc:"the secret of the tenant, for dialects where the tenant has one; absent: one is made where needed"`
 	APIVersion field[string]            `json:"api_version" doc:"which version of the shapes its endpoints get; empty: the newest"`
 	Settings   field[map[string]string] `json:"settings" doc:"free texts, for you and for contracts" example:"{\"region\":\"eu\"}"`
+	echoed
 }
 
 // tenantShape is a tenant in answers.
@@ -41,16 +42,27 @@ func (a *API) putTenant(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	r, err := a.Manager.PutTenant(c.r.Context(), c.r.PathValue("tenant"), manage.TenantInput{
+	id := c.r.PathValue("tenant")
+	if err := in.echoes(id); err != nil {
+		return err
+	}
+	on, err := terms(c, a.tenantShape)
+	if err != nil {
+		return err
+	}
+	r, err := a.Manager.PutTenant(c.r.Context(), id, manage.TenantInput{
 		Name: in.Name.pointer(), Dialect: in.Dialect.pointer(), Secret: secretOf(in.Secret),
-		APIVersion: in.APIVersion.pointer(), Settings: in.Settings.pointer(),
+		APIVersion: in.APIVersion.pointer(), Settings: in.Settings.pointer(), Terms: on,
 	})
 	if err != nil {
 		return err
 	}
-	shape := a.tenantShape(r.Tenant)
-	shape.Secret = string(r.Secret)
-	return c.answer(putStatus(r.Created), shape)
+	shown := a.tenantShape(r.Tenant)
+	answer := shown
+	if !on.DryRun { // the one that was made is not kept
+		answer.Secret = string(r.Secret)
+	}
+	return c.changed(putStatus(r.Created), on.DryRun, answer, shown)
 }
 
 func putStatus(created bool) int {
@@ -88,11 +100,15 @@ func (a *API) listTenants(c *call) error {
 }
 
 func (a *API) deleteTenant(c *call) error {
-	if err := a.Manager.DeleteTenant(c.r.Context(), c.tenant.ID); err != nil {
+	on, err := terms(c, a.tenantShape)
+	if err != nil {
 		return err
 	}
-	c.WriteHeader(http.StatusNoContent)
-	return nil
+	gone, err := a.Manager.DeleteTenant(c.r.Context(), c.tenant.ID, on)
+	if err != nil {
+		return err
+	}
+	return c.deleted(on.DryRun, wouldGo{Tenants: 1, Endpoints: gone.Endpoints, Keys: gone.Keys})
 }
 
 // each shapes the items of a list.

@@ -27,7 +27,7 @@ type EndpointSecret struct {
 
 // Endpoint is a customer's URL with what it wants and how it is served.
 type Endpoint struct {
-	ID          string // "ep_…"
+	ID          string // "ep_…", or the caller's own; unique among the tenant's live ones
 	Num         EndpointNum
 	Tenant      string
 	TenantNum   TenantNum
@@ -38,7 +38,7 @@ type Endpoint struct {
 	Description string
 	Headers     []Header
 	Filter      []byte          // condition tree as JSON, or nil
-	Schedule    []time.Duration // waits between attempts; nil: the dialect's
+	Schedule    []time.Duration // waits between attempts; empty: no retries; nil: the dialect's
 	Timeout     time.Duration   // of a whole attempt; 0: the dialect's
 	RateLimit   float64         // requests per second; 0: none
 	MaxInFlight int             // requests at once; 0: the server's default
@@ -70,3 +70,7 @@ func MatchesType(patterns []string, eventType string) bool {
 	}
 	return false
 }
+
+// ValidEndpointID checks a caller's own id for an endpoint: 1 to 64 of
+// A-Z a-z 0-9 _ . : - and neither "." nor "..", so that it can stand in a path.
+func ValidEndpointID(id string) error { return validName("endpoint id", id, 64, "_.:-") }

@@ -160,10 +160,7 @@ func (m *Manager) fillPolicy(e *hook.Endpoint, in EndpointInput, d *dialect.Dial
 		if err := dialect.CheckWaits(*in.Schedule); err != nil {
 			return err
 		}
-		e.Schedule = slices.Clone(*in.Schedule)
-		if len(e.Schedule) == 0 {
-			e.Schedule = nil
-		}
+		e.Schedule = slices.Clone(*in.Schedule) // which keeps nil apart from empty
 	}
 	return m.checkSpan(d, e.Schedule)
 }

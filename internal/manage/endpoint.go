@@ -18,11 +18,12 @@ type EndpointInput struct {
 	Description *string
 	Headers     *[]hook.Header   // all of them
 	Filter      *[]byte          // condition tree as JSON; empty: none
-	Schedule    *[]time.Duration // empty: the dialect's
+	Schedule    *[]time.Duration // empty: no retries; nil inside: the dialect's
 	Timeout     *time.Duration   // 0: the dialect's
 	RateLimit   *float64         // requests per second; 0: none
 	MaxInFlight *int             // 0: the server's
 	State       *hook.EndpointState
+	Terms       Terms[hook.Endpoint]
 }
 
 // CreateEndpoint makes an endpoint of a tenant. The secret is that which signs
@@ -35,23 +36,7 @@ func (m *Manager) CreateEndpoint(ctx context.Context, tenant string, in Endpoint
 		if err != nil {
 			return nil, err
 		}
-		if n := len(m.Directory.Endpoints(tenant)); n >= m.MaxEndpoints {
-			return nil, hook.Errorf(hook.CodeConflict, "the tenant has %d endpoints already, which is the limit", n)
-		}
-		if in.URL == nil {
-			return nil, hook.Invalid("/url", "is missing")
-		}
-		e = &hook.Endpoint{
-			ID: hook.NewID("ep_"), Tenant: t.ID, TenantNum: t.Num, Dialect: m.DialectOf(t),
-			State: hook.EndpointActive, StateAt: now, CreatedAt: now, UpdatedAt: now,
-		}
-		if in.Dialect != nil && *in.Dialect != "" {
-			e.Dialect = *in.Dialect
-		}
-		if err := m.fillEndpoint(e, in, now); err != nil {
-			return nil, err
-		}
-		if secret, err = m.firstSecret(e, in.Secret, now); err != nil {
+		if e, secret, err = m.newEndpoint(t, hook.NewID(endpointPrefix), in, now); err != nil {
 			return nil, err
 		}
 		return &store.Change{Endpoints: []*hook.Endpoint{e}}, nil
@@ -59,8 +44,34 @@ func (m *Manager) CreateEndpoint(ctx context.Context, tenant string, in Endpoint
 	if err != nil {
 		return nil, "", err
 	}
-	m.Logger.Info("endpoint created", "endpoint_id", e.ID, "tenant_id", tenant, "dialect", e.Dialect)
+	m.endpointCreated(e)
 	return e, secret, nil
+}
+
+func (m *Manager) endpointCreated(e *hook.Endpoint) {
+	m.Logger.Info("endpoint created", "endpoint_id", e.ID, "tenant_id", e.Tenant, "dialect", e.Dialect)
+}
+
+// newEndpoint makes an endpoint that is not stored yet.
+func (m *Manager) newEndpoint(t *hook.Tenant, id string, in EndpointInput, now time.Time) (*hook.Endpoint, hook.Secret, error) {
+	if n := len(m.Directory.Endpoints(t.ID)); n >= m.MaxEndpoints {
+		return nil, "", hook.Errorf(hook.CodeConflict, "the tenant has %d endpoints already, which is the limit", n)
+	}
+	if in.URL == nil {
+		return nil, "", hook.Invalid("/url", "is missing")
+	}
+	e := &hook.Endpoint{
+		ID: id, Tenant: t.ID, TenantNum: t.Num, Dialect: m.DialectOf(t),
+		State: hook.EndpointActive, StateAt: now, CreatedAt: now, UpdatedAt: now,
+	}
+	if in.Dialect != nil && *in.Dialect != "" {
+		e.Dialect = *in.Dialect
+	}
+	if err := m.fillEndpoint(e, in, now); err != nil {
+		return nil, "", err
+	}
+	secret, err := m.firstSecret(e, in.Secret, now)
+	return e, secret, err
 }
 
 // UpdateEndpoint changes an endpoint. State active also ends a disabling by
@@ -70,29 +81,43 @@ func (m *Manager) UpdateEndpoint(ctx context.Context, tenant, id string, in Endp
 		return nil, hook.Invalid("/secret", "is changed by POST .../secret/rotate")
 	}
 	var was hook.EndpointState
-	e, err := m.changeEndpoint(ctx, tenant, id, func(e *hook.Endpoint, now time.Time) error {
+	e, err := m.changeEndpoint(ctx, tenant, id, in.Terms, func(e *hook.Endpoint, now time.Time) error {
 		was = e.State
-		if in.Dialect != nil && *in.Dialect != e.Dialect {
-			return hook.Invalid("/dialect", "cannot change: waiting deliveries are made for %q. Create another endpoint", e.Dialect)
-		}
-		return m.fillEndpoint(e, in, now)
+		return m.refill(e, in, now)
 	})
-	if err == nil && e.State != was {
-		m.Logger.Info("endpoint changed state", "endpoint_id", id, "tenant_id", tenant, "state", e.State)
+	if err == nil && !in.Terms.DryRun {
+		m.endpointChanged(e, was)
 	}
 	return e, err
 }
 
+// refill changes an endpoint that there is already.
+func (m *Manager) refill(e *hook.Endpoint, in EndpointInput, now time.Time) error {
+	if in.Dialect != nil && *in.Dialect != e.Dialect {
+		return hook.Invalid("/dialect", "cannot change: waiting deliveries are made for %q. Create another endpoint", e.Dialect)
+	}
+	return m.fillEndpoint(e, in, now)
+}
+
+func (m *Manager) endpointChanged(e *hook.Endpoint, was hook.EndpointState) {
+	if e.State != was {
+		m.Logger.Info("endpoint changed state", "endpoint_id", e.ID, "tenant_id", e.Tenant, "state", e.State)
+	}
+}
+
 // changeEndpoint stores a changed copy of an endpoint.
-func (m *Manager) changeEndpoint(ctx context.Context, tenant, id string, change func(e *hook.Endpoint, now time.Time) error) (*hook.Endpoint, error) {
+func (m *Manager) changeEndpoint(ctx context.Context, tenant, id string, terms Terms[hook.Endpoint], change func(e *hook.Endpoint, now time.Time) error) (*hook.Endpoint, error) {
 	var e hook.Endpoint
-	err := m.commit(ctx, "change an endpoint", func(now time.Time) (*store.Change, error) {
+	err := m.commitOr(ctx, terms.DryRun, "change an endpoint", func(now time.Time) (*store.Change, error) {
 		old, err := m.endpoint(tenant, id)
 		if err != nil {
 			return nil, err
 		}
+		if err := terms.check(old); err != nil {
+			return nil, err
+		}
 		changed := *old // a fresh copy for each try: a store may still read the last one
-		changed.UpdatedAt = now
+		changed.UpdatedAt = touched(old.UpdatedAt, now)
 		if err := change(&changed, now); err != nil {
 			return nil, err
 		}
@@ -105,16 +130,23 @@ func (m *Manager) changeEndpoint(ctx context.Context, tenant, id string, change 
 	return &e, nil
 }
 
-// DeleteEndpoint deletes an endpoint. What waits for it is cancelled.
-func (m *Manager) DeleteEndpoint(ctx context.Context, tenant, id string) error {
-	err := m.commit(ctx, "delete an endpoint", func(now time.Time) (*store.Change, error) {
+// DeleteEndpoint deletes an endpoint. What waits for it is cancelled. One that
+// was deleted before stays so, and that is no error.
+func (m *Manager) DeleteEndpoint(ctx context.Context, tenant, id string, terms Terms[hook.Endpoint]) error {
+	err := m.commitOr(ctx, terms.DryRun, "delete an endpoint", func(now time.Time) (*store.Change, error) {
 		e, err := m.endpoint(tenant, id)
 		if err != nil {
+			if m.Directory.EndpointDeleted(tenant, id) {
+				return nil, terms.check(nil)
+			}
+			return nil, err
+		}
+		if err := terms.check(e); err != nil {
 			return nil, err
 		}
 		return &store.Change{Endpoints: []*hook.Endpoint{tombstone(e, now, "")}}, nil
 	})
-	if err == nil {
+	if err == nil && !terms.DryRun {
 		m.Logger.Info("endpoint deleted", "endpoint_id", id, "tenant_id", tenant)
 	}
 	return err

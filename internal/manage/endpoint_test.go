@@ -31,7 +31,7 @@ func TestEndpointLife(t *testing.T) {
 	}
 	// A zero takes a field back; what is absent stays.
 	changed, err := b.UpdateEndpoint(t.Context(), "acme", e.ID, manage.EndpointInput{
-		Timeout: new(time.Duration(0)), Schedule: &[]time.Duration{}, Filter: &[]byte{}, EventTypes: &[]string{}, Dialect: new("standard"),
+		Timeout: new(time.Duration(0)), Schedule: new([]time.Duration), Filter: &[]byte{}, EventTypes: &[]string{}, Dialect: new("standard"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -47,14 +47,17 @@ func TestEndpointLife(t *testing.T) {
 	if e.Timeout != 5*time.Second {
 		t.Error("the record handed out before was changed")
 	}
-	if err := b.DeleteEndpoint(t.Context(), "acme", e.ID); err != nil {
+	if err := b.DeleteEndpoint(t.Context(), "acme", e.ID, manage.Terms[hook.Endpoint]{}); err != nil {
 		t.Fatal(err)
 	}
 	gone, _ := b.dir.Endpoint(e.Num)
 	if !gone.Deleted || gone.Secrets != nil || gone.Headers != nil || gone.URL != odd {
 		t.Errorf("tombstone: %+v", gone)
 	}
-	refused(t, "delete again", b.DeleteEndpoint(t.Context(), "acme", e.ID), hook.CodeNotFound, "")
+	if err := b.DeleteEndpoint(t.Context(), "acme", e.ID, manage.Terms[hook.Endpoint]{}); err != nil {
+		t.Errorf("delete again: %v", err)
+	}
+	refused(t, "delete what never was", b.DeleteEndpoint(t.Context(), "acme", "ep_x", manage.Terms[hook.Endpoint]{}), hook.CodeNotFound, "")
 }
 
 func TestEndpointStates(t *testing.T) {

@@ -20,6 +20,7 @@ type EventTypeInput struct {
 	// Schema is refused unless it is empty: a schema that nobody enforces would
 	// promise too much.
 	Schema *[]byte
+	Terms  Terms[hook.EventType]
 }
 
 // PutEventType registers an event type or changes what is said of it.
@@ -27,14 +28,18 @@ func (m *Manager) PutEventType(ctx context.Context, name string, in EventTypeInp
 	if err := hook.ValidType(name); err != nil {
 		return nil, false, err
 	}
-	err = m.commit(ctx, "put an event type", func(now time.Time) (*store.Change, error) {
-		t = &hook.EventType{Name: name, CreatedAt: now}
+	err = m.commitOr(ctx, in.Terms.DryRun, "put an event type", func(now time.Time) (*store.Change, error) {
+		t = &hook.EventType{Name: name, CreatedAt: now, UpdatedAt: now}
 		old, exists := m.Directory.Type(name)
+		if err := in.Terms.check(old); err != nil {
+			return nil, err
+		}
 		if exists {
 			copied := *old
 			t = &copied
+			t.UpdatedAt = touched(old.UpdatedAt, now)
 		}
-		created, t.UpdatedAt = !exists, now
+		created = !exists
 		if err := fillEventType(t, in); err != nil {
 			return nil, err
 		}
@@ -75,11 +80,14 @@ func fillEventType(t *hook.EventType, in EventTypeInput) error {
 
 // DeleteEventType unregisters an event type. Events of it are taken as those
 // of any unregistered type.
-func (m *Manager) DeleteEventType(ctx context.Context, name string) error {
-	return m.commit(ctx, "delete an event type", func(now time.Time) (*store.Change, error) {
+func (m *Manager) DeleteEventType(ctx context.Context, name string, terms Terms[hook.EventType]) error {
+	return m.commitOr(ctx, terms.DryRun, "delete an event type", func(now time.Time) (*store.Change, error) {
 		old, ok := m.Directory.Type(name)
 		if !ok {
 			return nil, hook.Errorf(hook.CodeNotFound, "there is no event type %q", hook.Clip(name))
+		}
+		if err := terms.check(old); err != nil {
+			return nil, err
 		}
 		t := *old
 		t.Deleted, t.UpdatedAt = true, now

@@ -110,11 +110,14 @@ func (m *Manager) checkKey(in KeyInput, now time.Time) error {
 }
 
 // RevokeKey ends a key at once. The last key that can make others stays.
-func (m *Manager) RevokeKey(ctx context.Context, id string) error {
-	err := m.commit(ctx, "revoke a key", func(now time.Time) (*store.Change, error) {
+func (m *Manager) RevokeKey(ctx context.Context, id string, terms Terms[hook.Key]) error {
+	err := m.commitOr(ctx, terms.DryRun, "revoke a key", func(now time.Time) (*store.Change, error) {
 		k, ok := m.Directory.KeyByID(id)
 		if !ok {
 			return nil, hook.Errorf(hook.CodeNotFound, "there is no key %q", hook.Clip(id))
+		}
+		if err := terms.check(k); err != nil {
+			return nil, err
 		}
 		if isAdmin(k, now) && m.admins(now) == 1 {
 			return nil, hook.Errorf(hook.CodeConflict, "this is the last admin key: make another one first")
@@ -123,7 +126,7 @@ func (m *Manager) RevokeKey(ctx context.Context, id string) error {
 		revoked.Deleted = true
 		return &store.Change{Keys: []*hook.Key{&revoked}}, nil
 	})
-	if err == nil {
+	if err == nil && !terms.DryRun {
 		m.Logger.Info("key revoked", "key_id", id)
 	}
 	return err

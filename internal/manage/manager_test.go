@@ -66,7 +66,7 @@ func (m *memory) Configure(_ context.Context, c *store.Change) (int64, error) {
 		}
 	}
 	m.revision++
-	m.log = append(m.log, store.Configuration{Revision: m.revision, Tenants: c.Tenants, Endpoints: c.Endpoints, Types: c.Types, Keys: c.Keys})
+	m.log = append(m.log, store.Configuration{Revision: m.revision, Tenants: c.Tenants, Endpoints: c.Endpoints, Types: c.Types, Keys: c.Keys, Replays: c.Replays})
 	return m.revision, nil
 }
 
@@ -80,9 +80,14 @@ func (m *memory) Configuration(_ context.Context, since int64) (*store.Configura
 			out.Endpoints = append(out.Endpoints, c.Endpoints...)
 			out.Types = append(out.Types, c.Types...)
 			out.Keys = append(out.Keys, c.Keys...)
+			out.Replays = append(out.Replays, c.Replays...)
 		}
 	}
 	return out, nil
+}
+
+func (m *memory) Remembered(context.Context, store.RequestKey, time.Time) (*store.Request, error) {
+	return nil, nil // no change here has requests
 }
 
 func (m *memory) Delivery(_ context.Context, tenant hook.TenantNum, key hook.DeliveryKey) (*hook.Delivery, error) {
@@ -259,7 +264,7 @@ func TestTenantLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.DeleteTenant(t.Context(), "acme"); err != nil {
+	if _, err := b.DeleteTenant(t.Context(), "acme", manage.Terms[hook.Tenant]{}); err != nil {
 		t.Fatal(err)
 	}
 	gone, _ := b.dir.Endpoint(e.Num)
@@ -272,7 +277,8 @@ func TestTenantLife(t *testing.T) {
 	if k, ok := b.dir.KeyByID(shared.ID); !ok || !cmp.Equal(k.Tenants, []string{"other"}) {
 		t.Errorf("a shared key: %+v", k)
 	}
-	refused(t, "delete again", b.DeleteTenant(t.Context(), "acme"), hook.CodeNotFound, "")
+	_, err = b.DeleteTenant(t.Context(), "acme", manage.Terms[hook.Tenant]{})
+	refused(t, "delete again", err, hook.CodeNotFound, "")
 
 	// case 96: the same id again is another tenant
 	again := b.tenant(t, "acme")
@@ -412,10 +418,10 @@ func TestEventTypes(t *testing.T) {
 		_, _, err := b.PutEventType(t.Context(), c.name, c.in)
 		refused(t, c.name+c.field, err, hook.CodeInvalid, c.field)
 	}
-	if err := b.DeleteEventType(t.Context(), "invoice.paid"); err != nil {
+	if err := b.DeleteEventType(t.Context(), "invoice.paid", manage.Terms[hook.EventType]{}); err != nil {
 		t.Error(err)
 	}
-	refused(t, "delete again", b.DeleteEventType(t.Context(), "invoice.paid"), hook.CodeNotFound, "")
+	refused(t, "delete again", b.DeleteEventType(t.Context(), "invoice.paid", manage.Terms[hook.EventType]{}), hook.CodeNotFound, "")
 }
 
 func TestKeys(t *testing.T) {
@@ -466,13 +472,13 @@ func TestKeys(t *testing.T) {
 			t.Errorf("the error shows the key: %v", err)
 		}
 	}
-	if err := b.RevokeKey(t.Context(), k.ID); err != nil {
+	if err := b.RevokeKey(t.Context(), k.ID, manage.Terms[hook.Key]{}); err != nil {
 		t.Error(err)
 	}
 	if _, ok := b.dir.Key(k.Hash); ok {
 		t.Error("a revoked key is found")
 	}
-	refused(t, "revoke again", b.RevokeKey(t.Context(), k.ID), hook.CodeNotFound, "")
+	refused(t, "revoke again", b.RevokeKey(t.Context(), k.ID, manage.Terms[hook.Key]{}), hook.CodeNotFound, "")
 }
 
 func TestEnsureAdmin(t *testing.T) {
@@ -495,10 +501,10 @@ func TestEnsureAdmin(t *testing.T) {
 	}
 	first := b.dir.Keys()[0]
 	second := b.dir.Keys()[1]
-	if err := b.RevokeKey(t.Context(), first.ID); err != nil {
+	if err := b.RevokeKey(t.Context(), first.ID, manage.Terms[hook.Key]{}); err != nil {
 		t.Error(err)
 	}
-	refused(t, "last admin", b.RevokeKey(t.Context(), second.ID), hook.CodeConflict, "")
+	refused(t, "last admin", b.RevokeKey(t.Context(), second.ID, manage.Terms[hook.Key]{}), hook.CodeConflict, "")
 
 	_, weak, err := b.CreateKey(t.Context(), manage.KeyInput{Scopes: []hook.Scope{hook.ScopeRead}})
 	if err != nil {
@@ -553,7 +559,7 @@ func TestRedeliver(t *testing.T) {
 	_, err = b.Redeliver(t.Context(), "acme", add(cancels, hook.Failed, 1))
 	refused(t, "a paused endpoint that cancels", err, hook.CodeConflict, "")
 
-	if err := b.DeleteEndpoint(t.Context(), "acme", standard.ID); err != nil {
+	if err := b.DeleteEndpoint(t.Context(), "acme", standard.ID, manage.Terms[hook.Endpoint]{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = b.Redeliver(t.Context(), "acme", key)

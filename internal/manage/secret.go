@@ -37,7 +37,7 @@ func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotatio
 		return nil, "", hook.Invalid("/overlap", "is %s; it may be from 0 to %s", overlap, maxOverlap)
 	}
 	var secret hook.Secret
-	e, err := m.changeEndpoint(ctx, tenant, id, func(e *hook.Endpoint, now time.Time) error {
+	e, err := m.changeEndpoint(ctx, tenant, id, Terms[hook.Endpoint]{}, func(e *hook.Endpoint, now time.Time) error {
 		d, err := m.dialect(e.Dialect)
 		if err != nil {
 			return err

@@ -29,6 +29,7 @@ type TenantInput struct {
 	// Secret is the store-wide secret of the tenant's dialect, for a dialect
 	// that signs with one.
 	Secret *hook.Secret
+	Terms  Terms[hook.Tenant]
 }
 
 // TenantResult is a tenant as it is now. Secret is that of its dialect if one
@@ -46,13 +47,16 @@ func (m *Manager) PutTenant(ctx context.Context, id string, in TenantInput) (Ten
 		return TenantResult{}, err
 	}
 	var r TenantResult
-	err := m.commit(ctx, "put a tenant", func(now time.Time) (*store.Change, error) {
+	err := m.commitOr(ctx, in.Terms.DryRun, "put a tenant", func(now time.Time) (*store.Change, error) {
 		old, exists := m.Directory.Tenant(id)
-		t := hook.Tenant{ID: id, CreatedAt: now}
+		if err := in.Terms.check(old); err != nil {
+			return nil, err
+		}
+		t := hook.Tenant{ID: id, CreatedAt: now, UpdatedAt: now}
 		if exists {
 			t = *old
+			t.UpdatedAt = touched(old.UpdatedAt, now)
 		}
-		t.UpdatedAt = now
 		r = TenantResult{Tenant: &t, Created: !exists}
 		if err := m.fillTenant(&t, in); err != nil {
 			return nil, err
@@ -65,7 +69,7 @@ func (m *Manager) PutTenant(ctx context.Context, id string, in TenantInput) (Ten
 	if err != nil {
 		return TenantResult{}, err
 	}
-	if r.Created {
+	if r.Created && !in.Terms.DryRun {
 		m.Logger.Info("tenant created", "tenant_id", id)
 	}
 	return r, nil
@@ -156,14 +160,21 @@ func (m *Manager) fillTenantSecrets(r *TenantResult, given *hook.Secret) error {
 	return nil
 }
 
+// Deleted says what went with a tenant, or would go.
+type Deleted struct{ Endpoints, Keys int }
+
 // DeleteTenant deletes a tenant and all that is its own: endpoints, and keys
 // that are bound to nothing else. Its events stay until their retention ends.
-func (m *Manager) DeleteTenant(ctx context.Context, id string) error {
-	err := m.commit(ctx, "delete a tenant", func(now time.Time) (*store.Change, error) {
+func (m *Manager) DeleteTenant(ctx context.Context, id string, terms Terms[hook.Tenant]) (gone Deleted, err error) {
+	err = m.commitOr(ctx, terms.DryRun, "delete a tenant", func(now time.Time) (*store.Change, error) {
 		old, err := m.tenant(id)
 		if err != nil {
 			return nil, err
 		}
+		if err := terms.check(old); err != nil {
+			return nil, err
+		}
+		gone = Deleted{}
 		t := *old
 		t.Deleted, t.UpdatedAt, t.Secrets = true, now, nil
 		c := &store.Change{Tenants: []*hook.Tenant{&t}}
@@ -172,15 +183,20 @@ func (m *Manager) DeleteTenant(ctx context.Context, id string) error {
 		}
 		for _, k := range m.Directory.Keys() {
 			if i := slices.Index(k.Tenants, id); i >= 0 {
-				c.Keys = append(c.Keys, without(k, i))
+				left := without(k, i)
+				c.Keys = append(c.Keys, left)
+				if left.Deleted {
+					gone.Keys++
+				}
 			}
 		}
+		gone.Endpoints = len(c.Endpoints)
 		return c, nil
 	})
-	if err == nil {
+	if err == nil && !terms.DryRun {
 		m.Logger.Info("tenant deleted", "tenant_id", id)
 	}
-	return err
+	return gone, err
 }
 
 // without is a key that is not bound to its i-th tenant any more. A key that

@@ -117,6 +117,8 @@ var configureTests = []test{
 		got, err := w.st.Configuration(w.Context(), 1)
 		w.ok(err)
 		w.same(&store.Configuration{Revision: 1}, got)
+		_, err = w.st.Configure(w.Context(), &store.Change{Endpoints: []*hook.Endpoint{{ID: "ep_1", TenantNum: 2}}}) // another tenant's
+		w.ok(err)
 		gone := *a
 		gone.Deleted = true
 		_, err = w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{&gone}})
