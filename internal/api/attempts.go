@@ -64,9 +64,16 @@ type timingShape struct {
 	Total   float64 `json:"total" doc:"all of it" example:"212.9"`
 }
 
+func triggerName(t hook.Trigger) string {
+	if t == hook.Manual {
+		return "manual"
+	}
+	return "scheduled"
+}
+
 func shapeAttempt(at *hook.Attempt) attemptShape {
 	s := attemptShape{
-		N: at.N, At: stamp(at.At), Trigger: "scheduled", State: at.State.String(), Reason: at.Reason, NextAt: stamp(at.NextAt),
+		N: at.N, At: stamp(at.At), Trigger: triggerName(at.Trigger), State: at.State.String(), Reason: at.Reason, NextAt: stamp(at.NextAt),
 		Status: at.Status, Class: at.Class, Detail: at.Detail, BodySHA256: hex.EncodeToString(at.BodySHA256[:]), BodySize: at.BodySize,
 		Request:    requestShape{Method: at.Method, URL: at.URL, Headers: redact(parseHeaders(at.RequestHeader))},
 		Connection: connectionShape{RemoteAddr: at.RemoteAddr, TLS: at.TLSVersion, Reused: at.Reused},
@@ -74,9 +81,6 @@ func shapeAttempt(at *hook.Attempt) attemptShape {
 			DNS: ms(at.Timing.DNS), Connect: ms(at.Timing.Connect), TLS: ms(at.Timing.TLS),
 			Wait: ms(at.Timing.Wait), Body: ms(at.Timing.Body), Total: ms(at.Timing.Total),
 		},
-	}
-	if at.Trigger == hook.Manual {
-		s.Trigger = "manual"
 	}
 	if at.Status != 0 {
 		s.Response = &responseShape{

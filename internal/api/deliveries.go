@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/http"
 	"slices"
-	"strings"
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
@@ -122,14 +121,8 @@ func (a *API) deliveryQuery(c *call, q query) (ask store.DeliveryQuery, states [
 			return ask, nil, err
 		}
 	}
-	for _, text := range q.values["state"] {
-		for name := range strings.SplitSeq(text, ",") {
-			state, err := hook.ParseDeliveryState(name)
-			if err != nil {
-				return ask, nil, err
-			}
-			states = append(states, state)
-		}
+	if states, err = parseStates(q.values["state"]); err != nil {
+		return ask, nil, err
 	}
 	ask.States = slices.Clone(states)
 	if slices.Contains(states, hook.Held) && !slices.Contains(states, hook.Pending) {

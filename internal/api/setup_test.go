@@ -18,11 +18,13 @@ import (
 	"grapnel/internal/auth"
 	"grapnel/internal/dialect"
 	"grapnel/internal/dialect/all"
+	"grapnel/internal/dispatch"
 	"grapnel/internal/egress"
 	"grapnel/internal/filter"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 	"grapnel/internal/keyring"
+	"grapnel/internal/live"
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
@@ -58,6 +60,7 @@ type bundle struct {
 	reader  *flaky
 	counts  *counts
 	woken   *waker
+	live    *live.Hub
 }
 
 // logBuffer is a log that tests read while it is written.
@@ -115,7 +118,7 @@ func (w *waker) Wake(key hook.DeliveryKey) { w.keys = append(w.keys, key) }
 // setup makes an API with the tenants acme and other.
 func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	t.Helper()
-	b := &bundle{t: t, log: &logBuffer{}, counts: &counts{routes: map[string]int{}}, woken: &waker{}}
+	b := &bundle{t: t, log: &logBuffer{}, counts: &counts{routes: map[string]int{}}, woken: &waker{}, live: live.New(live.Config{})}
 	logger := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	if b.store, err = sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()}); err != nil {
@@ -137,7 +140,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	_, err = b.manager.EnsureAdmin(t.Context(), adminKey)
 	must(t, err)
 	in, err := ingest.New(t.Context(), ingest.Config{
-		Log: b.store, Directory: b.dir, Offer: func([]*hook.Event) {}, Window: time.Hour, Logger: logger,
+		Log: b.store, Directory: b.dir, Offer: b.live.Committed, Window: time.Hour, Logger: logger,
 		Policy: func(d string) ingest.Policy {
 			return ingest.Policy{CancelInactive: d == "canceller", Suppressible: d == "canceller"}
 		},
@@ -149,6 +152,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	b.reader = &flaky{Reader: b.store}
 	c := api.Config{
 		Auth: authenticator, Manager: b.manager, Directory: b.dir, Dialects: dialects(t), Publisher: in, Waker: b.woken, Reader: b.reader,
+		Extent: b.store, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring}, Live: b.live,
 		Metrics: b.counts, Logger: logger, CursorKey: bytes.Repeat([]byte{7}, 32), MaxEventBytes: 4096, MaxBatchBytes: 1 << 20,
 	}
 	for _, f := range change {

@@ -18,6 +18,7 @@ import (
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 	"grapnel/internal/keyring"
+	"grapnel/internal/live"
 	"grapnel/internal/manage"
 	"grapnel/internal/telemetry"
 )
@@ -62,6 +63,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 		return err
 	}
 	metrics := telemetry.NewMetrics()
+	s.live = live.New(live.Config{})
 	if s.tracer, err = telemetry.NewTracer(ctx, os.Getenv, s.logger); err != nil {
 		return err
 	}
@@ -69,12 +71,13 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	s.dispatch, err = dispatch.New(dispatch.Config{
 		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
+		Recorded: s.live.Recorded,
 	})
 	if err != nil {
 		return err
 	}
 	s.ingest, err = ingest.New(ctx, ingest.Config{
-		Log: s.store, Directory: s.directory, Policy: policies(dialects), Offer: s.dispatch.Offer,
+		Log: s.store, Directory: s.directory, Policy: policies(dialects), Offer: s.offer,
 		Window: s.settings.IdempotencyWindow.Std(), Metrics: metrics, Tracer: s.tracer, Logger: s.logger,
 	})
 	if err != nil {
@@ -82,6 +85,12 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	}
 	s.undo = append(s.undo, s.ingest.Close)
 	return s.face(ring, dialects, metrics)
+}
+
+// offer takes committed events on.
+func (s *Server) offer(events []*hook.Event) {
+	s.dispatch.Offer(events)
+	s.live.Committed(events)
 }
 
 // face makes what others see: the API, health and metrics.
@@ -96,7 +105,8 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	}
 	native, err := api.New(api.Config{
 		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch,
-		Reader: s.store, Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
+		Reader: s.store, Extent: s.store, Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL()},
+		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
 	})
 	if err != nil {
 		return err

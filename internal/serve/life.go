@@ -47,6 +47,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.logger.Info("server stopping")
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.dispatch.Stop(ctx) }()
+	s.live.Close()
 	s.closeGate(ctx)
 	s.ingest.Close()
 	sent := <-stopped

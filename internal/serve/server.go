@@ -17,6 +17,7 @@ import (
 	"grapnel/internal/egress"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
+	"grapnel/internal/live"
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
@@ -49,6 +50,7 @@ type Server struct {
 	tracer    *telemetry.Tracer // nil: no traces
 	dispatch  *dispatch.Dispatcher
 	ingest    *ingest.Ingester
+	live      *live.Hub
 	gate      *gate
 	http      *http.Server
 
