@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -55,8 +56,11 @@ func (e *Endpoint) Active() bool { return e.State == EndpointActive && !e.Delete
 
 // MatchesType reports whether one of patterns covers an event type: the exact
 // name, or "prefix.*" for all names that begin with "prefix.". No pattern
-// means every type.
+// means every type. An operational type is covered by its exact name alone.
 func MatchesType(patterns []string, eventType string) bool {
+	if Operational(eventType) {
+		return slices.Contains(patterns, eventType)
+	}
 	if len(patterns) == 0 {
 		return true
 	}

@@ -28,6 +28,9 @@ func TestMatchesType(t *testing.T) {
 		{[]string{"a.*"}, "ab.c", false},
 		{[]string{"*"}, "a", false},
 		{[]string{"a*"}, "ab", false},
+		{nil, "grapnel.endpoint.disabled", false},
+		{[]string{"grapnel.*"}, "grapnel.endpoint.disabled", false},
+		{[]string{"a", "grapnel.endpoint.disabled"}, "grapnel.endpoint.disabled", true},
 	} {
 		if got := hook.MatchesType(c.patterns, c.name); got != c.want {
 			t.Errorf("%q by %q: %v", c.name, c.patterns, got)

@@ -234,6 +234,9 @@ func (d *decoder) member(item *Item, name string) error {
 		if err := hook.ValidType(item.Type); err != nil && d.refused == nil {
 			d.invalid("%v", err)
 		}
+		if hook.Operational(item.Type) {
+			d.invalid("begins with %q, as only events of the server itself do: use another name", hook.OperationalPrefix)
+		}
 	case "data":
 		item.Data = d.payload(value)
 	case "previous":

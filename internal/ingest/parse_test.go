@@ -68,6 +68,7 @@ func TestParseEventRefuses(t *testing.T) {
 		`{"type":"a","data":1,"id":"ü"}`:                             {hook.CodeInvalid, "/id", "ASCII"},
 		`{"type":"a","data":1,"time":"yesterday"}`:                   {hook.CodeInvalid, "/time", "RFC 3339"},
 		`{"type":"a","data":1,"metadata":[]}`:                        {hook.CodeInvalid, "/metadata", "object"},
+		`{"type":"grapnel.endpoint.disabled","data":1}`:              {hook.CodeInvalid, "/type", "only events of the server"},
 		`{"type":"a","data":1,"suppress":1}`:                         {hook.CodeInvalid, "/suppress", "true or false"},
 		`{"type":"a","data":"` + strings.Repeat("x", maxData) + `"}`: {hook.CodeTooLarge, "/data", "limit is 1048576"},
 	} {

@@ -24,6 +24,7 @@ type EndpointInput struct {
 	MaxInFlight *int             // 0: the server's
 	State       *hook.EndpointState
 	Terms       Terms[hook.Endpoint]
+	Keep        Keep[hook.Endpoint] // only while it is created
 }
 
 // CreateEndpoint makes an endpoint of a tenant. The secret is that which signs
@@ -39,7 +40,7 @@ func (m *Manager) CreateEndpoint(ctx context.Context, tenant string, in Endpoint
 		if e, secret, err = m.newEndpoint(t, hook.NewID(endpointPrefix), in, now); err != nil {
 			return nil, err
 		}
-		return &store.Change{Endpoints: []*hook.Endpoint{e}}, nil
+		return in.Keep.join(&store.Change{Endpoints: []*hook.Endpoint{e}}, e, secret), nil
 	})
 	if err != nil {
 		return nil, "", err
@@ -81,7 +82,7 @@ func (m *Manager) UpdateEndpoint(ctx context.Context, tenant, id string, in Endp
 		return nil, hook.Invalid("/secret", "is changed by POST .../secret/rotate")
 	}
 	var was hook.EndpointState
-	e, err := m.changeEndpoint(ctx, tenant, id, in.Terms, func(e *hook.Endpoint, now time.Time) error {
+	e, err := m.changeEndpoint(ctx, tenant, id, in.Terms, nil, func(e *hook.Endpoint, now time.Time) error {
 		was = e.State
 		return m.refill(e, in, now)
 	})
@@ -105,8 +106,9 @@ func (m *Manager) endpointChanged(e *hook.Endpoint, was hook.EndpointState) {
 	}
 }
 
-// changeEndpoint stores a changed copy of an endpoint.
-func (m *Manager) changeEndpoint(ctx context.Context, tenant, id string, terms Terms[hook.Endpoint], change func(e *hook.Endpoint, now time.Time) error) (*hook.Endpoint, error) {
+// changeEndpoint stores a changed copy of an endpoint. with, if not nil, adds to
+// what is stored.
+func (m *Manager) changeEndpoint(ctx context.Context, tenant, id string, terms Terms[hook.Endpoint], with func(*store.Change, *hook.Endpoint), change func(e *hook.Endpoint, now time.Time) error) (*hook.Endpoint, error) {
 	var e hook.Endpoint
 	err := m.commitOr(ctx, terms.DryRun, "change an endpoint", func(now time.Time) (*store.Change, error) {
 		old, err := m.endpoint(tenant, id)
@@ -122,7 +124,11 @@ func (m *Manager) changeEndpoint(ctx context.Context, tenant, id string, terms T
 			return nil, err
 		}
 		e = changed
-		return &store.Change{Endpoints: []*hook.Endpoint{&changed}}, nil
+		c := &store.Change{Endpoints: []*hook.Endpoint{&changed}}
+		if with != nil {
+			with(c, &changed)
+		}
+		return c, nil
 	})
 	if err != nil {
 		return nil, err
@@ -155,7 +161,7 @@ func (m *Manager) DeleteEndpoint(ctx context.Context, tenant, id string, terms T
 // DisableEndpoint stops deliveries to an endpoint, as its dialect's answer to
 // what the receiver said. One that is deleted or disabled stays as it is.
 func (m *Manager) DisableEndpoint(ctx context.Context, num hook.EndpointNum, reason string) error {
-	return m.changeByNum(ctx, "disable an endpoint", num, func(e *hook.Endpoint, now time.Time) *hook.Endpoint {
+	return m.changeByNum(ctx, "disable an endpoint", num, NoticeDisabled, func(e *hook.Endpoint, now time.Time) *hook.Endpoint {
 		if e.State == hook.EndpointDisabled {
 			return nil
 		}
@@ -169,27 +175,33 @@ func (m *Manager) DisableEndpoint(ctx context.Context, num hook.EndpointNum, rea
 // Unsubscribe deletes an endpoint, as its dialect's answer to what the
 // receiver said.
 func (m *Manager) Unsubscribe(ctx context.Context, num hook.EndpointNum, reason string) error {
-	return m.changeByNum(ctx, "unsubscribe an endpoint", num, func(e *hook.Endpoint, now time.Time) *hook.Endpoint {
+	return m.changeByNum(ctx, "unsubscribe an endpoint", num, NoticeRemoved, func(e *hook.Endpoint, now time.Time) *hook.Endpoint {
 		m.Logger.Info("endpoint unsubscribed", "endpoint_id", e.ID, "tenant_id", e.Tenant, "reason", reason)
 		return tombstone(e, now, reason)
 	})
 }
 
-func (m *Manager) changeByNum(ctx context.Context, what string, num hook.EndpointNum, change func(e *hook.Endpoint, now time.Time) *hook.Endpoint) error {
-	return m.commit(ctx, what, func(now time.Time) (*store.Change, error) {
+// changeByNum makes a change that the server itself has decided on, and tells
+// the tenant of it.
+func (m *Manager) changeByNum(ctx context.Context, what string, num hook.EndpointNum, notice string, change func(e *hook.Endpoint, now time.Time) *hook.Endpoint) error {
+	var changed *hook.Endpoint
+	err := m.commit(ctx, what, func(now time.Time) (*store.Change, error) {
 		e, ok := m.Directory.Endpoint(num)
 		if !ok {
 			return nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint number %d", num)
 		}
-		if e.Deleted {
-			return nil, nil
+		if changed = nil; !e.Deleted {
+			changed = change(e, now)
 		}
-		changed := change(e, now)
 		if changed == nil {
 			return nil, nil
 		}
 		return &store.Change{Endpoints: []*hook.Endpoint{changed}}, nil
 	})
+	if err == nil && changed != nil {
+		m.tellOf(ctx, notice, changed)
+	}
+	return err
 }
 
 // tombstone is a deleted endpoint. It keeps what its deliveries are shown

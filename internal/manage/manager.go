@@ -36,6 +36,8 @@ type Config struct {
 
 	// CheckURL refuses a URL that deliveries could not go to.
 	CheckURL func(url string) error
+	// Tell publishes a notice to the tenant it is for. Nil: nobody is told.
+	Tell func(ctx context.Context, n Notice) error
 	// CheckFilter refuses a condition tree that cannot be evaluated. Nil: no
 	// endpoint may have one.
 	CheckFilter func(tree []byte) error

@@ -1,0 +1,103 @@
+package manage
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"grapnel/internal/hook"
+)
+
+// Notice is an operational event: what the server tells a tenant of its own
+// accord. It goes the way of any other event, to those endpoints of the tenant
+// that subscribe to its type by name.
+type Notice struct {
+	Key    string // the event's own id; a notice that is told again has the same
+	Tenant string
+	Type   string
+	Time   time.Time
+	Data   []byte // JSON of the shape that Notices names
+}
+
+// NoticeKind is a type of notice and what is told of it in the documents.
+type NoticeKind struct {
+	Type    string
+	Name    string // in camelCase
+	Summary string
+	Doc     string
+	Data    any // the zero value of the data's shape
+}
+
+// The types of notices.
+const (
+	NoticeDisabled = hook.OperationalPrefix + "endpoint.disabled"
+	NoticeRemoved  = hook.OperationalPrefix + "endpoint.removed"
+)
+
+// Notices lists all types of notices.
+func Notices() []NoticeKind {
+	return []NoticeKind{
+		{NoticeDisabled, "endpointDisabled", "The server has disabled an endpoint",
+			"Its receiver gave an answer that, by the endpoint's dialect, means that nothing more is to be sent, such as 410. What waits for it is held until its owner sets its state to active.", EndpointNotice{}},
+		{NoticeRemoved, "endpointRemoved", "The server has removed an endpoint",
+			"Its receiver gave an answer that, by the endpoint's dialect, ends the subscription. What waited for it ends as cancelled.", EndpointNotice{}},
+	}
+}
+
+// EndpointNotice is the data of a notice about an endpoint.
+type EndpointNotice struct {
+	Endpoint string    `json:"endpoint" doc:"the endpoint's id" example:"ep_01JB2X3Y4Z"`
+	URL      string    `json:"url" doc:"where its deliveries went" example:"https://example.com/hooks"`
+	Reason   string    `json:"reason" doc:"why, in words" example:"answered 410: the endpoint is gone and was disabled"`
+	At       time.Time `json:"at" doc:"since when"`
+}
+
+// tellOf tells the tenant of what has become of its endpoint, if one of its
+// endpoints wants to know. A failure is logged: what the notice is about has
+// been stored.
+func (m *Manager) tellOf(ctx context.Context, noticeType string, e *hook.Endpoint) {
+	if m.Tell == nil || !m.wantsNotice(e.Tenant, noticeType) {
+		return
+	}
+	data, err := json.Marshal(EndpointNotice{Endpoint: e.ID, URL: e.URL, Reason: e.StateReason, At: e.StateAt})
+	if err == nil {
+		err = m.Tell(ctx, Notice{
+			Key:    noticeType + "/" + e.ID + "/" + strconv.FormatInt(e.StateAt.UnixMilli(), 10),
+			Tenant: e.Tenant, Type: noticeType, Time: e.StateAt, Data: data,
+		})
+	}
+	if err != nil {
+		m.Logger.Error("a tenant could not be told", "notice", noticeType, "endpoint_id", e.ID, "tenant_id", e.Tenant, "error", err)
+	}
+}
+
+// wantsNotice reports whether a tenant has an endpoint for a type of notice.
+// Without one there is nobody to tell, and no event is stored.
+func (m *Manager) wantsNotice(tenant, noticeType string) bool {
+	return slices.ContainsFunc(m.Directory.Endpoints(tenant), func(e *hook.Endpoint) bool {
+		return slices.Contains(e.EventTypes, noticeType)
+	})
+}
+
+// TellAgain tells of the endpoints that were disabled since a time. After a
+// crash the process may have fallen between the disabling and the telling; a
+// notice that did get through is recognised by its key while since is within
+// the window for such keys.
+func (m *Manager) TellAgain(ctx context.Context, since time.Time) {
+	if m.Tell == nil {
+		return
+	}
+	for _, t := range m.Directory.Tenants() {
+		if !m.wantsNotice(t.ID, NoticeDisabled) {
+			continue
+		}
+		for _, e := range m.Directory.Endpoints(t.ID) {
+			if e.State == hook.EndpointDisabled && e.StateAt.After(since) {
+				m.tellOf(ctx, NoticeDisabled, e)
+			}
+		}
+	}
+}
