@@ -66,6 +66,9 @@ func NewMetrics() *Metrics {
 		wait: durations.WithLabelValues("wait"), body: durations.WithLabelValues("body"), total: durations.WithLabelValues("total"),
 	}
 	commits := histograms("db_commit_duration_seconds", "Time that the store took for one group of published events, or of outcomes of attempts, until it was synced to the disk.", commitBuckets, "kind")
+	for _, result := range []string{"accepted", "duplicate", "refused", "failed"} {
+		m.accepted.WithLabelValues(result) // a counter that appears with its first event hides that event from rate()
+	}
 	m.commits = [...]prometheus.Observer{Events: commits.WithLabelValues("events"), Outcomes: commits.WithLabelValues("outcomes")}
 	m.registry.MustRegister(m.accepted, m.attempts, durations, commits, m.latency, m.lag, m.requests, m.handling, m.gauges, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
