@@ -43,6 +43,7 @@ type KeyInput struct {
 	Scopes    []hook.Scope
 	Key       *hook.Secret // one to take over from elsewhere; nil: make one
 	ExpiresAt *time.Time
+	Keep      Keep[hook.Key]
 }
 
 // CreateKey makes a key, or takes over one that callers have already. Its
@@ -65,7 +66,7 @@ func (m *Manager) CreateKey(ctx context.Context, in KeyInput) (*hook.Key, hook.S
 		if _, taken := m.Directory.Key(k.Hash); taken {
 			return nil, &hook.Error{Code: hook.CodeConflict, Field: "/key", Message: "this key is in use already"}
 		}
-		return &store.Change{Keys: []*hook.Key{k}}, nil
+		return in.Keep.join(&store.Change{Keys: []*hook.Key{k}}, k, text), nil
 	})
 	if err != nil {
 		return nil, "", err

@@ -24,6 +24,7 @@ func tenantRecord(dialect string) string { return "tenant/" + dialect }
 type Rotation struct {
 	Secret  *hook.Secret   // the new one; nil: make one
 	Overlap *time.Duration // how long the old one goes on signing; nil: DefaultOverlap
+	Keep    Keep[hook.Endpoint]
 }
 
 // RotateSecret gives an endpoint a new secret, to be shown this once. Until
@@ -37,7 +38,8 @@ func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotatio
 		return nil, "", hook.Invalid("/overlap", "is %s; it may be from 0 to %s", overlap, maxOverlap)
 	}
 	var secret hook.Secret
-	e, err := m.changeEndpoint(ctx, tenant, id, Terms[hook.Endpoint]{}, func(e *hook.Endpoint, now time.Time) error {
+	keep := func(c *store.Change, e *hook.Endpoint) { r.Keep.join(c, e, secret) }
+	e, err := m.changeEndpoint(ctx, tenant, id, Terms[hook.Endpoint]{}, keep, func(e *hook.Endpoint, now time.Time) error {
 		d, err := m.dialect(e.Dialect)
 		if err != nil {
 			return err

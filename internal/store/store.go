@@ -92,6 +92,9 @@ type Change struct {
 	// window at least. A change that holds nothing else leaves the revision as it
 	// is.
 	Requests []*Request
+	// Complete, if set, is called in the transaction once the records have their
+	// numbers, to fill in Requests. If it fails, nothing is stored.
+	Complete func() error
 }
 
 // Configuration is what a Change leaves, with the revision it leads to.

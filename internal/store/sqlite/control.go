@@ -187,15 +187,19 @@ func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) 
 		if ch.Base != 0 && ch.Base != meta["revision"] {
 			return fmt.Errorf("%w: it is %d, the change was made from %d", store.ErrStale, meta["revision"], ch.Base)
 		}
-		if err := s.remember(c, ch.Requests); err != nil {
-			return err
-		}
 		revision = meta["revision"]
-		if onlyRequests(ch) {
-			return nil
+		if !onlyRequests(ch) {
+			revision++
+			if err := putChange(c, ch, meta, revision); err != nil {
+				return err
+			}
 		}
-		revision++
-		return putChange(c, ch, meta, revision)
+		if ch.Complete != nil {
+			if err := ch.Complete(); err != nil {
+				return err
+			}
+		}
+		return s.remember(c, ch.Requests)
 	})
 	if err != nil {
 		nums.restore(ch)

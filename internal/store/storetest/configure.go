@@ -152,6 +152,30 @@ var configureTests = []test{
 			w.crash()
 		}
 	}},
+	{"CompleteSeesTheNumbers", func(w *world) {
+		e := &hook.Endpoint{ID: "ep_1"}
+		c := &store.Change{Endpoints: []*hook.Endpoint{e}}
+		c.Complete = func() error {
+			if e.Num == 0 {
+				return errors.New("no number yet")
+			}
+			c.Requests = []*store.Request{request("k", w.now)}
+			return nil
+		}
+		_, err := w.st.Configure(w.Context(), c)
+		w.ok(err)
+		got, err := w.st.Remembered(w.Context(), store.RequestKey{Scope: "s", Key: "k"}, w.now)
+		w.ok(err)
+		w.same(request("k", w.now), got)
+		failed := errors.New("no")
+		_, err = w.st.Configure(w.Context(), &store.Change{Endpoints: []*hook.Endpoint{{ID: "ep_2"}}, Complete: func() error { return failed }})
+		if !errors.Is(err, failed) {
+			w.Fatalf("got %v", err)
+		}
+		all, err := w.st.Configuration(w.Context(), 0)
+		w.ok(err)
+		w.same([]*hook.Endpoint{e}, all.Endpoints)
+	}},
 	{"ATakenRequestStoresNothing", func(w *world) {
 		_, err := w.st.Configure(w.Context(), &store.Change{Requests: []*store.Request{request("k", w.now)}})
 		w.ok(err)
