@@ -61,7 +61,10 @@ type Config struct {
 	MaxBatchBytes   int64         // of a request that holds several events; 0: 16 MiB
 	MaxHeldBytes    int64         // of publishes that are being read or stored at once; 0: 64 MiB, never less than MaxBatchBytes
 	PublishDeadline time.Duration // how long a publish may wait for the store; 0: 30 s
-	Now             func() time.Time
+	// IdempotencyWindow is how long the answers to requests with an
+	// Idempotency-Key that are no publishes are remembered. 0: 24 h.
+	IdempotencyWindow time.Duration
+	Now               func() time.Time
 }
 
 // API serves /v1. It is an http.Handler.
@@ -70,6 +73,7 @@ type API struct {
 	mux     *http.ServeMux
 	headers standing
 	held    budget // of publishes
+	flights flights
 }
 
 // standing are header values that are the same in every answer, made once for
@@ -101,6 +105,9 @@ func New(c Config) (*API, error) {
 	if c.PublishDeadline == 0 {
 		c.PublishDeadline = 30 * time.Second
 	}
+	if c.IdempotencyWindow == 0 {
+		c.IdempotencyWindow = 24 * time.Hour
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -131,6 +138,7 @@ type call struct {
 	status int          // 0 before the answer has begun
 	held   hold         // of the publishes' budget
 	span   telemetry.RequestSpan
+	keyed  *keyed // it carries an Idempotency-Key, and is no publish
 }
 
 // Unwrap is for http.ResponseController.
@@ -249,16 +257,15 @@ func (a *API) guarded(r routeRow) http.Handler {
 			a.fail(c, err)
 			return
 		}
-		if _, keyed := req.Header["Idempotency-Key"]; keyed && !r.publishes && req.Method == http.MethodPost {
-			// Taking it and doing the work twice all the same would be worse.
-			a.fail(c, hook.Errorf(hook.CodeInvalid, "this call takes no Idempotency-Key: leave the header out; only publishes and test events can be repeated under one"))
-			return
-		}
 		if r.publishes {
 			c.held.of = &a.held
 			defer c.held.release()
 		}
-		if err := r.handle(c); err != nil {
+		handle := r.handle
+		if r.remembered(req.Method) {
+			handle = a.once(handle)
+		}
+		if err := handle(c); err != nil {
 			a.fail(c, err)
 		}
 	})

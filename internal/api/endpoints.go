@@ -160,12 +160,17 @@ func (a *API) createEndpoint(c *call) error {
 	if err := unhide(in.Headers.value, in.Headers.value, nil); err != nil {
 		return err
 	}
-	e, secret, err := a.Manager.CreateEndpoint(c.r.Context(), c.tenant.ID, in.manage())
+	answer := func(e *hook.Endpoint, secret hook.Secret) error {
+		c.Header().Set("Location", c.r.URL.EscapedPath()+"/"+e.ID)
+		return c.changed(http.StatusCreated, false, withSecret(e, secret), shapeEndpoint(e))
+	}
+	input := in.manage()
+	input.Keep = keep(a, c, answer)
+	e, secret, err := a.Manager.CreateEndpoint(c.r.Context(), c.tenant.ID, input)
 	if err != nil {
 		return err
 	}
-	c.Header().Set("Location", c.r.URL.EscapedPath()+"/"+e.ID)
-	return c.changed(http.StatusCreated, false, withSecret(e, secret), shapeEndpoint(e))
+	return answer(e, secret)
 }
 
 func (a *API) getEndpoint(c *call) error {
@@ -259,10 +264,13 @@ func (a *API) rotateSecret(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
+	answer := func(e *hook.Endpoint, secret hook.Secret) error {
+		return c.changed(http.StatusOK, false, withSecret(e, secret), shapeEndpoint(e))
+	}
 	e, secret, err := a.Manager.RotateSecret(c.r.Context(), c.tenant.ID, c.r.PathValue("endpoint"),
-		manage.Rotation{Secret: secretOf(in.Secret), Overlap: (*time.Duration)(in.Overlap)})
+		manage.Rotation{Secret: secretOf(in.Secret), Overlap: (*time.Duration)(in.Overlap), Keep: keep(a, c, answer)})
 	if err != nil {
 		return err
 	}
-	return c.changed(http.StatusOK, false, withSecret(e, secret), shapeEndpoint(e))
+	return answer(e, secret)
 }

@@ -70,11 +70,15 @@ func (a *API) createKey(c *call) error {
 	if err != nil {
 		return err
 	}
+	answer := func(k *hook.Key, text hook.Secret) error {
+		return c.changed(http.StatusCreated, false, createdKey{shapeKey(k), string(text)}, shapeKey(k))
+	}
+	input.Keep = keep(a, c, answer)
 	k, text, err := a.Manager.CreateKey(c.r.Context(), input)
 	if err != nil {
 		return err
 	}
-	return c.changed(http.StatusCreated, false, createdKey{shapeKey(k), string(text)}, shapeKey(k))
+	return answer(k, text)
 }
 
 func (a *API) listKeys(c *call) error {
