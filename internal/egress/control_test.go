@@ -2,6 +2,7 @@ package egress
 
 import (
 	"net/netip"
+	"net/url"
 	"testing"
 )
 
@@ -37,15 +38,17 @@ func TestControl(t *testing.T) {
 // Even a dial that skips the first wall ends at the second.
 func TestConnectIsGuarded(t *testing.T) {
 	t.Parallel()
-	c, err := New(Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx, cancel := c.limit(t.Context(), nil, c.cfg.ConnectTimeout)
-	defer cancel()
-	nc, f := c.connect(ctx, []netip.Addr{netip.MustParseAddr("127.0.0.1")}, 80)
-	if nc != nil || f == nil || f.class != ClassBlocked || f.detail != blockedDetail || f.remote != "" {
-		t.Errorf("%v, %+v", nc, f)
+	for _, proxy := range []*url.URL{nil, {Scheme: "http", Host: "127.0.0.1:1"}} {
+		c, err := New(Config{Proxy: proxy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ctx, cancel := c.limit(t.Context(), nil, c.cfg.ConnectTimeout)
+		defer cancel()
+		nc, _, f := c.connect(ctx, []netip.Addr{netip.MustParseAddr("127.0.0.1")}, 80)
+		if nc != nil || f == nil || f.class != ClassBlocked || f.detail != blockedDetail || f.remote != "" {
+			t.Errorf("proxy %v: %v, %+v", proxy, nc, f)
+		}
 	}
 }

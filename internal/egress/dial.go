@@ -147,13 +147,13 @@ func (c *Client) dialTCP(ctx context.Context, addr string) (*conn, error) {
 	}
 	a.enter(inConnect)
 	begin = time.Now()
-	nc, f := c.connect(ctx, addrs[:min(len(addrs), maxAddresses)], uint16(port))
+	nc, remote, f := c.connect(ctx, addrs[:min(len(addrs), maxAddresses)], uint16(port))
 	took.connect = time.Since(begin)
 	if f != nil {
 		f.phases = took
 		return nil, f
 	}
-	return &conn{Conn: nc, remote: nc.RemoteAddr().String(), took: took}, nil
+	return &conn{Conn: nc, remote: remote, took: took}, nil
 }
 
 // resolve gives the addresses of a host, at least one. A literal address is
@@ -181,29 +181,46 @@ func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return vetted, nil
 }
 
-// connect tries the addresses in turn. Each gets its share of the time that
-// is left, so that a dead first address does not use up all of it.
-func (c *Client) connect(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, *failure) {
+// connect tries the addresses in turn, and says which one it was. Each gets
+// its share of the time that is left, so that a dead first address does not
+// use up all of it.
+func (c *Client) connect(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, string, *failure) {
 	var first *failure
-	dialer := net.Dialer{ControlContext: c.control}
 	deadline, _ := ctx.Deadline()
 	for i, ip := range addrs {
 		remote := netip.AddrPortFrom(ip, port).String()
 		share := max(time.Until(deadline)/time.Duration(len(addrs)-i), time.Second)
 		try, cancel := context.WithTimeout(ctx, share)
-		nc, err := dialer.DialContext(try, "tcp", remote)
+		nc, f := c.connectOne(try, remote)
 		cancel()
-		if err == nil {
-			return nc, nil
+		if f == nil {
+			return nc, remote, nil
 		}
 		if first == nil {
-			first = connectFailure(remote, err)
+			first = f
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, first
+	return nil, "", first
+}
+
+// connectOne connects to an address, by itself or through the proxy.
+func (c *Client) connectOne(ctx context.Context, remote string) (net.Conn, *failure) {
+	if c.proxy != nil {
+		// No socket of ours connects to remote, so nothing else asks again.
+		if ap, err := netip.ParseAddrPort(remote); err != nil || c.guard.check(ap) != permitted {
+			return nil, blocked()
+		}
+		return c.proxy.tunnel(ctx, remote)
+	}
+	dialer := net.Dialer{ControlContext: c.control}
+	nc, err := dialer.DialContext(ctx, "tcp", remote)
+	if err != nil {
+		return nil, connectFailure(remote, err)
+	}
+	return nc, nil
 }
 
 // control is the second wall: it sees the address that a socket is about to

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"grapnel/internal/hook"
@@ -30,6 +31,12 @@ type Config struct {
 	// well-known protocols other than HTTP.
 	DenyPorts []uint16
 
+	// Proxy is a forward proxy (http or https) that all requests go through by
+	// CONNECT; nil: none. ProxyAuth is USER:PASSWORD for it, or "". Names are
+	// resolved and addresses checked here all the same.
+	Proxy     *url.URL
+	ProxyAuth string
+
 	MaxResponseBody   int   // bytes kept of an answer's body; 64 KiB
 	MaxResponseHeader int64 // bytes of an answer's header, 1xx answers before it included; 64 KiB
 
@@ -50,6 +57,7 @@ type Config struct {
 type Client struct {
 	cfg          Config
 	guard        *guard
+	proxy        *proxy // nil: none
 	tls          *tls.Config
 	http1, http2 *http.Transport // http2 speaks HTTP/1.1 too, http1 nothing else
 	open         context.Context // ends when the client is closed
@@ -68,6 +76,9 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, guard: g}
+	if c.proxy, err = newProxy(cfg.Proxy, cfg.ProxyAuth, cfg.RootCAs, cfg.Logger); err != nil {
+		return nil, err
+	}
 	c.tls = &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1024)}
 	c.open, c.close = context.WithCancel(context.Background())
 	c.http1 = c.newTransport("http/1.1")
@@ -108,7 +119,7 @@ func (c *Client) newTransport(protos ...string) *http.Transport {
 		p.SetHTTP2(p.HTTP2() || name == "h2")
 	}
 	return &http.Transport{
-		Proxy:                  nil, // never that of the environment (case 86)
+		Proxy:                  nil, // never that of the environment (case 86); Config.Proxy is dialled through
 		DialContext:            c.dialPlain,
 		DialTLSContext:         c.dialTLS(protos...),
 		DisableCompression:     true,
