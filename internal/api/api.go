@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"grapnel/internal/auth"
@@ -54,6 +56,7 @@ type Config struct {
 	Tracer    *telemetry.Tracer // nil: no traces
 	Logger    *slog.Logger
 
+	Version   string // of the program; "": devel
 	CursorKey []byte // authenticates cursors; 16 bytes or more, the same after a restart
 	PublicURL string // under which others reach the server; bodies may hold it
 
@@ -61,6 +64,10 @@ type Config struct {
 	MaxBatchBytes   int64         // of a request that holds several events; 0: 16 MiB
 	MaxHeldBytes    int64         // of publishes that are being read or stored at once; 0: 64 MiB, never less than MaxBatchBytes
 	PublishDeadline time.Duration // how long a publish may wait for the store; 0: 30 s
+
+	RateLimit  Rate           // of requests with one key
+	FailedKeys Rate           // of wrong keys from one address
+	Proxies    []netip.Prefix // ranges of proxies that are believed about who calls
 	// IdempotencyWindow is how long the answers to requests with an
 	// Idempotency-Key that are no publishes are remembered. 0: 24 h.
 	IdempotencyWindow time.Duration
@@ -74,6 +81,10 @@ type API struct {
 	headers standing
 	held    budget // of publishes
 	flights flights
+
+	document func() ([]byte, error) // made when it is first asked for
+	keys     *keyLimit              // nil: no limit
+	failed   *failedKeys            // nil: no limit
 }
 
 // standing are header values that are the same in every answer, made once for
@@ -108,6 +119,9 @@ func New(c Config) (*API, error) {
 	if c.IdempotencyWindow == 0 {
 		c.IdempotencyWindow = 24 * time.Hour
 	}
+	if c.Version == "" {
+		c.Version = "devel"
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -115,6 +129,8 @@ func New(c Config) (*API, error) {
 		c.Live = live.New(live.Config{})
 	}
 	a := &API{Config: c, mux: http.NewServeMux(), headers: standing{[]string{"no-store"}, []string{"nosniff"}, []string{"application/json"}}}
+	a.keys, a.failed = newKeyLimit(c.RateLimit), newFailedKeys(c.FailedKeys, c.Logger)
+	a.document = sync.OnceValues(func() ([]byte, error) { return OpenAPI(c.Version) })
 	a.held.limit = max(c.MaxHeldBytes, c.MaxBatchBytes+heldStep) // one request always fits
 	for _, r := range a.routes() {
 		a.mux.Handle(r.pattern, a.guarded(r))
@@ -213,7 +229,7 @@ func (a *API) finish(c *call, took time.Duration) {
 	a.Metrics.HTTP(route(c.r), statusText(status), took)
 	c.span.End(c.r.Method, route(c.r), c.id[0], status)
 	if a.Logger.Enabled(c.r.Context(), slog.LevelDebug) {
-		a.Logger.Debug("request", "request_id", c.id[0], "route", route(c.r), "status", status, "duration_ms", float64(took.Microseconds())/1000, "key_id", c.keyID())
+		a.Logger.Debug("request", "request_id", c.id[0], "route", route(c.r), "status", status, "duration_ms", float64(took.Microseconds())/1000, "key_id", c.keyID(), "client", a.client(c.r).String())
 	}
 }
 
@@ -273,11 +289,11 @@ func (a *API) guarded(r routeRow) http.Handler {
 
 // admit finds out who calls, and whether they may. What is asked of a tenant
 // that is not there or not theirs is not found, whatever it is (case 94).
-func (a *API) admit(c *call, r routeRow) (err error) {
+func (a *API) admit(c *call, r routeRow) error {
 	if r.open {
 		return nil
 	}
-	if c.caller, err = a.Auth.Authenticate(c.r.Header.Get("Authorization")); err != nil {
+	if err := a.recognise(c); err != nil {
 		return err
 	}
 	tenant := c.r.PathValue("tenant")

@@ -86,7 +86,9 @@ func (c *call) problem(err error) {
 	case http.StatusUnauthorized:
 		c.Header().Set("WWW-Authenticate", `Bearer realm="grapnel"`)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		c.Header().Set("Retry-After", retryAfter)
+		if c.Header().Get("Retry-After") == "" {
+			c.Header().Set("Retry-After", retryAfter)
+		}
 	}
 	c.write(p)
 }
@@ -108,14 +110,4 @@ type problemMeaning struct {
 	Status  int    `json:"status" doc:"the HTTP status that it comes with" example:"404"`
 	Meaning string `json:"meaning" doc:"what has happened" example:"There is no such thing."`
 	Advice  string `json:"advice" doc:"what to do" example:"Check the id."`
-}
-
-// explainProblem serves what a problem's type points at.
-func (a *API) explainProblem(c *call) error {
-	code := hook.Code(c.r.PathValue("code"))
-	m, ok := meanings(code)
-	if !ok {
-		return hook.Errorf(hook.CodeNotFound, "there is no problem of this name")
-	}
-	return c.answer(http.StatusOK, problemMeaning{problemType(code), m.title, m.status, m.meaning, m.advice})
 }
