@@ -2,23 +2,21 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httputil"
-	"net/textproto"
-	"strconv"
-	"strings"
 	"time"
 
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
 	"grapnel/verify"
 )
 
 type verifyCmd struct {
-	SecretFile []string  `required:"" placeholder:"FILE" help:"File that holds the endpoint's secret (whsec_…) or public key (whpk_…); with - the first line of standard input is the secret. Several during a rotation."`
+	SecretFile []string  `required:"" placeholder:"FILE" help:"File that holds the endpoint's secret (whsec_…) or public key (whpk_…); with - the first line of standard input is the secret. Several during a rotation, the one in use first."`
+	Dialect    string    `default:"standard" placeholder:"NAME" help:"Contract to verify by (default ${default})."`
 	At         time.Time `placeholder:"TIME" help:"Check the timestamp against this moment (RFC 3339) instead of now."`
+	Explain    bool      `help:"Say what was looked at, and which known mistake makes the signature fail."`
 }
 
 // Help gives examples.
@@ -27,11 +25,16 @@ func (*verifyCmd) Help() string {
 headers, an empty line, and the body to the last byte, or as long as Content-Length says. Exit
 code 0 if the signature holds, 9 if not.
 
+With --explain each part of the signature is looked at by itself, and the mistakes that
+receivers are known to make are undone one after the other until it fits: a body that was parsed
+and written anew, line breaks and marks that came or went, a secret in the wrong form, an old
+secret, a timestamp in milliseconds, headers that are missing or renamed.
+
 Examples:
 
     grapnel verify --secret-file secret.txt < request.txt
     (cat secret.txt; cat request.txt) | grapnel verify --secret-file - --json
-    grapnel verify --secret-file secret.txt --at 2026-01-02T15:04:05Z < old-request.txt`
+    grapnel verify --secret-file secret.txt --at 2026-01-02T15:04:05Z --explain < old-request.txt`
 }
 
 // verdictOf is what --json prints.
@@ -47,12 +50,27 @@ const maxRequest = 64 << 20
 
 // Run verifies.
 func (c *verifyCmd) Run(p *program) error {
-	in := bufio.NewReader(io.LimitReader(p.stdin, maxRequest))
-	verifier, err := c.verifier(in)
+	d, err := dialectNamed(c.Dialect)
 	if err != nil {
 		return err
 	}
-	header, body, err := readRequest(in)
+	in := bufio.NewReader(io.LimitReader(p.stdin, maxRequest))
+	secrets, err := readSecrets(c.SecretFile, in)
+	if err != nil {
+		return err
+	}
+	var keys []dialect.VerifyKey
+	for i := range secrets {
+		k, err := d.VerifyKey(secrets[i])
+		if err != nil && !c.Explain {
+			return badSecret(err)
+		}
+		keys = append(keys, k)
+	}
+	r, err := readRequest(in)
+	if err == nil && r.missing > 0 && !c.Explain {
+		err = fmt.Errorf("Content-Length is %s, and %d bytes are there", r.header.Get("Content-Length"), len(r.body))
+	}
 	if err != nil {
 		return fail(exitInvalid, "grapnel verify --help shows the form", "standard input is not a request: %w", err)
 	}
@@ -60,97 +78,45 @@ func (c *verifyCmd) Run(p *program) error {
 	if at.IsZero() {
 		at = time.Now()
 	}
-	out := verdictOf{Valid: true, ID: header.Get("webhook-id")}
-	refused := verifier.Verify(header, body, at)
-	if refused != nil {
-		out.Valid, out.Detail = false, refused.Error()
-		var reason verify.Reason
-		if errors.As(refused, &reason) {
-			out.Reason = string(reason)
-		}
+	if c.Explain {
+		return c.explain(p, d, secrets, r, at)
 	}
+	return c.verdict(p, r, d.Verify(dialect.Received{
+		Method: r.method, URL: r.url, Header: r.header, Body: r.body, At: at, Tolerance: verify.Tolerance, Keys: keys,
+	}))
+}
+
+// badSecret says what is wrong with a secret, and shows nothing of it.
+func badSecret(err error) error {
+	var e *hook.Error
+	if errors.As(err, &e) {
+		err = errors.New(e.Message)
+	}
+	return fail(exitUsage, "use the secret as Grapnel showed it, whsec_… or whpk_…, alone in its file", "%w", err)
+}
+
+func (c *verifyCmd) verdict(p *program, r *wireRequest, refused error) error {
+	out := verdictOf{Valid: refused == nil, ID: r.header.Get("webhook-id")}
+	var why *dialect.Refusal
+	if refused != nil {
+		refused = fmt.Errorf("webhook not verified: %w", refused)
+		out.Detail = refused.Error()
+	}
+	if errors.As(refused, &why) {
+		out.Reason = string(why.Flaw)
+	}
+	var err error
 	switch {
 	case p.JSON:
 		err = p.object(out)
 	case out.Valid:
-		err = p.printf("valid: %s, %d bytes\n", plain(out.ID), len(body))
+		err = p.printf("valid: %s, %d bytes\n", plain(out.ID), len(r.body))
 	}
 	if err != nil {
 		return err
 	}
 	if refused != nil {
-		return fail(exitSignature, "", "%w", refused)
+		return fail(exitSignature, "grapnel verify --explain looks for the cause", "%w", refused)
 	}
 	return nil
-}
-
-func (c *verifyCmd) verifier(in *bufio.Reader) (*verify.Verifier, error) {
-	var secrets []string
-	for _, file := range c.SecretFile {
-		if file == "-" {
-			line, err := in.ReadString('\n')
-			if err != nil && line == "" {
-				return nil, fail(exitUsage, "put the secret on the first line, and the request after it", "standard input holds no secret")
-			}
-			secrets = append(secrets, strings.TrimRight(line, "\r\n"))
-			continue
-		}
-		s, err := readSecret(file, in)
-		if err != nil {
-			return nil, err
-		}
-		secrets = append(secrets, string(s))
-	}
-	v, err := verify.New(secrets...)
-	if err != nil {
-		return nil, fail(exitUsage, "use the secret as Grapnel showed it, whsec_… or whpk_…, alone in its file", "%w", err)
-	}
-	return v, nil
-}
-
-// readRequest takes a request apart. The body's bytes are kept as they are.
-func readRequest(in *bufio.Reader) (http.Header, []byte, error) {
-	first, err := in.Peek(1)
-	if err != nil || len(first) == 0 {
-		return nil, nil, errors.New("it is empty")
-	}
-	if err := skipRequestLine(in); err != nil {
-		return nil, nil, err
-	}
-	h, err := textproto.NewReader(in).ReadMIMEHeader()
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, nil, err
-	}
-	header := http.Header(h)
-	if strings.EqualFold(header.Get("Transfer-Encoding"), "chunked") {
-		body, err := io.ReadAll(httputil.NewChunkedReader(in))
-		return header, body, err
-	}
-	body, err := io.ReadAll(in)
-	if err != nil {
-		return nil, nil, err
-	}
-	if text := header.Get("Content-Length"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 31)
-		if err != nil || n > uint64(len(body)) {
-			return nil, nil, fmt.Errorf("Content-Length is %s, and %d bytes are there", text, len(body))
-		}
-		body = body[:n]
-	}
-	return header, body, nil
-}
-
-// skipRequestLine reads over "POST /path HTTP/1.1", if the first line is one.
-func skipRequestLine(in *bufio.Reader) error {
-	head, err := in.Peek(in.Size())
-	if err != nil && !errors.Is(err, io.EOF) && len(head) == 0 {
-		return err
-	}
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	name, _, ok := bytes.Cut(line, []byte(":"))
-	if ok && !bytes.ContainsAny(name, " \t") {
-		return nil // a header
-	}
-	_, err = in.ReadSlice('\n')
-	return err
 }

@@ -70,13 +70,13 @@ func (m *misreader) add(raw []byte, k Kind, detail string) {
 // text is for contracts in which the secret's text is the key.
 func (m *misreader) text(text string) {
 	if raw, err := base64.StdEncoding.DecodeString(text); err == nil {
-		m.add(raw, SecretDecoded, m.name+" was decoded from base64 before it was used as the key")
+		m.add(raw, SecretDecoded, "the secret "+m.name+" was decoded from base64 before it was used as the key")
 	}
 	if raw, err := base64.URLEncoding.DecodeString(text); err == nil {
-		m.add(raw, SecretDecoded, m.name+" was decoded from base64url before it was used as the key")
+		m.add(raw, SecretDecoded, "the secret "+m.name+" was decoded from base64url before it was used as the key")
 	}
 	if raw, err := hex.DecodeString(text); err == nil {
-		m.add(raw, SecretHex, m.name+" was decoded from hex before it was used as the key")
+		m.add(raw, SecretHex, "the secret "+m.name+" was decoded from hex before it was used as the key")
 	}
 	m.add([]byte(text+"\n"), SecretLineBreak, "the line break behind "+m.name+" was taken for a part of the key")
 	if rest, ok := strings.CutPrefix(text, signature.SymmetricPrefix); ok {
@@ -101,7 +101,7 @@ func (m *misreader) prefixed(text string) {
 	m.add([]byte(prefix+rest), SecretPrefixKept, "the whole text of "+m.name+", "+prefix+" included, was used as the key")
 	m.add([]byte(rest), SecretAsText, "the text of "+m.name+" behind "+prefix+" was used as the key without decoding it")
 	if raw, err := hex.DecodeString(rest); err == nil {
-		m.add(raw, SecretHex, m.name+" was decoded from hex instead of base64")
+		m.add(raw, SecretHex, "the secret "+m.name+" was decoded from hex instead of base64")
 	}
 	m.add([]byte(prefix+rest+"\n"), SecretLineBreak, "the whole text of "+m.name+" with a line break behind it was used as the key")
 	m.add([]byte(rest+"\n"), SecretLineBreak, "the text of "+m.name+" behind "+prefix+" with a line break was used as the key without decoding it")
@@ -119,7 +119,7 @@ func (m *misreader) loose(rest string) {
 		{"base64url without padding", base64.RawURLEncoding},
 	} {
 		if raw, err := form.decode.DecodeString(rest); err == nil {
-			m.add(raw, SecretBase64URL, m.name+" is written in "+form.name+", and is the right key otherwise")
+			m.add(raw, SecretBase64URL, "the secret "+m.name+" is written in "+form.name+", and is the right key otherwise")
 		}
 	}
 }

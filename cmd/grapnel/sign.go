@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+)
+
+type signCmd struct {
+	SecretFile []string `required:"" placeholder:"FILE" help:"File that holds the endpoint's secret (whsec_… or whsk_…); with - the first line of standard input is the secret. Several during a rotation, the newest first."`
+	Dialect    string   `default:"standard" placeholder:"NAME" help:"Contract to sign by (default ${default})."`
+	ID         string   `placeholder:"ID" help:"The event's id (default: a new one)."`
+	TS         unixTime `name:"ts" placeholder:"TIME" help:"Time of the attempt, in Unix seconds or RFC 3339 (default: now)."`
+	Type       string   `default:"test.event" placeholder:"TYPE" help:"The event's type, for contracts that put it into a header (default ${default})."`
+	Header     string   `xor:"form" placeholder:"NAME" help:"Print the value of this header alone."`
+	Curl       string   `xor:"form" placeholder:"URL" help:"Print a curl command that sends the request to this URL."`
+}
+
+// Help gives examples.
+func (*signCmd) Help() string {
+	return `Standard input is the body, to the last byte: an attempt with this body carries the headers
+that are printed. Use printf or a file rather than echo, which adds a line break.
+
+Examples:
+
+    printf '{"type":"user.created","data":{"id":1}}' | grapnel sign --secret-file secret.txt
+    grapnel sign --secret-file secret.txt --id evt_1 --ts 1767366245 --json < body.json
+    grapnel sign --secret-file secret.txt --curl http://127.0.0.1:9000/hook < body.json`
+}
+
+// unixTime is a flag that is a moment: Unix seconds, or RFC 3339.
+type unixTime struct{ time.Time }
+
+// UnmarshalText reads the flag.
+func (t *unixTime) UnmarshalText(text []byte) error {
+	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil && n >= 0 && n < 1e11 {
+		t.Time = time.Unix(n, 0)
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return fmt.Errorf("%q is no moment; write Unix seconds such as 1767366245, or RFC 3339 such as 2026-01-02T15:04:05Z", text)
+	}
+	t.Time = at
+	return nil
+}
+
+// signedShape is what --json prints.
+type signedShape struct {
+	Dialect   string        `json:"dialect"`
+	ID        string        `json:"id"`
+	Timestamp int64         `json:"timestamp"` // Unix seconds
+	Method    string        `json:"method"`
+	Headers   []headerShape `json:"headers"` // in the order in which they are sent
+	Bytes     int           `json:"bytes"`   // of the body
+}
+
+type headerShape struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// maxBody bounds what is read as a body.
+const maxBody = 64 << 20
+
+// Run signs.
+func (c *signCmd) Run(p *program) error {
+	d, err := dialectNamed(c.Dialect)
+	if err != nil {
+		return err
+	}
+	in := bufio.NewReader(io.LimitReader(p.stdin, maxBody+maxSecretFile))
+	keys, err := c.keys(d, in)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(in)
+	if err != nil {
+		return fmt.Errorf("read the body: %w", err)
+	}
+	at, id := c.TS.Time, c.ID
+	if at.IsZero() {
+		at = time.Now()
+	}
+	if id == "" {
+		id = hook.NextEventID(0, time.Now(), randomTail()).String()
+	} else if strings.Trim(id, idChars) != "" || len(id) > maxEventID {
+		return fail(exitInvalid, "use letters, digits, _ and -, such as evt_1", "the id %q cannot be sent and signed", hook.Clip(id))
+	}
+	headers, err := d.Header(dialect.Request{Event: &hook.Event{Type: c.Type, Time: at}, ID: id, URL: c.Curl, Method: d.Method(), Body: body, At: at, N: 1, Keys: keys})
+	if err != nil {
+		return err
+	}
+	if body == nil || len(body) == 0 {
+		p.note("note: the body is empty")
+	}
+	return c.print(p, &signedShape{Dialect: d.Name(), ID: id, Timestamp: at.Unix(), Method: d.Method(), Headers: shapes(headers), Bytes: len(body)}, body)
+}
+
+// idChars are what an event's id may consist of here: what stands in a header
+// and holds no dot, which separates what is signed.
+const idChars = "_-:ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+const maxEventID = 256
+
+func shapes(headers []hook.Header) []headerShape {
+	out := make([]headerShape, len(headers))
+	for i, h := range headers {
+		out[i] = headerShape(h)
+	}
+	return out
+}
+
+func (c *signCmd) keys(d *dialect.Dialect, in *bufio.Reader) ([]dialect.Key, error) {
+	secrets, err := readSecrets(c.SecretFile, in)
+	if err != nil {
+		return nil, err
+	}
+	var keys []dialect.Key
+	for i, s := range secrets {
+		k, err := d.Key(s)
+		if err != nil {
+			return nil, fail(exitUsage, "use the secret as Grapnel showed it, alone in its file; grapnel keygen makes one", "%s: %w", c.SecretFile[i], err)
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+func (c *signCmd) print(p *program, s *signedShape, body []byte) error {
+	switch {
+	case c.Header != "":
+		i := slices.IndexFunc(s.Headers, func(h headerShape) bool { return strings.EqualFold(h.Name, c.Header) })
+		if i < 0 {
+			return fail(exitUsage, "there are "+headerNames(s.Headers), "the dialect %s sends no header %q", s.Dialect, c.Header)
+		}
+		if p.JSON {
+			return p.object(s.Headers[i])
+		}
+		return p.printf("%s\n", s.Headers[i].Value)
+	case p.JSON:
+		return p.object(s)
+	case c.Curl != "":
+		line, err := curlOf(c.Curl, s, body)
+		if err != nil {
+			return err
+		}
+		return p.printf("%s\n", line)
+	}
+	for _, h := range s.Headers {
+		if err := p.printf("%s: %s\n", h.Name, h.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func headerNames(all []headerShape) string {
+	names := make([]string, len(all))
+	for i, h := range all {
+		names[i] = h.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// maxCurlBody is the longest body that fits on a command line everywhere.
+const maxCurlBody = 96 << 10
+
+// curlOf is the request as a curl command for a shell.
+func curlOf(to string, s *signedShape, body []byte) (string, error) {
+	u, err := url.Parse(to)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", fail(exitUsage, "write one such as http://127.0.0.1:9000/hook", "--curl: %q is no http or https URL", to)
+	}
+	if !utf8.Valid(body) || strings.ContainsRune(string(body), 0) || len(body) > maxCurlBody {
+		return "", fail(exitInvalid, "print the headers instead, and send the body from its file with curl --data-binary @FILE", "the body is too long or not a text, so no command line can hold it")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "curl -sS -X %s %s", s.Method, shellQuote(to))
+	for _, h := range s.Headers {
+		fmt.Fprintf(&b, " \\\n  -H %s", shellQuote(h.Name+": "+h.Value))
+	}
+	fmt.Fprintf(&b, " \\\n  --data-raw %s", shellQuote(string(body)))
+	return b.String(), nil
+}
+
+// shellQuote quotes a text for a POSIX shell.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
