@@ -1,0 +1,193 @@
+package serve_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+const (
+	dashboardFile = "../../deploy/grafana/grapnel.json"
+	alertsFile    = "../../deploy/prometheus/alerts.yaml"
+)
+
+// promtool runs Prometheus's own checker and returns what it says.
+func promtool(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("GRAPNEL_TEST_REQUIRE") != "" {
+			t.Fatalf("%v: scripts/setup installs it", err)
+		}
+		t.Skip("no promtool: scripts/setup installs it")
+	}
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// scrape is what /metrics shows after the canary's story.
+func scrape(t *testing.T) string {
+	t.Helper()
+	statuses := make(chan int, 3)
+	for _, s := range []int{500, 200, 410} {
+		statuses <- s
+	}
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(<-statuses) }))
+	defer receiver.Close()
+	u, err := url.Parse(receiver.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record(t, "json", netip.MustParseAddrPort(u.Host))
+	defer r.stop()
+	r.story(receiver.URL)
+	_, body := get(t, r.server.URL()+"/metrics")
+	return body
+}
+
+type dashboard struct {
+	Panels []struct {
+		ID          int
+		Type, Title string
+		Description string
+		GridPos     struct{ H, W, X, Y int }
+		Targets     []struct{ Expr string }
+	}
+}
+
+func readDashboard(t *testing.T) (d dashboard) {
+	t.Helper()
+	b, err := os.ReadFile(dashboardFile)
+	if err == nil {
+		err = json.Unmarshal(b, &d)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// expressions are those of the dashboard, with Grafana's variables filled in,
+// and those of the alerts.
+func expressions(t *testing.T) (out []string) {
+	t.Helper()
+	fill := strings.NewReplacer("$__rate_interval", "5m", "$job", ".*", "$instance", ".*")
+	for _, p := range readDashboard(t).Panels {
+		for _, target := range p.Targets {
+			out = append(out, fill.Replace(target.Expr))
+		}
+	}
+	var alerts struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr string
+			}
+		}
+	}
+	b, err := os.ReadFile(alertsFile)
+	if err == nil {
+		err = yaml.Unmarshal(b, &alerts)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range alerts.Groups {
+		for _, r := range g.Rules {
+			out = append(out, r.Expr)
+		}
+	}
+	if len(out) < 50 {
+		t.Fatalf("only %d expressions were found", len(out))
+	}
+	return out
+}
+
+// Every metric that the dashboard and the alerts ask for is served, and what
+// is served is well-formed.
+func TestMetricsThatAreAskedForAreServed(t *testing.T) {
+	served := scrape(t)
+	series := map[string]bool{}
+	for line := range strings.Lines(served) {
+		if name := regexp.MustCompile(`^[a-z_]+`).FindString(line); name != "" {
+			series[name] = true
+		}
+	}
+	asked := map[string]bool{}
+	for _, expr := range expressions(t) {
+		for _, name := range regexp.MustCompile(`\b(grapnel|go|process)_[a-z_]+`).FindAllString(expr, -1) {
+			asked[name] = true
+		}
+	}
+	for name := range asked {
+		if !series[name] {
+			t.Errorf("%s is asked for and not served", name)
+		}
+	}
+	if out := promtool(t, served, "check", "metrics"); strings.TrimSpace(out) != "" {
+		t.Error(out)
+	}
+}
+
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	promtool(t, "", "check", "rules", "--lint=all", "--lint-fatal", alertsFile)
+	promtool(t, "", "test", "rules", "../../deploy/prometheus/alerts_test.yaml")
+}
+
+// promtool reads no dashboards, so each of its expressions becomes a rule.
+func TestDashboardExpressionsAreValid(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("groups:\n- name: dashboard\n  rules:\n")
+	for i, expr := range expressions(t) {
+		text, err := json.Marshal(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "  - {record: \"expression:%d\", expr: %s}\n", i, text)
+	}
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "", "check", "rules", "--lint=none", file)
+}
+
+func TestDashboardPanels(t *testing.T) {
+	t.Parallel()
+	ids := map[int]bool{}
+	taken := map[[2]int]string{}
+	for _, p := range readDashboard(t).Panels {
+		if ids[p.ID] {
+			t.Errorf("two panels have the id %d", p.ID)
+		}
+		ids[p.ID] = true
+		if p.Type != "row" && (p.Title == "" || p.Description == "" || len(p.Targets) == 0) {
+			t.Errorf("panel %d %q lacks something", p.ID, p.Title)
+		}
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+					t.Fatalf("%q lies over %q, or beyond the edge", p.Title, other)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+	}
+}
