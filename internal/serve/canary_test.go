@@ -16,6 +16,10 @@ import (
 	"testing"
 	"time"
 
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
 	"grapnel/internal/hook"
 	"grapnel/internal/serve"
 	"grapnel/internal/telemetry"
@@ -34,7 +38,8 @@ type recorded struct {
 	server *serve.Server
 	log    *logBuffer
 	mu     sync.Mutex
-	traces bytes.Buffer
+	traces bytes.Buffer // as they came
+	spans  []*otlp.Span
 	seen   chan *hook.Attempt
 }
 
@@ -45,13 +50,26 @@ const adminKey = "gk_" + canary + "_admin"
 func record(t *testing.T, format string, exempt netip.AddrPort) *recorded {
 	t.Helper()
 	r := &recorded{t: t, log: &logBuffer{}, seen: make(chan *hook.Attempt, 100)}
-	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		io.Copy(&r.traces, req.Body)
+		body, err := io.ReadAll(req.Body)
+		var in collector.ExportTraceServiceRequest
+		if err == nil {
+			err = proto.Unmarshal(body, &in)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		r.traces.Write(body)
+		for _, of := range in.ResourceSpans {
+			for _, scope := range of.ScopeSpans {
+				r.spans = append(r.spans, scope.Spans...)
+			}
+		}
 	}))
-	t.Cleanup(collector.Close)
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	t.Cleanup(server.Close)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	logger, err := telemetry.NewLogger(r.log, format, "debug")
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +195,7 @@ func TestNothingOfTheStoryIsTold(t *testing.T) {
 				}
 			}
 			checkLines(t, format, log)
+			checkSpans(t, r.spans)
 		})
 	}
 }
@@ -227,5 +246,34 @@ func checkLines(t *testing.T, format, log string) {
 	}
 	if format == "json" && (attempts != 3 || next != 2 || requests < 10) {
 		t.Errorf("%d attempts, %d with another, %d requests", attempts, next, requests)
+	}
+}
+
+// checkSpans follows each attempt by its link to its publish, and that to the
+// request which asked for it.
+func checkSpans(t *testing.T, spans []*otlp.Span) {
+	t.Helper()
+	by := map[string]*otlp.Span{}
+	for _, s := range spans {
+		by[string(s.SpanId)] = s
+	}
+	attempts := 0
+	for _, s := range spans {
+		if s.Name != "attempt" {
+			continue
+		}
+		attempts++
+		if len(s.Links) != 1 {
+			t.Errorf("an attempt has %d links: %v", len(s.Links), s)
+			continue
+		}
+		publish := by[string(s.Links[0].SpanId)]
+		request := by[string(publish.GetParentSpanId())]
+		if publish.GetName() != "publish" || request.GetName() != "POST /v1/tenants/{tenant}/events" {
+			t.Errorf("an attempt leads to %v and %v", publish, request)
+		}
+	}
+	if attempts != 3 {
+		t.Errorf("%d attempts were traced", attempts)
 	}
 }
