@@ -12,7 +12,11 @@ func (s *Server) URL() string {
 	if host.IsUnspecified() {
 		host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	return "http://" + netip.AddrPortFrom(host, a.Port()).String()
+	scheme := "http://"
+	if s.certificate != nil {
+		scheme = "https://"
+	}
+	return scheme + netip.AddrPortFrom(host, a.Port()).String()
 }
 
 // PublicURL is where others reach the server.

@@ -3,14 +3,14 @@ package serve
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 
 	"grapnel/internal/api"
 	"grapnel/internal/auth"
+	"grapnel/internal/config"
 	"grapnel/internal/dialect"
 	"grapnel/internal/dialect/all"
 	"grapnel/internal/dispatch"
@@ -28,7 +28,7 @@ const keyFile = "secret.key"
 
 // build makes everything between the store and the listener.
 func (s *Server) build(ctx context.Context, cfg Config) error {
-	ring, err := keyring.Open(keyring.Source{File: filepath.Join(s.settings.Data, keyFile), Env: s.settings.SecretKey, MustExist: s.directory.Revision() > 0})
+	ring, err := keyring.Open(s.keySource())
 	if err != nil {
 		return err
 	}
@@ -42,19 +42,13 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err := s.checkRetention(dialects); err != nil {
 		return err
 	}
-	self := []netip.AddrPort{addrPort(s.listener.Addr())}
-	s.egress, err = egress.New(egress.Config{
-		Allow: s.settings.EgressPrefixes(), Logger: s.logger,
-		Exempt: func() []netip.AddrPort { return cfg.Exempt },
-		Self:   func() []netip.AddrPort { return self },
-	})
-	if err != nil {
+	if err := s.openDoor(cfg); err != nil {
 		return err
 	}
-	s.undo = append(s.undo, s.egress.Close)
 	s.manager, err = manage.New(manage.Config{
 		Store: s.store, Deliveries: s.store, Directory: s.directory, Dialects: dialects, Ring: ring, Logger: s.logger,
 		CheckURL: s.egress.CheckURL, CheckFilter: checkFilter, Retention: s.settings.Retention.Std(),
+		MaxEndpoints: s.settings.MaxEndpoints,
 	})
 	if err != nil {
 		return err
@@ -87,6 +81,38 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	return s.face(ring, dialects, metrics)
 }
 
+// keySource says where the keyring's keys are.
+func (s *Server) keySource() keyring.Source {
+	if s.settings.SecretKeyFile != "" {
+		return keyring.Source{File: s.settings.SecretKeyFile, MustExist: true}
+	}
+	return keyring.Source{File: filepath.Join(s.settings.Data, keyFile), Env: s.settings.SecretKey, MustExist: s.directory.Revision() > 0}
+}
+
+// openDoor makes the way out. Our own listeners are closed to it (case 87).
+func (s *Server) openDoor(cfg Config) (err error) {
+	self := []netip.AddrPort{addrPort(s.listener.Addr())}
+	if s.adminListener != nil {
+		self = append(self, addrPort(s.adminListener.Addr()))
+	}
+	var proxy *url.URL
+	if s.settings.EgressProxy != "" {
+		if proxy, err = url.Parse(s.settings.EgressProxy); err != nil {
+			return &config.Error{Setting: "--egress-proxy", Reason: "is not a URL", Remedy: "write it as http://HOST:PORT"}
+		}
+	}
+	s.egress, err = egress.New(egress.Config{
+		Allow: s.settings.EgressPrefixes(), Logger: s.logger, Proxy: proxy, ProxyAuth: s.settings.ProxyAuth,
+		Exempt: func() []netip.AddrPort { return cfg.Exempt },
+		Self:   func() []netip.AddrPort { return self },
+	})
+	if err != nil {
+		return err
+	}
+	s.undo = append(s.undo, s.egress.Close)
+	return nil
+}
+
 // offer takes committed events on.
 func (s *Server) offer(events []*hook.Event) {
 	s.dispatch.Offer(events)
@@ -107,6 +133,9 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch,
 		Reader: s.store, Extent: s.store, Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL()},
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
+		MaxBatchBytes: int64(s.settings.MaxBatchSize), Proxies: s.settings.ProxyPrefixes(),
+		RateLimit:  api.Rate{N: s.settings.RateLimit.N, Per: s.settings.RateLimit.Per, Burst: s.settings.RateBurst},
+		FailedKeys: api.Rate{N: s.settings.FailedKeyLimit.N, Per: s.settings.FailedKeyLimit.Per},
 	})
 	if err != nil {
 		return err
@@ -115,9 +144,10 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	metrics.SetStore(s.storeGauges)
 	metrics.SetEndpoints(s.endpointGauges)
 	s.gate = newGate(native)
-	s.http = &http.Server{
-		Handler: s.front(metrics.Handler()), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	s.http = s.httpServer(s.front(metrics.Handler()))
+	s.http.TLSConfig = s.tlsConfig()
+	if s.adminListener != nil {
+		s.admin = s.httpServer(s.back(metrics.Handler()))
 	}
 	return nil
 }

@@ -45,16 +45,35 @@ func (s *Server) checks(ctx context.Context) []check {
 	return []check{serving, db, lease}
 }
 
-// front parts the requests that are answered also while the server stops from
+// front is the public listener's handler. Where there is an admin listener,
+// what it tells is told only there (case 107); whether the server is ready is
+// told on both, for those who share the load out.
+func (s *Server) front(metrics http.Handler) http.Handler {
+	open := map[string]http.Handler{"/livez": http.HandlerFunc(livez), "/readyz": s.readyz(true), "/metrics": metrics}
+	if s.adminListener != nil {
+		open["/readyz"] = s.readyz(false)
+		delete(open, "/metrics")
+	}
+	return part(open, s.gate)
+}
+
+// back is the admin listener's handler.
+func (s *Server) back(metrics http.Handler) http.Handler {
+	open := map[string]http.Handler{"/livez": http.HandlerFunc(livez), "/readyz": s.readyz(true), "/metrics": metrics}
+	return part(open, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeText(w, http.StatusNotFound, "this listener has /livez, /readyz and /metrics; the API is on the other one\n")
+	}))
+}
+
+// part parts the requests that are answered also while the server stops from
 // all others. A ServeMux would do, but it redirects paths that it finds
 // unclean before the API can refuse them.
-func (s *Server) front(metrics http.Handler) http.Handler {
-	open := map[string]http.Handler{"/livez": http.HandlerFunc(livez), "/readyz": http.HandlerFunc(s.readyz), "/metrics": metrics}
+func part(open map[string]http.Handler, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, ok := open[r.URL.Path]
 		switch {
 		case !ok:
-			s.gate.ServeHTTP(w, r)
+			others.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			writeText(w, http.StatusMethodNotAllowed, "this address takes GET\n")
@@ -69,21 +88,23 @@ func (s *Server) front(metrics http.Handler) http.Handler {
 func livez(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
 
 // readyz says whether the server can take events; with ?verbose, and whenever
-// it cannot, why.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	var b strings.Builder
-	status, word := http.StatusOK, "ready"
-	for _, c := range s.checks(r.Context()) {
-		mark := "ok"
-		if !c.ok {
-			mark, status, word = "failed", http.StatusServiceUnavailable, "not ready"
+// it cannot, why, if that may be told.
+func (s *Server) readyz(tell bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var b strings.Builder
+		status, word := http.StatusOK, "ready"
+		for _, c := range s.checks(r.Context()) {
+			mark := "ok"
+			if !c.ok {
+				mark, status, word = "failed", http.StatusServiceUnavailable, "not ready"
+			}
+			fmt.Fprintf(&b, "%s %s: %s\n", c.name, mark, c.detail)
 		}
-		fmt.Fprintf(&b, "%s %s: %s\n", c.name, mark, c.detail)
-	}
-	if _, verbose := r.URL.Query()["verbose"]; !verbose && status == http.StatusOK {
-		b.Reset()
-	}
-	writeText(w, status, word+"\n"+b.String())
+		if _, verbose := r.URL.Query()["verbose"]; !tell || !verbose && status == http.StatusOK {
+			b.Reset()
+		}
+		writeText(w, status, word+"\n"+b.String())
+	})
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

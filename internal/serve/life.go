@@ -16,11 +16,10 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.dispatch.Start(ctx); err != nil {
 		return err
 	}
-	s.running.Go(func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("the listener failed: %w", err)
-		}
-	})
+	s.serve(s.http, s.listener, s.certificate)
+	if s.admin != nil {
+		s.serve(s.admin, s.adminListener, nil)
+	}
 	background, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.running.Go(func() { s.upkeep(background) })
@@ -31,7 +30,11 @@ func (s *Server) Start(ctx context.Context) error {
 		case <-background.Done():
 		}
 	})
-	s.logger.Info("server started", "listen", s.listener.Addr().String(), "data", s.settings.Data, "version", telemetry.ReadVersion().Version)
+	attrs := []any{"listen", s.listener.Addr().String(), "data", s.settings.Data, "version", telemetry.ReadVersion().Version}
+	if s.adminListener != nil {
+		attrs = append(attrs, "admin_listen", s.adminListener.Addr().String())
+	}
+	s.logger.Info("server started", attrs...)
 	return nil
 }
 
@@ -54,6 +57,9 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.cancel()
 	s.hangUp(ctx)
 	s.listener.Close() // closed already if Start was called
+	if s.adminListener != nil {
+		s.adminListener.Close()
+	}
 	s.running.Wait()
 	s.egress.Close()
 	// What holds the folder must be let go of however little time is left.
@@ -92,7 +98,12 @@ func (s *Server) closeTracer(ctx context.Context) {
 func (s *Server) hangUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, hangUpTime)
 	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
-		s.http.Close()
+	for _, h := range []*http.Server{s.http, s.admin} {
+		if h == nil {
+			continue
+		}
+		if err := h.Shutdown(ctx); err != nil {
+			h.Close()
+		}
 	}
 }

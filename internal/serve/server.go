@@ -29,9 +29,13 @@ import (
 type Config struct {
 	Settings config.Config // valid
 	Logger   *slog.Logger
-	Now      func() time.Time    // the clock of the upkeep
+	Now      func() time.Time    // the clock of the upkeep and of certificates
 	Exempt   []netip.AddrPort    // single addresses that deliveries may go to although they are private
 	Observe  func(*hook.Attempt) // told of every attempt; must not block; may be nil
+
+	// Listener and AdminListener take the place of the addresses in Settings
+	// where somebody else has bound them; nil: nobody has.
+	Listener, AdminListener net.Listener
 }
 
 // Server is a whole server. Its life is New, Start, Stop.
@@ -41,18 +45,21 @@ type Server struct {
 	now      func() time.Time
 	adminKey hook.Secret // made at this start, or ""
 
-	listener  net.Listener
-	store     store.Store
-	lease     store.Lease
-	directory *directory.Directory
-	egress    *egress.Client
-	manager   *manage.Manager
-	tracer    *telemetry.Tracer // nil: no traces
-	dispatch  *dispatch.Dispatcher
-	ingest    *ingest.Ingester
-	live      *live.Hub
-	gate      *gate
-	http      *http.Server
+	listener      net.Listener
+	adminListener net.Listener // nil: there is none
+	certificate   *certificate // nil: plain HTTP
+	store         store.Store
+	lease         store.Lease
+	directory     *directory.Directory
+	egress        *egress.Client
+	manager       *manage.Manager
+	tracer        *telemetry.Tracer // nil: no traces
+	dispatch      *dispatch.Dispatcher
+	ingest        *ingest.Ingester
+	live          *live.Hub
+	gate          *gate
+	http          *http.Server
+	admin         *http.Server // nil: there is none
 
 	undo    []func()       // what New has opened, to be closed if it fails
 	running sync.WaitGroup // what Start has started
@@ -77,7 +84,7 @@ func (s *Server) assemble(ctx context.Context, cfg Config) error {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
-	if err := s.listen(ctx); err != nil {
+	if err := s.listen(ctx, cfg); err != nil {
 		return err
 	}
 	return s.build(ctx, cfg)
