@@ -383,8 +383,8 @@ type Backuper interface {
 type BackupQuery struct {
 	At      time.Time // what it is dated
 	Program string    // version of the program that makes it
-	WithKey bool      // the key that secrets are sealed with, too
-	// Progress, if not nil, is told how many of the bytes to copy are written.
+	KeyFile string    // the file with the key that secrets are sealed with, to go with it; "": without
+	// Progress, if not nil, is told how many of about so many bytes are written.
 	Progress func(done, total int64)
 }
 
@@ -393,7 +393,7 @@ type BackupInfo struct {
 	Mark    hook.EventID // every event up to it is there; zero: there were none
 	Files   int
 	Bytes   int64 // of the files
-	WithKey bool  // the key is in it
+	WithKey bool  // whoever has it can read the secrets in it
 }
 
 // Upkeeper keeps the store small and tells how it is.

@@ -370,31 +370,36 @@ func (s *Store) Configuration(ctx context.Context, since int64) (*store.Configur
 		return nil, err
 	}
 	defer s.leave()
-	out := &store.Configuration{}
+	var out *store.Configuration
 	err := s.control.read(ctx, func(c *connection) (err error) {
-		out.Revision, err = c.int(`SELECT value FROM meta WHERE name = 'revision'`)
-		if err != nil {
-			return err
-		}
-		if out.Tenants, err = records[hook.Tenant](c, `SELECT doc FROM tenants WHERE rev > ? ORDER BY num`, since); err != nil {
-			return err
-		}
-		if out.Endpoints, err = records[hook.Endpoint](c, `SELECT doc FROM endpoints WHERE rev > ? ORDER BY num`, since); err != nil {
-			return err
-		}
-		if out.Types, err = records[hook.EventType](c, `SELECT doc FROM types WHERE rev > ? ORDER BY name`, since); err != nil {
-			return err
-		}
-		if out.Keys, err = records[hook.Key](c, `SELECT doc FROM keys WHERE rev > ? ORDER BY id`, since); err != nil {
-			return err
-		}
-		out.Replays, err = records[hook.Replay](c, `SELECT doc FROM replays WHERE rev > ? ORDER BY id`, since)
+		out, err = c.configuration(since)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	return out, nil
+}
+
+func (c *connection) configuration(since int64) (out *store.Configuration, err error) {
+	out = &store.Configuration{}
+	if out.Revision, err = c.int(`SELECT value FROM meta WHERE name = 'revision'`); err != nil {
+		return nil, err
+	}
+	if out.Tenants, err = records[hook.Tenant](c, `SELECT doc FROM tenants WHERE rev > ? ORDER BY num`, since); err != nil {
+		return nil, err
+	}
+	if out.Endpoints, err = records[hook.Endpoint](c, `SELECT doc FROM endpoints WHERE rev > ? ORDER BY num`, since); err != nil {
+		return nil, err
+	}
+	if out.Types, err = records[hook.EventType](c, `SELECT doc FROM types WHERE rev > ? ORDER BY name`, since); err != nil {
+		return nil, err
+	}
+	if out.Keys, err = records[hook.Key](c, `SELECT doc FROM keys WHERE rev > ? ORDER BY id`, since); err != nil {
+		return nil, err
+	}
+	out.Replays, err = records[hook.Replay](c, `SELECT doc FROM replays WHERE rev > ? ORDER BY id`, since)
+	return out, err
 }
 
 // records reads documents.

@@ -4,6 +4,7 @@
 //	lock                who holds the folder
 //	reserve             room for removing things when there is none else
 //	control.db          configuration, lane marks, what retention removed
+//	backup.tmp          copies that a backup is about to write
 //	segments/seg-N.db   the log, cut where it got too large or too old; N is the
 //	                    Seq of the first event that the segment may hold
 //
@@ -40,4 +41,37 @@
 // is committed over whatever the failed one left in the write-ahead log, before
 // anybody is told that it failed. If that is not possible either, the answer is
 // store.ErrUnknown.
+//
+// # Backups
+//
+// There is no moment at which all files could be copied together, so a backup
+// relies on the order in which they are:
+//
+//   - First of all the mark is taken, which is the last event there is, and the
+//     progress: the floor and the lanes' marks. Progress is a lower bound. Taken
+//     before anything is copied it stays one, for whatever it says is recorded
+//     was recorded in a segment that is copied later. Taken later it could speak
+//     of outcomes that the copy of a segment lacks, and their deliveries would
+//     never be looked for again.
+//   - Then the segments, oldest first, each in one read transaction. The list of
+//     them is taken after the mark, and an event is in the list's segments before
+//     it is acknowledged, so all up to the mark are copied. Events that come
+//     later may be in the copy of the segment that was active, or in none: what is
+//     copied is always the log up to some event. Outcomes may reach a segment
+//     after its copy; their deliveries are then sent again by the restored store,
+//     as they are after a crash before an outcome is recorded. Those that were
+//     recorded before the backup began are in the copies.
+//   - Last comes control.db, so that the configuration is at least as new as any
+//     event, and everything that an event names is there. The progress in the
+//     copy is replaced by the one that was taken first.
+//
+// Segments may be cut and sealed meanwhile: the copy of one that is half sealed
+// is sealed again when it is opened. Retention removes none until the backup is
+// over. Each copy is made beside the store and removed when it is written, so that
+// the room needed is that of the largest file; SQLite's backup interface copies
+// page by page, and commits go on between any two pages.
+//
+// A backup is a tar stream: the files, then a manifest with the size and SHA-256
+// of each. A stream without the manifest was cut short. Restoring checks all of
+// it before anything has its place, and puts control.db there last.
 package sqlite

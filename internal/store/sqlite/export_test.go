@@ -33,3 +33,13 @@ func (s *Store) ListTwice(ctx context.Context, tenant hook.TenantNum, n int, bet
 	})
 	return first, second, err
 }
+
+// Closing reports whether Close was called.
+func (s *Store) Closing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}

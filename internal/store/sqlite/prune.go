@@ -38,6 +38,10 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 			return out, fmt.Errorf("end the active segment: %w", err)
 		}
 	}
+	if !s.removing.TryLock() {
+		return out, nil // a backup reads the files: the next call finds them
+	}
+	defer s.removing.Unlock()
 	list := s.list()
 	for _, g := range list[:len(list)-1] {
 		if g.memory() != nil || g.lastID() >= before {

@@ -404,29 +404,31 @@ func (s *Store) Checkpoint(ctx context.Context, l store.Lease, p store.Progress)
 	if err := s.checkLease(l); err != nil {
 		return err
 	}
-	err := s.control.write(func(c *connection) error {
-		if err := setMeta(c, "floor", p.Floor.Seq()); err != nil {
-			return err
-		}
-		if err := setMeta(c, "floor_tail", int64(p.Floor.Tail())); err != nil {
-			return err
-		}
-		for _, m := range p.Behind {
-			err := c.exec(`INSERT OR REPLACE INTO lanes (endpoint, event, tail) VALUES (?, ?, ?)`,
-				int64(m.Endpoint), m.From.Seq(), int64(m.From.Tail()))
-			if err != nil {
-				return err
-			}
-		}
-		for _, e := range p.CaughtUp {
-			if err := c.exec(`DELETE FROM lanes WHERE endpoint = ?`, int64(e)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.control.write(func(c *connection) error { return putProgress(c, p) }); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}
+
+// putProgress writes progress into control.db.
+func putProgress(c *connection, p store.Progress) error {
+	if err := setMeta(c, "floor", p.Floor.Seq()); err != nil {
+		return err
+	}
+	if err := setMeta(c, "floor_tail", int64(p.Floor.Tail())); err != nil {
+		return err
+	}
+	for _, m := range p.Behind {
+		err := c.exec(`INSERT OR REPLACE INTO lanes (endpoint, event, tail) VALUES (?, ?, ?)`,
+			int64(m.Endpoint), m.From.Seq(), int64(m.From.Tail()))
+		if err != nil {
+			return err
+		}
+	}
+	for _, e := range p.CaughtUp {
+		if err := c.exec(`DELETE FROM lanes WHERE endpoint = ?`, int64(e)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

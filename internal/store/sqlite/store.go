@@ -107,6 +107,10 @@ type Store struct {
 	preparing   sync.Mutex
 	prepared    bool
 
+	removing  sync.Mutex // held while files of segments go, and by a backup
+	backingUp sync.Mutex
+	closing   chan struct{} // closed first of all by Close
+
 	pool   pool
 	health health
 }
@@ -129,6 +133,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		dir: opts.Dir, opts: opts, log: opts.Logger, window: opts.IdempotencyWindow,
 		lock:   lock,
 		writes: make(chan *op, gather), late: make(chan *op, gather), moves: make(chan *segment, 1), upkeep: make(chan struct{}, 1), stop: make(chan struct{}),
+		closing: make(chan struct{}),
 	}
 	if err := s.registerVFS(); err != nil {
 		lock.Close()
@@ -156,6 +161,7 @@ func (s *Store) registerVFS() error {
 	}
 	s.vfs = fmt.Sprintf("grapnel-%p", s)
 	vfs.Register(s.vfs, newWriteBack(inner))
+	vfs.Register(s.scratchVFS(), scratch{inner})
 	return nil
 }
 
@@ -169,6 +175,9 @@ func (s *Store) start(ctx context.Context) error {
 		return err
 	}
 	if err := s.removeCounted(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(s.scratchDir()); err != nil { // of a backup that a crash cut short
 		return err
 	}
 	if err := s.keepReserve(); err != nil {
@@ -352,6 +361,7 @@ func (s *Store) leave() { s.gate.RUnlock() }
 // Close waits for running calls, ends the background work and lets go of the
 // folder. A second Close does nothing.
 func (s *Store) Close() error {
+	s.endBackup()
 	s.gate.Lock()
 	if s.closed {
 		s.gate.Unlock()
@@ -383,6 +393,7 @@ func (s *Store) shut() {
 		s.control.close()
 	}
 	vfs.Unregister(s.vfs)
+	vfs.Unregister(s.scratchVFS())
 	s.lock.Close()
 }
 
