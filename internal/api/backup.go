@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// backupWrite is how long whoever takes a backup may let each piece of it wait.
+// The server's bound on the time of an answer does not hold for it.
+const backupWrite = 30 * time.Second
+
+func (a *API) storeRoutes() []routeRow {
+	return []routeRow{
+		{
+			pattern: "GET /v1/store", name: "getStore", summary: "Show how the store is",
+			scope: hook.ScopeAdmin, handle: a.getStore, out: storeShape{},
+		},
+		{
+			pattern: "POST /v1/backup", name: "createBackup", summary: "Take a backup while the server runs",
+			doc: "A tar stream: the store's files, then MANIFEST.json, without which it was cut short. Every event that was accepted before the call is in it, and every outcome that was recorded. " +
+				"With the key of the secrets, unless without_key is true or the key is not in a file of the data folder: whoever has such a backup can read the secrets in it. grapnel db restore makes a data folder of it. One at a time.",
+			scope: hook.ScopeAdmin, handle: a.backup, out: archive{},
+			params:   []param{{"without_key", "true: leave the key of the secrets out; the backup is worth nothing to whoever has not kept it elsewhere", formBool}},
+			problems: []hook.Code{hook.CodeConflict},
+		},
+	}
+}
+
+// storeShape is the store in answers.
+type storeShape struct {
+	Engine     string `json:"engine" doc:"what stores, and its version" example:"sqlite 3.53.4"`
+	Durability string `json:"durability" doc:"what a commit waits for" example:"write-ahead log, synced at every commit (synchronous=FULL)"`
+	Events     int64  `json:"events" doc:"events in the log" example:"1200"`
+	Units      int    `json:"units" doc:"files that the log is cut into" example:"3"`
+	Bytes      int64  `json:"bytes" doc:"on disk" example:"52428800"`
+	Oldest     stamp  `json:"oldest,omitzero" doc:"when the oldest event was accepted; absent: there is none"`
+	Expired    int64  `json:"expired" doc:"deliveries that retention ended before they were made, since the beginning" example:"0"`
+	Writable   bool   `json:"writable" doc:"false: nothing can be stored just now" example:"true"`
+	Problem    string `json:"problem,omitzero" doc:"why not"`
+	LastEvent  string `json:"last_event,omitzero" doc:"the id of the last event; absent: there was none" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+}
+
+func (a *API) getStore(c *call) error {
+	ctx := c.r.Context()
+	s, err := a.Extent.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	out := storeShape{
+		Engine: s.Engine, Durability: s.Durability, Events: s.Events, Units: s.Units, Bytes: s.Bytes, Oldest: stamp(s.Oldest),
+		Expired: s.Expired, Writable: s.Writable, Problem: s.Problem,
+	}
+	// A store in doubt cannot name its last event, and says why in Problem.
+	if last, err := a.Extent.LastEvent(ctx); err == nil && !last.IsZero() {
+		out.LastEvent = last.String()
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+// backup streams a copy of the store. Once it has begun, an error can only be
+// told by ending the connection.
+func (a *API) backup(c *call) error {
+	if a.Backup == nil {
+		return hook.Errorf(hook.CodeNotFound, "this store has a way of its own to be backed up: see its manual")
+	}
+	q := store.BackupQuery{At: a.Now(), Program: a.Program, KeyFile: a.KeyFile}
+	if text := c.r.URL.Query().Get("without_key"); text != "" {
+		without, err := strconv.ParseBool(text)
+		if err != nil {
+			return hook.Invalid("", "without_key is true or false")
+		}
+		if without {
+			q.KeyFile = ""
+		}
+	}
+	ctx, cancel := context.WithCancel(c.r.Context())
+	defer cancel()
+	defer context.AfterFunc(a.Live.Open(), cancel)() // the server's stop ends it
+	out := &piecewise{c: c, out: http.NewResponseController(c.ResponseWriter), now: a.Now}
+	_ = out.out.SetReadDeadline(time.Time{}) // it would end the request when it comes
+	h := c.Header()
+	h.Set("Content-Type", "application/x-tar")
+	h.Set("Content-Disposition", `attachment; filename="grapnel-`+q.At.UTC().Format("20060102T150405Z")+`.tar"`)
+	info, err := a.Backup.Backup(ctx, out, q)
+	switch {
+	case err == nil:
+		a.Logger.Info("backup taken", "request_id", c.id[0], "key_id", c.keyID(), "files", info.Files, "bytes", info.Bytes, "with_key", info.WithKey, "mark", info.Mark.String())
+		return nil
+	case c.status == 0:
+		h.Del("Content-Disposition")
+		if errors.Is(err, store.ErrBackupRunning) {
+			return &hook.Error{Code: hook.CodeConflict, Message: "a backup is being taken already: one at a time", Err: err}
+		}
+		return err
+	}
+	a.Logger.Error("backup ended early", "request_id", c.id[0], "key_id", c.keyID(), "error", err)
+	panic(http.ErrAbortHandler) // the reader sees that it is not whole
+}
+
+// piecewise gives every piece of an answer its own time to be written.
+type piecewise struct {
+	c   *call
+	out *http.ResponseController
+	now func() time.Time
+}
+
+func (w *piecewise) Write(p []byte) (int, error) {
+	_ = w.out.SetWriteDeadline(w.now().Add(backupWrite)) // where it cannot be set, there is none
+	return w.c.Write(p)
+}
