@@ -56,7 +56,11 @@ type Config struct {
 	Tracer    *telemetry.Tracer // nil: no traces
 	Logger    *slog.Logger
 
-	Version   string // of the program; "": devel
+	Version string         // of the program; "": devel
+	Backup  store.Backuper // nil: the store has another way
+	KeyFile string         // of the key that secrets are sealed with, to go with a backup; "": there is none
+	Program string         // version of the program
+
 	CursorKey []byte // authenticates cursors; 16 bytes or more, the same after a restart
 	PublicURL string // under which others reach the server; bodies may hold it
 

@@ -115,7 +115,7 @@ const (
 
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.serverRoutes())
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.storeRoutes(), a.serverRoutes())
 }
 
 func (a *API) publishRoutes() []routeRow {

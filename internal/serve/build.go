@@ -20,6 +20,7 @@ import (
 	"grapnel/internal/keyring"
 	"grapnel/internal/live"
 	"grapnel/internal/manage"
+	"grapnel/internal/store"
 	"grapnel/internal/telemetry"
 )
 
@@ -129,9 +130,11 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	if err != nil {
 		return err
 	}
+	backuper, _ := s.store.(store.Backuper) // nil: the engine has a way of its own
 	native, err := api.New(api.Config{
 		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch,
-		Reader: s.store, Extent: s.store, Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL()},
+		Reader: s.store, Extent: s.store, Backup: backuper, KeyFile: s.keyFile(ring), Program: telemetry.ReadVersion().Version,
+		IdempotencyWindow: s.settings.IdempotencyWindow.Std(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL()},
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
 		MaxBatchBytes: int64(s.settings.MaxBatchSize), Proxies: s.settings.ProxyPrefixes(),
 		RateLimit:  api.Rate{N: s.settings.RateLimit.N, Per: s.settings.RateLimit.Per, Burst: s.settings.RateBurst},
@@ -150,4 +153,13 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 		s.admin = s.httpServer(s.back(metrics.Handler()))
 	}
 	return nil
+}
+
+// keyFile is the file in the data folder that the ring's keys came from; "" if
+// they came from elsewhere.
+func (s *Server) keyFile(ring *keyring.Ring) string {
+	if file := filepath.Join(s.settings.Data, keyFile); ring.Origin() == file {
+		return file
+	}
+	return ""
 }
