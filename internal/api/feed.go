@@ -30,8 +30,7 @@ type feed struct {
 }
 
 // feed begins an answer of server-sent events, if the caller may have one more.
-// The server's bounds on the time of a request and its answer do not hold for
-// it. The context ends when the client leaves or the server stops.
+// The server's bound on the time of an answer does not hold for it. The context ends when the client leaves or the server stops.
 func (a *API) feed(c *call, scope hook.Scope) (context.Context, *feed, error) {
 	leave, err := a.Live.Enter(c.keyID())
 	if err != nil {
@@ -40,9 +39,6 @@ func (a *API) feed(c *call, scope hook.Scope) (context.Context, *feed, error) {
 	ctx, cancel := context.WithCancel(c.r.Context())
 	f := &feed{api: a, c: c, scope: scope, out: http.NewResponseController(c.ResponseWriter), beat: time.NewTicker(feedBeat)}
 	f.end = append(f.end, leave, cancel, f.beat.Stop)
-	// A read deadline would cancel the request when it comes, although all of it
-	// has been read. Where there is none to set, there is none to lift.
-	_ = f.out.SetReadDeadline(time.Time{})
 	ended := make(chan struct{})
 	stop := context.AfterFunc(a.Live.Open(), func() {
 		defer close(ended)
@@ -54,7 +50,9 @@ func (a *API) feed(c *call, scope hook.Scope) (context.Context, *feed, error) {
 	f.end = append(f.end, func() {
 		if !stop() {
 			<-ended
+			return
 		}
+		_ = f.out.SetWriteDeadline(a.Now().Add(feedWrite)) // for what ends the answer; the last one may be over
 	})
 	h := c.Header()
 	h.Set("Content-Type", "text/event-stream")

@@ -86,13 +86,14 @@ func (a *API) liveRequestsRoutes() []routeRow {
 
 // listening is one stream of requests.
 type listening struct {
-	api    *API
-	c      *call
-	f      *feed
-	types  []string       // nil: all
-	only   *hook.Endpoint // as it was named; nil: all events of the tenant
-	secret hook.Secret    // that signs without an endpoint; "": the tenant's own, or none
-	keys   []dialect.Key  // made of secret; nil: those that sign anyway
+	api     *API
+	c       *call
+	f       *feed
+	types   []string       // nil: all
+	only    *hook.Endpoint // as it was named; nil: all events of the tenant
+	dialect string         // that hello tells
+	secret  hook.Secret    // that signs without an endpoint; "": the tenant's own, or none
+	keys    []dialect.Key  // made of secret; nil: those that sign anyway
 
 	after hook.EventID // everything up to here has been told
 	told  hook.EventID // the last id that the client knows
@@ -134,7 +135,7 @@ func (l *listening) ask() error {
 		if !ok {
 			return hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", hook.Clip(id))
 		}
-		l.only = e
+		l.only, l.dialect = e, e.Dialect
 		return nil
 	}
 	return l.deriveSecret()
@@ -143,9 +144,10 @@ func (l *listening) ask() error {
 // deriveSecret makes the secret for those who listen to a whole tenant. Where
 // the contract has one secret for all of a tenant's endpoints, that one signs.
 func (l *listening) deriveSecret() error {
-	d, ok := l.api.Dialects.Get(l.c.tenant.Dialect)
+	l.dialect = l.api.Manager.DialectOf(l.c.tenant)
+	d, ok := l.api.Composer.Dialects.Get(l.dialect)
 	if !ok {
-		return hook.Errorf(hook.CodeConflict, "there is no dialect %q any more: give the tenant another one", l.c.tenant.Dialect)
+		return hook.Errorf(hook.CodeConflict, "there is no dialect %q any more: give the tenant another one", l.dialect)
 	}
 	if owner := d.SecretOwner(); owner == dialect.SecretNone || owner == dialect.SecretTenant {
 		return nil
@@ -165,7 +167,7 @@ func (l *listening) deriveSecret() error {
 // begin finds out where the stream begins, and says so.
 func (l *listening) begin(ctx context.Context) error {
 	asked := cmp.Or(l.c.r.Header.Get("Last-Event-ID"), l.c.r.URL.Query().Get("after"), cursorNow)
-	hello := liveHello{Cursor: cursorStart, Dialect: l.c.tenant.Dialect, Secret: string(l.secret)}
+	hello := liveHello{Cursor: cursorStart, Dialect: l.dialect, Secret: string(l.secret)}
 	switch asked {
 	case cursorStart:
 	case cursorNow:
@@ -185,7 +187,7 @@ func (l *listening) begin(ctx context.Context) error {
 		hello.Cursor = l.after.String()
 	}
 	if l.only != nil {
-		hello.Endpoint, hello.Dialect = l.only.ID, l.only.Dialect
+		hello.Endpoint = l.only.ID
 	}
 	if err := l.f.message(ctx, "hello", "", hello); err != nil {
 		return endOf(ctx, errGone)
@@ -291,20 +293,20 @@ func (l *listening) tell(ctx context.Context, e *hook.Event) error {
 		return nil
 	}
 	tenant, ok := l.api.Directory.TenantByNum(e.Tenant)
-	if !ok || l.only == nil && tenant.Dialect != l.c.tenant.Dialect {
+	if !ok || l.only == nil && l.api.Manager.DialectOf(tenant) != l.dialect {
 		return errGone
 	}
 	id := e.ID.String()
 	r := liveRequest{Event: id, Type: e.Type}
 	endpoint := &hook.Endpoint{
-		ID: listenID, Tenant: tenant.ID, TenantNum: tenant.Num, Dialect: tenant.Dialect, URL: l.api.PublicURL, State: hook.EndpointActive,
+		ID: listenID, Tenant: tenant.ID, TenantNum: tenant.Num, Dialect: l.dialect, URL: l.api.PublicURL, State: hook.EndpointActive,
 	}
 	if l.only != nil {
 		target, ok := e.Target(l.only.Num)
 		if !ok || target.Disposition != hook.Deliver {
 			return nil
 		}
-		if endpoint, ok = l.api.Directory.Endpoint(l.only.Num); !ok || endpoint.Deleted || endpoint.Dialect != l.only.Dialect {
+		if endpoint, ok = l.api.Directory.Endpoint(l.only.Num); !ok || endpoint.Deleted || endpoint.Dialect != l.dialect {
 			return errGone
 		}
 		r.Delivery = hook.DeliveryKey{Event: e.ID, Endpoint: l.only.Num}.String()

@@ -212,10 +212,23 @@ func (b *bundle) do(method, path, body string, headers ...string) *answer {
 	return b.serve(r)
 }
 
+// once is the answer to a client that leaves a stream after its first piece.
+type once struct {
+	*httptest.ResponseRecorder
+	leave func()
+}
+
+func (o *once) Flush() {
+	o.ResponseRecorder.Flush()
+	o.leave()
+}
+
 func (b *bundle) serve(r *http.Request) *answer {
 	b.t.Helper()
 	w := httptest.NewRecorder()
-	b.api.ServeHTTP(w, r)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	b.api.ServeHTTP(&once{w, cancel}, r.WithContext(ctx))
 	res := w.Result()
 	text, err := io.ReadAll(res.Body)
 	must(b.t, err)
