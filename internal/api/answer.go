@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -39,19 +40,26 @@ func (c *call) answer(status int, v any) error {
 type list[T any] struct {
 	Data       []T    `json:"data" doc:"the items of this page"`
 	NextCursor string `json:"next_cursor,omitzero" doc:"where the next page begins; absent: this is the last"`
+	PrevCursor string `json:"prev_cursor,omitzero" doc:"where the previous page ends; absent: this is the first"`
 }
 
-// page answers with a page, and with a link to the next one.
-func page[T any](c *call, data []T, next string) error {
+// page answers with a page, and with links to those before and behind it.
+func page[T any](c *call, data []T, l links) error {
 	if data == nil {
 		data = []T{}
 	}
-	if next != "" {
-		q := c.r.URL.Query()
-		q.Set("cursor", next)
-		c.Header().Set("Link", "<"+c.r.URL.EscapedPath()+"?"+q.Encode()+`>; rel="next"`)
+	var refs []string
+	for _, to := range []struct{ rel, cursor string }{{"next", l.next}, {"prev", l.prev}} {
+		if to.cursor != "" {
+			q := c.r.URL.Query()
+			q.Set("cursor", to.cursor)
+			refs = append(refs, "<"+c.r.URL.EscapedPath()+"?"+q.Encode()+`>; rel="`+to.rel+`"`)
+		}
 	}
-	return c.answer(http.StatusOK, list[T]{data, next})
+	if refs != nil {
+		c.Header().Set("Link", strings.Join(refs, ", "))
+	}
+	return c.answer(http.StatusOK, list[T]{data, l.next, l.prev})
 }
 
 // stamp is a time in answers: RFC 3339, UTC, milliseconds.

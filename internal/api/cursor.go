@@ -26,7 +26,16 @@ type query struct {
 	values url.Values
 	limit  int
 	after  []byte // what the cursor holds; nil on the first page
+	back   bool   // the page ends before that place, rather than begins behind it
 }
+
+// direction is where from its place a cursor leads.
+type direction string
+
+const (
+	forth direction = ""
+	back  direction = "back"
+)
 
 // query reads the parameters that every list has. Those that the route's row
 // does not name have been refused.
@@ -44,31 +53,33 @@ func (a *API) query(c *call) (query, error) {
 		q.limit = n
 	}
 	if text := values.Get("cursor"); text != "" {
-		if q.after, err = a.openCursor(c, q, text); err != nil {
+		if q.after, q.back, err = a.openCursor(c, q, text); err != nil {
 			return query{}, err
 		}
 	}
 	return q, nil
 }
 
-// cursor writes where the next page begins. It is bound to the list and its
-// filters, and cannot be made by others (case 111).
-func (a *API) cursor(c *call, q query, position []byte) string {
-	return base64.RawURLEncoding.EncodeToString(append(slices.Clone(position), a.mac(c, q, position)...))
+// cursor writes where another page begins or ends. It is bound to the list and
+// its filters, and cannot be made by others (case 111).
+func (a *API) cursor(c *call, q query, to direction, position []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append(slices.Clone(position), a.mac(c, q, to, position)...))
 }
 
-func (a *API) openCursor(c *call, q query, text string) ([]byte, error) {
+func (a *API) openCursor(c *call, q query, text string) (position []byte, backward bool, err error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err == nil && len(b) > cursorMAC {
 		position, mac := b[:len(b)-cursorMAC], b[len(b)-cursorMAC:]
-		if hmac.Equal(mac, a.mac(c, q, position)) {
-			return position, nil
+		for _, to := range []direction{forth, back} {
+			if hmac.Equal(mac, a.mac(c, q, to, position)) {
+				return position, to == back, nil
+			}
 		}
 	}
-	return nil, hook.Invalid("", "the cursor is not one of this list with these filters: begin again without it")
+	return nil, false, hook.Invalid("", "the cursor is not one of this list with these filters: begin again without it")
 }
 
-func (a *API) mac(c *call, q query, position []byte) []byte {
+func (a *API) mac(c *call, q query, to direction, position []byte) []byte {
 	filters := url.Values{}
 	for name, v := range q.values {
 		if name != "cursor" && name != "limit" {
@@ -76,7 +87,7 @@ func (a *API) mac(c *call, q query, position []byte) []byte {
 		}
 	}
 	h := hmac.New(sha256.New, a.CursorKey)
-	for _, part := range []string{c.r.URL.EscapedPath(), filters.Encode(), string(position)} {
+	for _, part := range []string{c.r.URL.EscapedPath(), filters.Encode(), string(position), string(to)} {
 		h.Write([]byte(strconv.Itoa(len(part))))
 		h.Write([]byte{':'})
 		h.Write([]byte(part))
@@ -107,23 +118,36 @@ func (q *query) window() (since, until time.Time, err error) {
 	return
 }
 
-// slicePage is the part of a list in memory that follows the cursor. key names
+// slicePage is the part of a list in memory that the cursor leads to. key names
 // an item's place; items come in the order of their keys.
-func slicePage[T any](a *API, c *call, q query, items []T, key func(T) string) (part []T, next string) {
-	begin := 0
-	if q.after != nil {
-		begin = len(items)
-		for i, item := range items {
-			if key(item) > string(q.after) {
-				begin = i
-				break
-			}
+func slicePage[T any](a *API, c *call, q query, items []T, key func(T) string) (part []T, l links) {
+	begin, end := 0, min(q.limit, len(items))
+	at := string(q.after)
+	if q.after != nil && q.back {
+		end, _ = slices.BinarySearchFunc(items, at, func(item T, at string) int { return strings.Compare(key(item), at) })
+		begin = max(end-q.limit, 0)
+	} else if q.after != nil {
+		var found bool
+		begin, found = slices.BinarySearchFunc(items, at, func(item T, at string) int { return strings.Compare(key(item), at) })
+		if found {
+			begin++
 		}
+		end = min(begin+q.limit, len(items))
 	}
-	end := min(begin+q.limit, len(items))
 	part = items[begin:end]
-	if end < len(items) {
-		next = a.cursor(c, q, []byte(key(items[end-1])))
+	switch {
+	case end == len(items):
+	case end > begin:
+		l.next = a.cursor(c, q, forth, []byte(key(items[end-1])))
+	default: // what was before is gone: all that there is comes next
+		l.next = a.cursor(c, q, forth, []byte{0})
 	}
-	return part, next
+	switch {
+	case begin == 0:
+	case begin < end:
+		l.prev = a.cursor(c, q, back, []byte(key(items[begin])))
+	default: // what came next is gone
+		l.prev = a.cursor(c, q, back, append([]byte(key(items[begin-1])), 0))
+	}
+	return part, l
 }

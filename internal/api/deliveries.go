@@ -10,11 +10,6 @@ import (
 	"grapnel/internal/store"
 )
 
-// maxStorePages is how many pages of the store one answer may be gathered
-// from. A page of the store can be short, or hold much that a filter of ours
-// leaves out; then the answer is short, and its cursor goes on.
-const maxStorePages = 20
-
 // deliveryShape is a delivery as it is told everywhere.
 type deliveryShape struct {
 	ID           string `json:"id" doc:"the delivery's id" example:"dlv_0198c3f1f2a47d3a8b1c0e5d4f6a7b8c_1"`
@@ -73,28 +68,31 @@ func (a *API) listDeliveries(c *call) error {
 	if err != nil {
 		return err
 	}
-	var found []*hook.Delivery
-	for range maxStorePages {
-		ask.Limit = q.limit - len(found)
-		p, err := a.Reader.Deliveries(c.r.Context(), ask)
-		if err != nil {
+	var from hook.DeliveryKey
+	if q.after != nil {
+		if from, err = deliveryCursor(q.after); err != nil {
 			return err
 		}
-		for _, d := range p.Deliveries {
-			if state, _ := a.shown(d); len(states) == 0 || slices.Contains(states, state) {
-				found = append(found, d)
-			}
-		}
-		ask.Before = p.Next
-		if p.Next == (hook.DeliveryKey{}) || len(found) >= q.limit {
-			break
-		}
 	}
-	next := ""
-	if ask.Before != (hook.DeliveryKey{}) {
-		next = a.cursor(c, q, binary.AppendUvarint(slices.Clone(ask.Before.Event[:]), uint64(ask.Before.Endpoint)))
+	ask.Oldest = q.back
+	found, rest, err := gather(q, from, func(from hook.DeliveryKey, limit int) ([]*hook.Delivery, hook.DeliveryKey, error) {
+		ask.Limit = limit
+		if q.back {
+			ask.After = from
+		} else {
+			ask.Before = from
+		}
+		p, err := a.Reader.Deliveries(c.r.Context(), ask)
+		return slices.DeleteFunc(p.Deliveries, func(d *hook.Delivery) bool {
+			state, _ := a.shown(d)
+			return len(states) > 0 && !slices.Contains(states, state)
+		}), p.Next, err
+	})
+	if err != nil {
+		return err
 	}
-	return page(c, each(found, a.shapeDelivery), next)
+	l := neighbours(a, c, q, deliveryPlace, from, found, rest, func(d *hook.Delivery) hook.DeliveryKey { return d.Key })
+	return page(c, each(found, a.shapeDelivery), l)
 }
 
 // deliveryQuery makes the question to the store. states are those that people
@@ -115,11 +113,6 @@ func (a *API) deliveryQuery(c *call, q query) (ask store.DeliveryQuery, states [
 			return ask, nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint %q", hook.Clip(id))
 		}
 		ask.Endpoint = e.Num
-	}
-	if q.after != nil {
-		if ask.Before, err = deliveryCursor(q.after); err != nil {
-			return ask, nil, err
-		}
 	}
 	if states, err = parseStates(q.values["state"]); err != nil {
 		return ask, nil, err

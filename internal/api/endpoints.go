@@ -192,8 +192,8 @@ func (a *API) listEndpoints(c *call) error {
 			found = append(found, e)
 		}
 	}
-	part, next := slicePage(a, c, q, found, func(e *hook.Endpoint) string { return fmt.Sprintf("%020d", e.Num) })
-	return page(c, each(part, shapeEndpoint), next)
+	part, l := slicePage(a, c, q, found, func(e *hook.Endpoint) string { return fmt.Sprintf("%020d", e.Num) })
+	return page(c, each(part, shapeEndpoint), l)
 }
 
 // keeps reports whether a filter that may be absent lets a value through.

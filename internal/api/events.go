@@ -96,28 +96,27 @@ func (a *API) listEvents(c *call) error {
 	if ask.Since, ask.Until, err = q.window(); err != nil {
 		return err
 	}
+	var from hook.EventID
 	if q.after != nil {
-		if len(q.after) != len(ask.Before) {
+		if len(q.after) != len(from) {
 			return hook.Invalid("", "the cursor is not one of this list")
 		}
-		ask.Before = hook.EventID(q.after)
+		from = hook.EventID(q.after)
 	}
-	var found []*hook.Event
-	for range maxStorePages {
-		ask.Limit = q.limit - len(found)
+	ask.Oldest = q.back
+	found, rest, err := gather(q, from, func(from hook.EventID, limit int) ([]*hook.Event, hook.EventID, error) {
+		ask.Limit = limit
+		if q.back {
+			ask.After = from
+		} else {
+			ask.Before = from
+		}
 		p, err := a.Reader.Events(c.r.Context(), ask)
-		if err != nil {
-			return err
-		}
-		found = append(found, p.Events...)
-		ask.Before = p.Next
-		if p.Next.IsZero() || len(found) >= q.limit {
-			break
-		}
+		return p.Events, p.Next, err
+	})
+	if err != nil {
+		return err
 	}
-	next := ""
-	if !ask.Before.IsZero() {
-		next = a.cursor(c, q, ask.Before[:])
-	}
-	return page(c, each(found, c.shapeEvent), next)
+	l := neighbours(a, c, q, eventPlace, from, found, rest, func(e *hook.Event) hook.EventID { return e.ID })
+	return page(c, each(found, c.shapeEvent), l)
 }

@@ -77,8 +77,8 @@ func (a *API) listEventTypes(c *call) error {
 	if err != nil {
 		return err
 	}
-	part, next := slicePage(a, c, q, a.Directory.Types(), func(t *hook.EventType) string { return t.Name })
-	return page(c, each(part, shapeEventType), next)
+	part, l := slicePage(a, c, q, a.Directory.Types(), func(t *hook.EventType) string { return t.Name })
+	return page(c, each(part, shapeEventType), l)
 }
 
 func (a *API) deleteEventType(c *call) error {

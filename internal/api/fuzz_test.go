@@ -41,13 +41,13 @@ func FuzzDecode(f *testing.F) {
 func FuzzCursor(f *testing.F) {
 	a := &API{Config: Config{CursorKey: []byte("0123456789abcdef")}}
 	c := &call{r: httptest.NewRequest("GET", "/v1/tenants?limit=1", nil)}
-	good := a.cursor(c, query{}, []byte("acme"))
+	good := a.cursor(c, query{}, forth, []byte("acme"))
 	for _, seed := range []string{good, "", "A", good[1:], good + "A", strings.Repeat("A", 1000)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		position, err := a.openCursor(c, query{}, text)
-		if err == nil && (text != good || string(position) != "acme") {
+		position, backward, err := a.openCursor(c, query{}, text)
+		if err == nil && (text != good || backward || string(position) != "acme") {
 			t.Errorf("%q opens as %q", text, position)
 		}
 	})

@@ -86,10 +86,10 @@ func (a *API) listKeys(c *call) error {
 	if err != nil {
 		return err
 	}
-	part, next := slicePage(a, c, q, a.Directory.Keys(), func(k *hook.Key) string {
+	part, l := slicePage(a, c, q, a.Directory.Keys(), func(k *hook.Key) string {
 		return fmt.Sprintf("%020d %s", k.CreatedAt.UnixNano(), k.ID)
 	})
-	return page(c, each(part, shapeKey), next)
+	return page(c, each(part, shapeKey), l)
 }
 
 func (a *API) getKey(c *call) error {

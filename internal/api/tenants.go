@@ -95,8 +95,8 @@ func (a *API) listTenants(c *call) error {
 			seen = append(seen, t)
 		}
 	}
-	part, next := slicePage(a, c, q, seen, func(t *hook.Tenant) string { return t.ID })
-	return page(c, each(part, a.tenantShape), next)
+	part, l := slicePage(a, c, q, seen, func(t *hook.Tenant) string { return t.ID })
+	return page(c, each(part, a.tenantShape), l)
 }
 
 func (a *API) deleteTenant(c *call) error {
