@@ -84,16 +84,13 @@ func (a *API) backup(c *call) error {
 	defer context.AfterFunc(a.Live.Open(), cancel)() // the server's stop ends it
 	out := &piecewise{c: c, out: http.NewResponseController(c.ResponseWriter), now: a.Now}
 	_ = out.out.SetReadDeadline(time.Time{}) // it would end the request when it comes
-	h := c.Header()
-	h.Set("Content-Type", "application/x-tar")
-	h.Set("Content-Disposition", `attachment; filename="grapnel-`+q.At.UTC().Format("20060102T150405Z")+`.tar"`)
+	c.Header().Set("Content-Type", "application/x-tar")
 	info, err := a.Backup.Backup(ctx, out, q)
 	switch {
 	case err == nil:
 		a.Logger.Info("backup taken", "request_id", c.id[0], "key_id", c.keyID(), "files", info.Files, "bytes", info.Bytes, "with_key", info.WithKey, "mark", info.Mark.String())
 		return nil
 	case c.status == 0:
-		h.Del("Content-Disposition")
 		if errors.Is(err, store.ErrBackupRunning) {
 			return &hook.Error{Code: hook.CodeConflict, Message: "a backup is being taken already: one at a time", Err: err}
 		}

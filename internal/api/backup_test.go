@@ -1,0 +1,111 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"grapnel/internal/api"
+	"grapnel/internal/live"
+	"grapnel/internal/store"
+	"grapnel/internal/store/sqlite"
+)
+
+// A backup over HTTP is whole, names the last event, and has the key unless it
+// is not wanted.
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "secret.key")
+	must(t, os.WriteFile(key, []byte("# a key"), 0o600))
+	b := setup(t, func(c *api.Config) { c.KeyFile, c.Program = key, "v1" })
+	event := b.publish("acme", `{"type":"a","data":1}`)
+	for path, withKey := range map[string]bool{"/v1/backup": true, "/v1/backup?without_key=false": true, "/v1/backup?without_key=true": false} {
+		a := b.want(http.StatusOK, "POST", path, "")
+		m, err := sqlite.Verify(t.Context(), strings.NewReader(a.body), nil)
+		must(t, err)
+		if m.Mark != event || m.WithKey != withKey || m.Program != "v1" || strings.Contains(a.body, "# a key") != withKey {
+			t.Errorf("%s: %+v", path, m)
+		}
+		if a.header.Get("Content-Type") != "application/x-tar" {
+			t.Errorf("%s: %v", path, a.header)
+		}
+	}
+	b.want(http.StatusBadRequest, "POST", "/v1/backup?without_key=perhaps", "")
+}
+
+func TestGetStore(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if a := b.want(http.StatusOK, "GET", "/v1/store", "").json(); a["events"] != 0.0 || a["writable"] != true || a["last_event"] != nil || a["oldest"] != nil {
+		t.Errorf("empty: %v", a)
+	}
+	event := b.publish("acme", `{"type":"a","data":1}`)
+	a := b.want(http.StatusOK, "GET", "/v1/store", "").json()
+	if a["events"] != 1.0 || a["last_event"] != event || a["oldest"] == nil || a["units"] != 1.0 || !strings.HasPrefix(a["engine"].(string), "sqlite 3.") {
+		t.Errorf("%v", a)
+	}
+}
+
+// half is a store whose backups end in the middle, or before they begin.
+type half struct {
+	begun bool
+	err   error
+}
+
+func (h *half) Backup(ctx context.Context, w io.Writer, _ store.BackupQuery) (store.BackupInfo, error) {
+	if h.begun {
+		if _, err := w.Write([]byte("half")); err != nil {
+			return store.BackupInfo{}, err
+		}
+	}
+	if h.err == nil {
+		<-ctx.Done()
+		return store.BackupInfo{}, ctx.Err()
+	}
+	return store.BackupInfo{}, h.err
+}
+
+// What fails before it began is a problem; later the reader sees an end that is
+// none. The server's stop ends a backup that nobody reads.
+func TestBackupThatFails(t *testing.T) {
+	t.Parallel()
+	h := &half{err: store.ErrBackupRunning}
+	hub := live.New(live.Config{})
+	b := setup(t, func(c *api.Config) { c.Backup, c.Live = h, hub })
+	if a := b.want(http.StatusConflict, "POST", "/v1/backup", ""); !strings.Contains(a.body, "one at a time") {
+		t.Error(a.body)
+	}
+	h.err = store.ErrFull
+	b.want(http.StatusServiceUnavailable, "POST", "/v1/backup", "")
+	server := httptest.NewServer(b.api)
+	defer server.Close()
+	take := func() error {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/v1/backup", http.NoBody)
+		must(t, err)
+		r.Header.Set("Authorization", "Bearer "+adminKey)
+		res, err := server.Client().Do(r)
+		must(t, err)
+		defer res.Body.Close()
+		got, err := io.ReadAll(res.Body)
+		if !bytes.HasPrefix([]byte("half"), got) {
+			t.Errorf("read %q", got)
+		}
+		return err
+	}
+	h.begun, h.err = true, errors.New("disk gone")
+	if err := take(); err == nil {
+		t.Error("an end in the middle looks like one")
+	}
+	h.err = nil
+	hub.Close()
+	if err := take(); err == nil {
+		t.Error("it goes on though the server has stopped")
+	}
+}
