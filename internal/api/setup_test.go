@@ -152,7 +152,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	b.reader = &flaky{Reader: b.store}
 	c := api.Config{
 		Auth: authenticator, Manager: b.manager, Directory: b.dir, Dialects: dialects(t), Publisher: in, Waker: b.woken, Reader: b.reader,
-		Extent: b.store, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring}, Live: b.live,
+		Extent: b.store, Backup: b.store, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring}, Live: b.live,
 		Metrics: b.counts, Logger: logger, CursorKey: bytes.Repeat([]byte{7}, 32), MaxEventBytes: 4096, MaxBatchBytes: 1 << 20,
 	}
 	for _, f := range change {
