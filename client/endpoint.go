@@ -100,7 +100,7 @@ func (c *Client) Endpoint(ctx context.Context, tenant, id string, options ...Opt
 
 // DeleteEndpoint removes an endpoint; what waits for it is cancelled. With
 // DryRun the answer says what would go.
-func (c *Client) DeleteEndpoint(ctx context.Context, tenant, id string, options ...Option) (Removal, error) {
+func (c *Client) DeleteEndpoint(ctx context.Context, tenant, id string, options ...Option) (*Removal, error) {
 	return c.remove(ctx, at("tenants", tenant, "endpoints", id), options)
 }
 

@@ -50,6 +50,6 @@ func (c *Client) PutEventType(ctx context.Context, name string, in EventTypeInpu
 }
 
 // DeleteEventType removes an event type. Events of it can still be published.
-func (c *Client) DeleteEventType(ctx context.Context, name string, options ...Option) (Removal, error) {
+func (c *Client) DeleteEventType(ctx context.Context, name string, options ...Option) (*Removal, error) {
 	return c.remove(ctx, at("event-types", name), options)
 }

@@ -63,6 +63,6 @@ func (c *Client) CreateKey(ctx context.Context, in KeyInput, options ...Option) 
 }
 
 // RevokeKey ends a key.
-func (c *Client) RevokeKey(ctx context.Context, id string, options ...Option) (Removal, error) {
+func (c *Client) RevokeKey(ctx context.Context, id string, options ...Option) (*Removal, error) {
 	return c.remove(ctx, at("keys", id), options)
 }

@@ -55,18 +55,22 @@ func (c *Client) PutTenant(ctx context.Context, id string, in TenantInput, optio
 	return out, c.call(ctx, http.MethodPut, at("tenants", id), options, in, out)
 }
 
-// Removal says what goes, or would go, with something that is deleted: how
-// many of each kind.
-type Removal map[string]int64
+// Removal says how many things of each kind a deletion with DryRun would take.
+// Without DryRun it is empty.
+type Removal struct {
+	Tenants    int `json:"tenants,omitempty"`
+	Endpoints  int `json:"endpoints,omitempty"`
+	EventTypes int `json:"event_types,omitempty"`
+	Keys       int `json:"keys,omitempty"`
+}
 
 // DeleteTenant removes a tenant with its endpoints. With DryRun the answer says
 // what would go.
-func (c *Client) DeleteTenant(ctx context.Context, id string, options ...Option) (Removal, error) {
+func (c *Client) DeleteTenant(ctx context.Context, id string, options ...Option) (*Removal, error) {
 	return c.remove(ctx, at("tenants", id), options)
 }
 
-func (c *Client) remove(ctx context.Context, segments []string, options []Option) (Removal, error) {
-	var out Removal
-	err := c.call(ctx, http.MethodDelete, segments, options, nil, &out)
-	return out, err
+func (c *Client) remove(ctx context.Context, segments []string, options []Option) (*Removal, error) {
+	out := new(Removal)
+	return out, c.call(ctx, http.MethodDelete, segments, options, nil, out)
 }

@@ -155,15 +155,18 @@ func statusExit(e *client.Error) int {
 func statusHint(e *client.Error) string {
 	switch statusExit(e) {
 	case exitAuth:
-		return "set GRAPNEL_KEY to a key of this server, or name a file with --key-file"
+		return "set GRAPNEL_KEY to a key of this server that may do this, or name a file with --key-file"
+	case exitNotFound:
+		return "is the id right, and the tenant (--tenant, GRAPNEL_TENANT)?"
 	case exitUnavailable:
 		if e.RetryAfter > 0 {
 			return fmt.Sprintf("try again in %s", e.RetryAfter)
 		}
 		return "try again in a moment"
-	}
-	if e.Instance != "" {
-		return "the server's log names this request " + e.Instance
+	case exitFailure:
+		if e.Instance != "" {
+			return "the server's log names this request " + e.Instance
+		}
 	}
 	return ""
 }

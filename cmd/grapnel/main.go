@@ -26,9 +26,16 @@ type cli struct {
 
 	Serve serveCmd `cmd:"" group:"run" set:"data=${serve_data}" set:"listen=${serve_listen}" set:"drain=${serve_drain}" set:"log_format=${serve_log_format}" set:"log_level=${serve_log_level}" help:"Run the server."`
 
-	Send sendCmd `cmd:"" group:"events" help:"Publish an event."`
+	Send       sendCmd       `cmd:"" group:"events" help:"Publish an event."`
+	Events     eventsCmd     `cmd:"" group:"events" help:"List, show and cancel events."`
+	Deliveries deliveriesCmd `cmd:"" group:"events" help:"List and show deliveries with their attempts, and send them again."`
+	Replay     replayCmd     `cmd:"" group:"events" help:"Send again what did not arrive."`
 
-	Context contextCmd `cmd:"" group:"configure" help:"Keep servers, keys and tenants under names."`
+	Tenants   tenantsCmd   `cmd:"" group:"configure" help:"Create, list, change and delete tenants."`
+	Endpoints endpointsCmd `cmd:"" group:"configure" help:"Create, list, change, pause, test and delete endpoints."`
+	Types     typesCmd     `cmd:"" group:"configure" help:"Keep the catalogue of event types."`
+	Keys      keysCmd      `cmd:"" group:"configure" help:"Create, list and revoke API keys."`
+	Context   contextCmd   `cmd:"" group:"configure" help:"Keep servers, keys and tenants under names."`
 
 	Verify  verifyCmd  `cmd:"" group:"tools" help:"Check the signature of a webhook request on standard input."`
 	Bench   benchCmd   `cmd:"" group:"tools" help:"Measure this machine: throughput, latency, memory."`

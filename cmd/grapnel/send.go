@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -76,7 +74,7 @@ func (c *sendCmd) Run(p *program) error {
 	if c.Data == "-" && c.KeyFile == "-" {
 		return fail(exitUsage, "name a file for one of them", "--data and --key-file cannot both be standard input")
 	}
-	data, err := readData(c.Data, p.stdin)
+	data, err := readJSON("data", c.Data, p.stdin)
 	if err != nil {
 		return err
 	}
@@ -84,8 +82,8 @@ func (c *sendCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
+	ctx, stop := untilSignal()
+	defer stop()
 	receipt, err := api.Publish(ctx, tenant, client.Event{ID: c.ID, Type: c.Type, Data: data}, client.IdempotencyKey(c.IdempotencyKey))
 	if err != nil {
 		return err
@@ -93,37 +91,36 @@ func (c *sendCmd) Run(p *program) error {
 	out := sent{Receipt: receipt}
 	var waited error
 	if c.Wait > 0 {
-		out.Deliveries, waited = c.follow(ctx, api, tenant, receipt.ID)
+		out.Deliveries, waited = follow(ctx, api, tenant, receipt.ID, time.Duration(c.Wait))
 	}
-	if err := c.print(p, &out); err != nil {
+	if err := p.sent(&out); err != nil {
 		return err
 	}
 	return waited
 }
 
-func (c *sendCmd) print(p *program, s *sent) error {
+// sent prints a published event: its id, and what became of it as far as that
+// was waited for.
+func (p *program) sent(s *sent) error {
 	if p.JSON {
 		return p.object(s)
 	}
-	if _, err := fmt.Fprintln(p.stdout, s.ID); err != nil {
+	if err := p.printf("%s\n", plain(s.ID)); err != nil || s.Deliveries == nil {
 		return err
 	}
-	for _, d := range s.Deliveries {
-		last := "no answer yet"
-		if d.Status != 0 {
-			last = fmt.Sprint("status ", d.Status)
-		} else if d.Class != "" {
-			last = d.Class
+	t := p.newTable(deliveryView.header...)
+	for i := range s.Deliveries {
+		if err := t.row(deliveryView.cells(&s.Deliveries[i])...); err != nil {
+			return err
 		}
-		fmt.Fprintf(p.stdout, "%s  %s  %s  %s after %d attempt(s)  %s\n", d.ID, d.Endpoint, d.State, last, d.AttemptCount, d.Reason)
 	}
-	return nil
+	return t.end()
 }
 
 // follow polls an event until all its deliveries are over. The error says
 // why not all of them are delivered.
-func (c *sendCmd) follow(ctx context.Context, api *client.Client, tenant, id string) ([]client.Delivery, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.Wait))
+func follow(ctx context.Context, api *client.Client, tenant, id string, wait time.Duration) ([]client.Delivery, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var last []client.Delivery
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
@@ -145,7 +142,7 @@ func (c *sendCmd) follow(ctx context.Context, api *client.Client, tenant, id str
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return last, fail(exitInterrupted, "", "interrupted; the event is published and its deliveries go on")
 		}
-		return last, fail(exitUndelivered, "it is published, and goes on being retried", "not all deliveries are over after %s", time.Duration(c.Wait))
+		return last, fail(exitUndelivered, "it is published, and goes on being retried", "not all deliveries are over after %s", wait)
 	}
 }
 
@@ -174,24 +171,24 @@ func verdict(all []client.Delivery) error {
 	return nil
 }
 
-// maxData bounds what is read as an event's data; the server has its own limit.
-const maxData = 128 << 20
+// maxJSON bounds what is read as JSON; the server has its own limits.
+const maxJSON = 128 << 20
 
-// readData reads the value of --data.
-func readData(arg string, stdin io.Reader) (json.RawMessage, error) {
+// readJSON reads the value of a flag: JSON, @FILE, or - for standard input.
+func readJSON(flag, arg string, stdin io.Reader) (json.RawMessage, error) {
 	raw := []byte(arg)
 	var err error
 	if arg == "-" {
-		raw, err = io.ReadAll(io.LimitReader(stdin, maxData))
+		raw, err = io.ReadAll(io.LimitReader(stdin, maxJSON))
 	} else if file, ok := strings.CutPrefix(arg, "@"); ok {
 		raw, err = os.ReadFile(file)
 	}
 	if err != nil {
-		return nil, fail(exitUsage, "write -d JSON, -d @FILE, or -d - for standard input", "the data cannot be read: %w", err)
+		return nil, fail(exitUsage, fmt.Sprintf("write --%[1]s JSON, --%[1]s @FILE, or --%[1]s - for standard input", flag), "the %s cannot be read: %w", flag, err)
 	}
 	if !json.Valid(raw) {
 		var v any
-		return nil, fail(exitInvalid, "quote it for the shell: -d '{\"id\":1}'", "the data is not JSON: %w", json.Unmarshal(raw, &v))
+		return nil, fail(exitInvalid, fmt.Sprintf("quote it for the shell: --%s '{\"id\":1}'", flag), "the %s is not JSON: %w", flag, json.Unmarshal(raw, &v))
 	}
 	return raw, nil
 }

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+
+	"grapnel/client"
+	"grapnel/internal/config"
+)
+
+// endpointFields is what can be set on an endpoint beside its URL.
+type endpointFields struct {
+	Type        []string          `placeholder:"NAME" help:"An event type that it gets, or prefix.* for all that begin so; may be given several times (default all)."`
+	Description *string           `placeholder:"TEXT" help:"What it is, for people."`
+	Header      []string          `sep:"none" placeholder:"'NAME: VALUE'" help:"A header to send with each request; may be given several times, and replaces all that there are."`
+	HeaderFile  string            `placeholder:"FILE" help:"File of such headers, one a line, for those that are credentials; - for standard input."`
+	Filter      string            `placeholder:"JSON" help:"A condition that events must meet: JSON, @FILE, or - for standard input."`
+	Schedule    []config.Duration `placeholder:"TIMES" help:"Waits between attempts, such as 5s,5m,1h."`
+	NoRetries   bool              `help:"Make one attempt alone."`
+	Timeout     *config.Duration  `placeholder:"TIME" help:"How long an attempt may take."`
+	RateLimit   *float64          `placeholder:"N" help:"Most requests a second."`
+	MaxInFlight *int              `placeholder:"N" help:"Most requests at once."`
+}
+
+func (f *endpointFields) input(p *program) (client.EndpointInput, error) {
+	in := client.EndpointInput{Description: client.SetIf(f.Description), RateLimit: client.SetIf(f.RateLimit), MaxInFlight: client.SetIf(f.MaxInFlight)}
+	if f.Type != nil {
+		in.EventTypes = client.Set(f.Type)
+	}
+	if f.Timeout != nil {
+		in.Timeout = client.Set(client.Duration(*f.Timeout))
+	}
+	switch {
+	case f.NoRetries && f.Schedule != nil:
+		return in, fail(exitUsage, "leave one of them out", "--no-retries and --schedule cannot both be")
+	case f.NoRetries:
+		in.Schedule = client.Set([]client.Duration{})
+	case f.Schedule != nil:
+		var waits []client.Duration
+		for _, d := range f.Schedule {
+			waits = append(waits, client.Duration(d))
+		}
+		in.Schedule = client.Set(waits)
+	}
+	if f.Filter != "" {
+		filter, err := readJSON("filter", f.Filter, p.stdin)
+		if err != nil {
+			return in, err
+		}
+		in.Filter = client.Set(filter)
+	}
+	headers, err := f.headers(p)
+	if err != nil {
+		return in, err
+	}
+	if headers != nil {
+		in.Headers = client.Set(headers)
+	}
+	return in, nil
+}
+
+// headers reads the headers to send. Those that look like credentials must come
+// from a file, for others on the machine can read the command line.
+func (f *endpointFields) headers(p *program) (client.Headers, error) {
+	var out client.Headers
+	for _, line := range f.Header {
+		h, err := headerOf(line)
+		if err != nil {
+			return nil, err
+		}
+		if credential(h.Name) {
+			return nil, fail(exitUsage, "write the line into a file and name it with --header-file", "the header %s is a credential, and others could read it on the command line", h.Name)
+		}
+		out = append(out, h)
+	}
+	if f.HeaderFile == "" {
+		return out, nil
+	}
+	text, err := readSecret(f.HeaderFile, p.stdin)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		h, err := headerOf(line)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+func headerOf(line string) (client.Header, error) {
+	name, value, ok := strings.Cut(line, ":")
+	if !ok {
+		return client.Header{}, fail(exitUsage, "write 'NAME: VALUE'", "a header has no colon in it")
+	}
+	return client.Header{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)}, nil
+}
+
+// credential reports whether a header's value is one, by its name.
+func credential(name string) bool {
+	lower := strings.ToLower(name)
+	for _, word := range []string{"authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "credential"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return false
+}
+
+type endpointsCreateCmd struct {
+	To         string `arg:"" name:"url" help:"The URL to deliver to."`
+	ID         string `placeholder:"ID" help:"An id of your own (default one that the server makes)."`
+	Dialect    string `placeholder:"NAME" help:"The wire contract to speak (default the tenant's)."`
+	SecretFile string `placeholder:"FILE" help:"File that holds the signing secret, - for standard input (default one that the server makes)."`
+	endpointFields
+	rehearsed
+	scoped
+}
+
+// Help gives examples.
+func (*endpointsCreateCmd) Help() string {
+	return `The signing secret is shown this once.
+
+Examples:
+
+    grapnel endpoints create https://example.com/hooks --type invoice.paid --type 'user.*'
+    grapnel endpoints create https://example.com/big --id big-invoices --filter '{"field":"data.total","operator":"gt","value":1000}'
+    grapnel endpoints create https://example.com/hooks --schedule 5s,1m,1h --timeout 10s --json`
+}
+
+// Run creates.
+func (c *endpointsCreateCmd) Run(p *program) error {
+	if c.DryRun && c.ID == "" {
+		return fail(exitUsage, "give it one with --id", "--dry-run works for endpoints with an id of your own alone")
+	}
+	in, err := c.input(p)
+	if err != nil {
+		return err
+	}
+	in.URL = client.Set(c.To)
+	if c.Dialect != "" {
+		in.Dialect = client.Set(c.Dialect)
+	}
+	if in.Secret, err = p.secretField(c.SecretFile, &c.remote); err != nil {
+		return err
+	}
+	api, tenant, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	var e *client.Endpoint
+	if c.ID == "" {
+		e, err = api.CreateEndpoint(ctx, tenant, in)
+	} else {
+		e, err = api.PutEndpoint(ctx, tenant, c.ID, in, append(c.options(), client.IfAbsent())...)
+	}
+	if client.CodeOf(err) == client.CodePrecondition {
+		return fail(exitConflict, "grapnel endpoints update changes it", "there is an endpoint %q already", c.ID)
+	}
+	if err != nil {
+		return err
+	}
+	p.dryNote(e.Meta)
+	return p.endpoint(e)
+}
+
+type endpointsUpdateCmd struct {
+	oneEndpoint
+	To    *string  `placeholder:"URL" help:"The URL to deliver to."`
+	State *string  `enum:"active,paused" placeholder:"STATE" help:"Let it go on (active) or hold its deliveries (paused)."`
+	Unset []string `enum:"type,description,header,filter,schedule,timeout,rate-limit,max-in-flight" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, filter, schedule, timeout, rate-limit or max-in-flight."`
+	endpointFields
+	rehearsed
+}
+
+// Help gives examples.
+func (*endpointsUpdateCmd) Help() string {
+	return `What is not given stays as it is.
+
+Examples:
+
+    grapnel endpoints update "$ENDPOINT" --rate-limit 20 --description "Billing"
+    grapnel endpoints update "$ENDPOINT" --type 'invoice.*' --unset rate-limit,timeout --dry-run`
+}
+
+// Run changes.
+func (c *endpointsUpdateCmd) Run(p *program) error {
+	in, err := c.input(p)
+	if err != nil {
+		return err
+	}
+	in.URL, in.State = client.SetIf(c.To), client.SetIf(c.State)
+	for _, name := range c.Unset {
+		unset(&in, name)
+	}
+	api, tenant, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	e, err := api.UpdateEndpoint(ctx, tenant, c.ID, in, c.options()...)
+	if err != nil {
+		return err
+	}
+	p.dryNote(e.Meta)
+	return p.endpoint(e)
+}
+
+// unset sets a field back to its default.
+func unset(in *client.EndpointInput, name string) {
+	switch name {
+	case "type":
+		in.EventTypes = client.Null[[]string]()
+	case "description":
+		in.Description = client.Null[string]()
+	case "header":
+		in.Headers = client.Null[client.Headers]()
+	case "filter":
+		in.Filter = client.Null[json.RawMessage]()
+	case "schedule":
+		in.Schedule = client.Null[[]client.Duration]()
+	case "timeout":
+		in.Timeout = client.Null[client.Duration]()
+	case "rate-limit":
+		in.RateLimit = client.Null[float64]()
+	case "max-in-flight":
+		in.MaxInFlight = client.Null[int]()
+	}
+}

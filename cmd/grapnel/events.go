@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"grapnel/client"
+)
+
+// eventsCmd is about events.
+type eventsCmd struct {
+	List   eventsListCmd   `cmd:"" help:"List a tenant's events, newest first."`
+	Get    eventsGetCmd    `cmd:"" help:"Show an event with what became of it."`
+	Cancel eventsCancelCmd `cmd:"" help:"End what still waits of an event."`
+}
+
+// Help gives examples.
+func (*eventsCmd) Help() string {
+	return `An event is what was published; a delivery is its way to one endpoint.
+
+Examples:
+
+    grapnel events list --since 1h
+    grapnel events get "$EVENT"`
+}
+
+var eventView = view[client.EventInfo]{
+	header: []string{"EVENT", "TYPE", "KEY", "ENDPOINTS", "ACCEPTED"},
+	cells: func(e *client.EventInfo) []string {
+		return []string{e.ID, e.Type, e.Key, fmt.Sprint(e.Matched), when(&e.AcceptedAt)}
+	},
+}
+
+type eventsListCmd struct {
+	Type string `placeholder:"NAME" help:"Only those of this type."`
+	window
+	scoped
+	limited
+}
+
+// Help gives examples.
+func (*eventsListCmd) Help() string {
+	return `Examples:
+
+    grapnel events list --type user.created --since 7d
+    grapnel events list --limit 5 --json`
+}
+
+// Run lists.
+func (c *eventsListCmd) Run(p *program) error {
+	api, tenant, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	f := client.EventFilter{Type: c.Type, Since: c.Since.Time, Until: c.Until.Time}
+	return show(p, c.limited, api.Events(ctx, tenant, f), eventView)
+}
+
+type eventsGetCmd struct {
+	ID string `arg:"" name:"event" help:"The event's id, or the publisher's own."`
+	scoped
+}
+
+// Help gives examples.
+func (*eventsGetCmd) Help() string {
+	return `Examples:
+
+    grapnel events get "$EVENT"
+    grapnel events get "$EVENT" --json`
+}
+
+// Run shows.
+func (c *eventsGetCmd) Run(p *program) error {
+	api, tenant, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	e, err := api.Event(ctx, tenant, c.ID)
+	if err != nil {
+		return err
+	}
+	if p.JSON {
+		return p.object(e)
+	}
+	return p.event(e)
+}
+
+func (p *program) event(e *client.PublishedEvent) error {
+	err := p.fields(field{"event", e.ID}, field{"key", e.Key}, field{"tenant", e.Tenant}, field{"type", e.Type}, field{"time", when(&e.Time)},
+		field{"accepted", when(&e.AcceptedAt)}, field{"endpoints", fmt.Sprint(e.Matched)}, field{"outcome", e.Outcome})
+	if err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		title string
+		value json.RawMessage
+	}{{"Data", e.Data}, {"Previous", e.Previous}, {"Metadata", e.Metadata}} {
+		if part.value == nil {
+			continue
+		}
+		var text bytes.Buffer
+		if err := json.Indent(&text, part.value, "", "  "); err != nil {
+			return fmt.Errorf("show the event: %w", err)
+		}
+		if err := p.body(part.title, &client.Body{Text: text.String()}, false); err != nil {
+			return err
+		}
+	}
+	if len(e.Deliveries) == 0 {
+		return nil
+	}
+	if err := p.section("Deliveries"); err != nil {
+		return err
+	}
+	t := p.newTable(deliveryView.header...)
+	for i := range e.Deliveries {
+		if err := t.row(deliveryView.cells(&e.Deliveries[i])...); err != nil {
+			return err
+		}
+	}
+	if e.More {
+		p.note("there are more deliveries: grapnel deliveries list --event %s --limit 0", e.ID)
+	}
+	return t.end()
+}
+
+type eventsCancelCmd struct {
+	ID string `arg:"" name:"event" help:"The event's id, or the publisher's own."`
+	scoped
+	Yes bool `short:"y" help:"Do it without asking."`
+}
+
+// Help gives examples.
+func (*eventsCancelCmd) Help() string {
+	return `What is pending or held ends as cancelled; what was delivered stays delivered.
+
+Examples:
+
+    grapnel events cancel "$EVENT" --yes
+    grapnel events cancel "$EVENT" --yes --json`
+}
+
+// cancelled is what --json prints.
+type cancelled struct {
+	Cancelled int `json:"cancelled"`
+}
+
+// Run cancels.
+func (c *eventsCancelCmd) Run(p *program) error {
+	api, tenant, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	if err := p.confirm("cancel what still waits of the event "+c.ID, c.Yes); err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	n, err := api.CancelEvent(ctx, tenant, c.ID)
+	if err != nil {
+		return err
+	}
+	if p.JSON {
+		return p.object(cancelled{n})
+	}
+	return p.printf("cancelled %s\n", count(int64(n), "delivery"))
+}

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"grapnel/client"
+)
+
+// tenantsCmd is about tenants.
+type tenantsCmd struct {
+	List   tenantsListCmd   `cmd:"" help:"List the tenants that the key covers."`
+	Get    tenantsGetCmd    `cmd:"" help:"Show a tenant."`
+	Create tenantsCreateCmd `cmd:"" help:"Create a tenant."`
+	Update tenantsUpdateCmd `cmd:"" help:"Change a tenant."`
+	Delete tenantsDeleteCmd `cmd:"" help:"Delete a tenant with its endpoints."`
+}
+
+// Help gives examples.
+func (*tenantsCmd) Help() string {
+	return `A tenant is one customer of yours: endpoints, events and deliveries belong to one.
+
+Examples:
+
+    grapnel tenants create globex --name "Globex Corporation"
+    grapnel tenants list`
+}
+
+var tenantView = view[client.Tenant]{
+	header: []string{"TENANT", "NAME", "DIALECT", "CREATED"},
+	cells: func(t *client.Tenant) []string {
+		return []string{t.ID, t.Name, t.Dialect, when(&t.CreatedAt)}
+	},
+}
+
+func (p *program) tenant(t *client.Tenant) error {
+	if p.JSON {
+		return p.object(t)
+	}
+	all := []field{
+		{"tenant", t.ID}, {"number", fmt.Sprint(t.Number)}, {"name", t.Name}, {"dialect", t.Dialect}, {"api version", t.APIVersion},
+		{"created", when(&t.CreatedAt)}, {"updated", when(&t.UpdatedAt)},
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
+		all = append(all, field{"setting " + name, t.Settings[name]})
+	}
+	if t.Secret != "" {
+		all = append(all, field{"secret", t.Secret})
+		p.note("the secret is shown this once: keep it")
+	}
+	return p.fields(all...)
+}
+
+type tenantsListCmd struct {
+	remote
+	limited
+}
+
+// Help gives examples.
+func (*tenantsListCmd) Help() string {
+	return `Examples:
+
+    grapnel tenants list
+    grapnel tenants list --limit 0 --json`
+}
+
+// Run lists.
+func (c *tenantsListCmd) Run(p *program) error {
+	api, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	return show(p, c.limited, api.Tenants(ctx), tenantView)
+}
+
+type tenantsGetCmd struct {
+	ID string `arg:"" name:"tenant" help:"The tenant's id."`
+	remote
+}
+
+// Help gives examples.
+func (*tenantsGetCmd) Help() string {
+	return `Examples:
+
+    grapnel tenants get demo
+    grapnel tenants get "$TENANT" --json`
+}
+
+// Run shows.
+func (c *tenantsGetCmd) Run(p *program) error {
+	api, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	t, err := api.Tenant(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	return p.tenant(t)
+}
+
+// tenantFields is what can be set on a tenant.
+type tenantFields struct {
+	Name       *string           `placeholder:"TEXT" help:"A name for people."`
+	Dialect    *string           `placeholder:"NAME" help:"The dialect of endpoints that name none."`
+	APIVersion *string           `placeholder:"VERSION" help:"The version of your API that the tenant's events are shaped for."`
+	Setting    map[string]string `placeholder:"NAME=TEXT" help:"A setting of the tenant's dialects; may be given several times, and replaces all that there are."`
+	SecretFile string            `placeholder:"FILE" help:"File that holds the tenant's secret, for dialects where the tenant has one; - for standard input."`
+}
+
+func (f *tenantFields) input(p *program, r *remote) (in client.TenantInput, err error) {
+	in = client.TenantInput{Name: client.SetIf(f.Name), Dialect: client.SetIf(f.Dialect), APIVersion: client.SetIf(f.APIVersion)}
+	if f.Setting != nil {
+		in.Settings = client.Set(f.Setting)
+	}
+	in.Secret, err = p.secretField(f.SecretFile, r)
+	return in, err
+}
+
+// secretField reads a secret for an input. "" is none.
+func (p *program) secretField(file string, r *remote) (client.Field[string], error) {
+	if file == "" {
+		return client.Field[string]{}, nil
+	}
+	if file == "-" && r.KeyFile == "-" {
+		return client.Field[string]{}, fail(exitUsage, "name a file for one of them", "--secret-file and --key-file cannot both be standard input")
+	}
+	s, err := readSecret(file, p.stdin)
+	return client.Set(string(s)), err
+}
+
+type tenantsCreateCmd struct {
+	ID string `arg:"" name:"tenant" help:"The id that the tenant gets."`
+	tenantFields
+	rehearsed
+	remote
+}
+
+// Help gives examples.
+func (*tenantsCreateCmd) Help() string {
+	return `Examples:
+
+    grapnel tenants create globex --name "Globex Corporation"
+    grapnel tenants create initech --dry-run --json`
+}
+
+// Run creates.
+func (c *tenantsCreateCmd) Run(p *program) error {
+	return putTenant(p, &c.remote, c.ID, &c.tenantFields, append(c.options(), client.IfAbsent()),
+		fail(exitConflict, "grapnel tenants update changes it", "there is a tenant %q already", c.ID))
+}
+
+type tenantsUpdateCmd struct {
+	ID string `arg:"" name:"tenant" help:"The tenant's id."`
+	tenantFields
+	Unset []string `enum:"name,dialect,api-version,settings" placeholder:"FIELD" help:"Set a field back to its default: name, dialect, api-version or settings."`
+	rehearsed
+	remote
+}
+
+// Help gives examples.
+func (*tenantsUpdateCmd) Help() string {
+	return `What is not given stays as it is.
+
+Examples:
+
+    grapnel tenants update demo --name "Demo Ltd" --setting region=eu
+    grapnel tenants update demo --unset settings --dry-run`
+}
+
+// Run changes.
+func (c *tenantsUpdateCmd) Run(p *program) error {
+	return putTenant(p, &c.remote, c.ID, &c.tenantFields, append(c.options(), client.IfExists()),
+		fail(exitNotFound, "grapnel tenants list shows those that the key covers, grapnel tenants create makes one", "there is no tenant %q", c.ID), c.Unset...)
+}
+
+// putTenant creates or changes a tenant. refused is the error for a condition
+// that does not hold.
+func putTenant(p *program, r *remote, id string, f *tenantFields, options []client.Option, refused error, unset ...string) error {
+	in, err := f.input(p, r)
+	if err != nil {
+		return err
+	}
+	for _, name := range unset {
+		switch name {
+		case "name":
+			in.Name = client.Null[string]()
+		case "dialect":
+			in.Dialect = client.Null[string]()
+		case "api-version":
+			in.APIVersion = client.Null[string]()
+		case "settings":
+			in.Settings = client.Null[map[string]string]()
+		}
+	}
+	api, err := r.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	t, err := api.PutTenant(ctx, id, in, options...)
+	if client.CodeOf(err) == client.CodePrecondition {
+		return refused
+	}
+	if err != nil {
+		return err
+	}
+	p.dryNote(t.Meta)
+	return p.tenant(t)
+}
+
+// dryNote says that nothing was changed, if so.
+func (p *program) dryNote(m client.Meta) {
+	if m.DryRun {
+		p.note("nothing was changed: this is how it would be")
+	}
+}
+
+type tenantsDeleteCmd struct {
+	ID string `arg:"" name:"tenant" help:"The tenant's id."`
+	destructive
+	remote
+}
+
+// Help gives examples.
+func (*tenantsDeleteCmd) Help() string {
+	return `The tenant's endpoints go with it; what waits for them is cancelled. Its events stay in the
+log for their time, and nobody can ask for them any more.
+
+Examples:
+
+    grapnel tenants delete demo --dry-run
+    grapnel tenants create passing && grapnel tenants delete passing --yes`
+}
+
+// Run deletes.
+func (c *tenantsDeleteCmd) Run(p *program) error {
+	api, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	return c.remove(p, "the tenant "+c.ID+" with its endpoints", func(options ...client.Option) (*client.Removal, error) {
+		return api.DeleteTenant(ctx, c.ID, options...)
+	})
+}
+
+// removal says in words what would go.
+func removal(r *client.Removal) string {
+	var parts []string
+	for _, k := range []struct {
+		n    int
+		what string
+	}{{r.Tenants, "tenant"}, {r.Endpoints, "endpoint"}, {r.EventTypes, "event type"}, {r.Keys, "key"}} {
+		if k.n > 0 {
+			parts = append(parts, count(int64(k.n), k.what))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing else"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// count is a number of things in words.
+func count(n int64, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case strings.HasSuffix(what, "ry"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

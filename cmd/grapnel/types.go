@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+
+	"grapnel/client"
+)
+
+// typesCmd is about event types.
+type typesCmd struct {
+	List   typesListCmd   `cmd:"" help:"List the event types of the catalogue."`
+	Get    typesGetCmd    `cmd:"" help:"Show an event type."`
+	Put    typesPutCmd    `cmd:"" help:"Create an event type, or change one."`
+	Delete typesDeleteCmd `cmd:"" help:"Delete an event type."`
+}
+
+// Help gives examples.
+func (*typesCmd) Help() string {
+	return `The catalogue describes the types of events. One that is not in it can be published all the same.
+
+Examples:
+
+    grapnel types put invoice.paid --description "An invoice was paid in full" --sample '{"total":12.5}'
+    grapnel types list`
+}
+
+var typeView = view[client.EventType]{
+	header: []string{"TYPE", "DESCRIPTION", "UPDATED"},
+	cells: func(t *client.EventType) []string {
+		return []string{t.Name, t.Description, when(&t.UpdatedAt)}
+	},
+}
+
+func (p *program) eventType(t *client.EventType) error {
+	if p.JSON {
+		return p.object(t)
+	}
+	sample := ""
+	if string(t.Sample) != "null" {
+		sample = string(t.Sample)
+	}
+	return p.fields(field{"type", t.Name}, field{"description", t.Description}, field{"sample", sample}, field{"created", when(&t.CreatedAt)}, field{"updated", when(&t.UpdatedAt)})
+}
+
+type typesListCmd struct {
+	remote
+	limited
+}
+
+// Help gives examples.
+func (*typesListCmd) Help() string {
+	return `Examples:
+
+    grapnel types list
+    grapnel types list --limit 0 --json`
+}
+
+// Run lists.
+func (c *typesListCmd) Run(p *program) error {
+	api, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	return show(p, c.limited, api.EventTypes(ctx), typeView)
+}
+
+// oneType is what every command takes that is about an event type.
+type oneType struct {
+	Name string `arg:"" name:"type" help:"The type's name, such as invoice.paid."`
+	remote
+}
+
+type typesGetCmd struct{ oneType }
+
+// Help gives examples.
+func (*typesGetCmd) Help() string {
+	return `Examples:
+
+    grapnel types put invoice.paid && grapnel types get invoice.paid
+    grapnel types put invoice.paid --quiet && grapnel types get invoice.paid --json`
+}
+
+// Run shows.
+func (c *typesGetCmd) Run(p *program) error {
+	api, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	t, err := api.EventType(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	return p.eventType(t)
+}
+
+type typesPutCmd struct {
+	oneType
+	Description *string  `placeholder:"TEXT" help:"What such an event means, for those who subscribe."`
+	Sample      string   `placeholder:"JSON" help:"The data of an event of it, which tests send: JSON, @FILE, or - for standard input."`
+	Unset       []string `enum:"description,sample" placeholder:"FIELD" help:"Set a field back to its default: description or sample."`
+	rehearsed
+}
+
+// Help gives examples.
+func (*typesPutCmd) Help() string {
+	return `What is not given stays as it is.
+
+Examples:
+
+    grapnel types put invoice.paid --description "An invoice was paid in full" --sample '{"total":12.5}'
+    echo '{"id":1}' | grapnel types put user.created --sample - --dry-run`
+}
+
+// Run creates or changes.
+func (c *typesPutCmd) Run(p *program) error {
+	in := client.EventTypeInput{Description: client.SetIf(c.Description)}
+	if c.Sample != "" {
+		sample, err := readJSON("sample", c.Sample, p.stdin)
+		if err != nil {
+			return err
+		}
+		in.Sample = client.Set(sample)
+	}
+	for _, name := range c.Unset {
+		if name == "sample" {
+			in.Sample = client.Null[json.RawMessage]()
+		} else {
+			in.Description = client.Null[string]()
+		}
+	}
+	api, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	t, err := api.PutEventType(ctx, c.Name, in, c.options()...)
+	if err != nil {
+		return err
+	}
+	p.dryNote(t.Meta)
+	return p.eventType(t)
+}
+
+type typesDeleteCmd struct {
+	oneType
+	destructive
+}
+
+// Help gives examples.
+func (*typesDeleteCmd) Help() string {
+	return `Events of the type can still be published, and subscriptions stay.
+
+Examples:
+
+    grapnel types put passing.type && grapnel types delete passing.type --dry-run
+    grapnel types put passing.type && grapnel types delete passing.type --yes`
+}
+
+// Run deletes.
+func (c *typesDeleteCmd) Run(p *program) error {
+	api, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	return c.remove(p, "the event type "+c.Name, func(options ...client.Option) (*client.Removal, error) {
+		return api.DeleteEventType(ctx, c.Name, options...)
+	})
+}
