@@ -45,6 +45,23 @@ func (s *Server) checks(ctx context.Context) []check {
 	return []check{serving, db, lease}
 }
 
+// Alive says whether the server's parts still answer within ctx. A server that
+// cannot write, or is stopping, is alive: a restart would not help it.
+func (s *Server) Alive(ctx context.Context) error {
+	s.gate.isClosed() // its lock can be had
+	answered := make(chan struct{})
+	go func() {
+		_, _ = s.store.Stats(ctx) // that it cannot tell is no reason to end it
+		close(answered)
+	}()
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the store does not answer: %w", ctx.Err())
+	}
+}
+
 // front is the public listener's handler. Where there is an admin listener,
 // what it tells is told only there (case 107); whether the server is ready is
 // told on both, for those who share the load out.

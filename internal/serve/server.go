@@ -119,6 +119,14 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
+// AdminAddr is the address of the admin listener; nil if there is none.
+func (s *Server) AdminAddr() net.Addr {
+	if s.adminListener == nil {
+		return nil
+	}
+	return s.adminListener.Addr()
+}
+
 // Failed gets the reason when the server cannot go on. Stop has still to be
 // called.
 func (s *Server) Failed() <-chan error { return s.failed }

@@ -1,0 +1,124 @@
+package serve_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"grapnel/client"
+	"grapnel/internal/serve"
+)
+
+// case 107: with an admin listener, what it tells is told there alone.
+func TestAdminListener(t *testing.T) {
+	t.Parallel()
+	cfg := settings(t.TempDir())
+	cfg.AdminListen = "127.0.0.1:0"
+	s, c := start(t, serve.Config{Settings: cfg})
+	if _, err := c.PutTenant(t.Context(), "hidden-tenant", client.TenantInput{}); err != nil {
+		t.Fatal(err)
+	}
+	admin := "http://" + s.AdminAddr().String()
+	for _, x := range []struct {
+		url    string
+		code   int
+		has    string
+		hasNot string
+	}{
+		{s.URL() + "/metrics", 404, "", "grapnel_"},
+		{s.URL() + "/livez", 200, "ok", ""},
+		{s.URL() + "/readyz", 200, "ready\n", ""},
+		{s.URL() + "/readyz?verbose", 200, "ready\n", "sqlite"},
+		{s.URL() + "/debug/pprof/", 404, "", ""},
+		{s.URL() + "/debug/vars", 404, "", ""},
+		{admin + "/metrics", 200, "grapnel_build_info", "hidden-tenant"},
+		{admin + "/livez", 200, "ok", ""},
+		{admin + "/readyz?verbose", 200, "store ok: sqlite", "hidden-tenant"},
+		{admin + "/v1/tenants", 404, "the API is on the other one", ""},
+		{admin + "/debug/pprof/", 404, "", ""},
+		{admin + "/", 404, "", ""},
+	} {
+		code, body := get(t, x.url)
+		if code != x.code || !strings.Contains(body, x.has) || x.hasNot != "" && strings.Contains(body, x.hasNot) {
+			t.Errorf("%s: %d %.200s", x.url, code, body)
+		}
+	}
+	// case 87: it is closed to deliveries, too.
+	target := admin + "/metrics"
+	if _, err := c.CreateEndpoint(t.Context(), "hidden-tenant", client.EndpointInput{URL: client.Set(target)}); err == nil {
+		t.Error("deliveries may go to the admin listener")
+	}
+}
+
+// Listeners that somebody else has bound are used as they are.
+func TestGivenListeners(t *testing.T) {
+	t.Parallel()
+	var given [2]net.Listener
+	for i := range given {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		given[i] = l
+	}
+	cfg := settings(t.TempDir())
+	cfg.Listen = "192.0.2.1:1" // cannot be bound
+	s, _ := start(t, serve.Config{Settings: cfg, Listener: given[0], AdminListener: given[1]})
+	if s.Addr().String() != given[0].Addr().String() || s.AdminAddr().String() != given[1].Addr().String() {
+		t.Errorf("%s, %s", s.Addr(), s.AdminAddr())
+	}
+	if code, _ := get(t, "http://"+given[1].Addr().String()+"/metrics"); code != 200 {
+		t.Error(code)
+	}
+}
+
+// Connections above the limit wait for one that ends.
+func TestMaxConnections(t *testing.T) {
+	t.Parallel()
+	cfg := settings(t.TempDir())
+	cfg.MaxConnections = 2
+	s, _ := start(t, serve.Config{Settings: cfg})
+	open := make([]*http.Transport, 2)
+	ask := func(tr *http.Transport) int {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL()+"/livez", nil)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		res, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		defer res.Body.Close()
+		if _, err := io.Copy(io.Discard, res.Body); err != nil { // else the connection is not kept
+			t.Error(err)
+		}
+		return res.StatusCode
+	}
+	for i := range open {
+		open[i] = &http.Transport{MaxIdleConns: 1}
+		if code := ask(open[i]); code != 200 {
+			t.Fatal(code)
+		}
+	}
+	third := &http.Transport{}
+	t.Cleanup(third.CloseIdleConnections)
+	got := make(chan int, 1)
+	go func() { got <- ask(third) }()
+	for range 20 { // the two that are open are answered meanwhile
+		if code := ask(open[1]); code != 200 {
+			t.Error(code)
+		}
+	}
+	if len(got) > 0 {
+		t.Error("a third connection was served beside two")
+	}
+	open[0].CloseIdleConnections()
+	if code := <-got; code != 200 {
+		t.Error(code)
+	}
+	open[1].CloseIdleConnections()
+}
