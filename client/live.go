@@ -110,7 +110,7 @@ func readData(m message, v any) error {
 type RequestsFilter struct {
 	Endpoint string   // only what goes to this one; "": all of the tenant's events
 	Types    []string // names, or prefix.*; nil: all
-	After    string   // a cursor, "start", or "" for the last event that there is
+	After    string   // a cursor, "start", or "" or "now" for the last event that there is
 }
 
 // Hello is what a stream of requests begins with. It comes again after each
@@ -176,6 +176,9 @@ func (c *Client) Requests(ctx context.Context, tenant string, f RequestsFilter) 
 			var out *LiveMessage
 			if out, broken = readMessage(m); broken != nil {
 				return false
+			}
+			if out.Hello != nil && cursor != "" && cursor != "now" {
+				out.Cursor = "" // where we are is known
 			}
 			if out.Cursor != "" {
 				cursor = out.Cursor

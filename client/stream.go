@@ -39,10 +39,7 @@ type message struct {
 func (c *Client) follow(ctx context.Context, open func() *request, handle func(message) bool, lost func(error) bool) error {
 	wait, begun := minReconnect, false
 	for {
-		err := c.listen(ctx, open(), func(m message) bool {
-			wait, begun = minReconnect, true
-			return handle(m)
-		})
+		err := c.listen(ctx, open(), func() { wait, begun = minReconnect, true }, handle)
 		if errors.Is(err, errEnough) {
 			return nil
 		}
@@ -82,7 +79,7 @@ func final(err error) bool {
 var errEnough = errors.New("enough")
 
 // listen reads one connection's stream to its end.
-func (c *Client) listen(ctx context.Context, r *request, handle func(message) bool) error {
+func (c *Client) listen(ctx context.Context, r *request, opened func(), handle func(message) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(streamSilence, func() { cancel(ErrSilent) })
@@ -92,6 +89,7 @@ func (c *Client) listen(ctx context.Context, r *request, handle func(message) bo
 		return silent(ctx, err)
 	}
 	defer body.Close()
+	opened()
 	in := bufio.NewReaderSize(body, 64<<10)
 	var m message
 	for {
@@ -104,9 +102,11 @@ func (c *Client) listen(ctx context.Context, r *request, handle func(message) bo
 			m.take(line)
 			continue
 		}
+		silence.Stop() // what handle takes is not the server's silence
 		if m != (message{}) && !handle(m) {
 			return errEnough
 		}
+		silence.Reset(streamSilence)
 		m = message{}
 	}
 }
