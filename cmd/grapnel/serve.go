@@ -34,6 +34,9 @@ error; GRAPNEL_ADMIN_KEY sets the key instead. Signing secrets are kept sealed w
 in the data folder, or with GRAPNEL_SECRET_KEY; without the key that they are sealed with the
 server does not start. SIGTERM and SIGINT stop the server in order, a second one at once.
 
+Under systemd it tells when it is ready and stops (Type=notify), that it lives (WatchdogSec=),
+and takes sockets that systemd has bound; the name admin is the admin listener's.
+
 Examples:
 
     grapnel serve --data /var/lib/grapnel
@@ -61,21 +64,37 @@ func (c *serveCmd) Run(p *program) error {
 	}
 	ctx, stop := interruptible(p.stderr)
 	defer stop()
-	s, err := serve.New(ctx, serve.Config{Settings: cfg, Logger: logger, Now: time.Now})
+	service, err := newNotifier(p.getenv)
+	if err != nil {
+		return err
+	}
+	defer service.close()
+	given := serve.Config{Settings: cfg, Logger: logger, Now: time.Now}
+	if given.Listener, given.AdminListener, err = passedListeners(p.getenv); err != nil {
+		return err
+	}
+	s, err := serve.New(ctx, given)
 	if err != nil {
 		return startError(config.Located(err, p.sources))
 	}
-	err = s.Start(ctx)
+	return runServer(ctx, p.stderr, service, s, cfg.Drain.Std())
+}
+
+// runServer runs a server until ctx ends or it fails, and ends it in order.
+func runServer(ctx context.Context, stderr io.Writer, service *notifier, s *serve.Server, drain time.Duration) error {
+	err := s.Start(ctx)
 	if err == nil {
 		if key := s.AdminKey(); key != "" {
-			fmt.Fprintf(p.stderr, "\nAdmin key (shown this once, keep it safe): %s\n\n", string(key))
+			fmt.Fprintf(stderr, "\nAdmin key (shown this once, keep it safe): %s\n\n", string(key))
 		}
+		defer service.started(s.URL(), s.Alive)()
 		select {
 		case <-ctx.Done():
 		case err = <-s.Failed():
 		}
 	}
-	draining, cancel := context.WithTimeout(context.Background(), cfg.Drain.Std())
+	service.tell("STOPPING=1\nSTATUS=stopping")
+	draining, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	return errors.Join(err, s.Stop(draining))
 }
