@@ -16,7 +16,7 @@ import (
 func TestGoClient(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	server := httptest.NewServer(b.api)
+	server := httptest.NewServer(b.held)
 	defer server.Close()
 	c, err := client.New(client.Config{URL: server.URL, Key: adminKey})
 	must(t, err)

@@ -83,6 +83,7 @@ type (
 	}
 	media struct {
 		Schema   *schema          `json:"schema,omitzero"`
+		Event    *schema          `json:"x-event-data,omitzero"` // of the data of a stream's events
 		Example  jsontext.Value   `json:"example,omitzero"`
 		Examples members[example] `json:"examples,omitempty"`
 	}
@@ -197,6 +198,9 @@ func (d *describer) body(r *routeRow) *content {
 	}
 	sample := jsontext.Value(d.requests.example(t))
 	out := &content{Required: of.Required != nil || r.needs != nil || t.Kind() == reflect.Slice || d.needsSome(of)}
+	if t.Kind() == reflect.Slice {
+		of = &schema{AnyOf: []*schema{of, of.Items}}
+	}
 	out.Content.add("application/json", &media{Schema: of, Example: sample})
 	if t.Kind() == reflect.Slice {
 		lines := jsontext.Value(strconv.Quote(d.requests.example(t.Elem()) + "\n"))
@@ -243,9 +247,8 @@ func (d *describer) answer(r *routeRow, method string, status int, shape any) *c
 	switch shape := shape.(type) {
 	case streamed:
 		t := reflect.TypeOf(shape.event())
-		d.answers.of(t) // so that it is among the schemas
 		out.Description = "Server-sent events, until the caller leaves. The data of each is a " + shapeName(t) + " in JSON."
-		out.Content.add("text/event-stream", &media{Schema: &schema{Type: kinds{"string"}}, Example: jsontext.Value(strconv.Quote("data: " + d.answers.example(t) + "\n\n"))})
+		out.Content.add("text/event-stream", &media{Schema: text(), Event: d.answers.of(t), Example: jsontext.Value(strconv.Quote("data: " + d.answers.example(t) + "\n\n"))})
 	case archive:
 		out.Content.add("application/x-tar", &media{Schema: &schema{Type: kinds{"string"}, Format: "binary"}})
 	default:
@@ -340,13 +343,6 @@ func (d *describer) problemResponse(status int, group []meaning) *content {
 	}
 	out.Description = strings.Join(words, " ")
 	out.Content.add("application/problem+json", kind)
-	names := []string{"Request-Id"}
-	switch status {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict:
-		names = append(names, "Retry-After")
-	case http.StatusUnauthorized:
-		names = append(names, "WWW-Authenticate")
-	}
-	out.Headers = headerRefs(names...)
+	out.Headers = headerRefs(problemHeaders(status)...)
 	return out
 }

@@ -98,7 +98,7 @@ func (r *routeRow) requestHeaders(method string) []string {
 // answerHeaders names the headers of a route's success.
 func (r *routeRow) answerHeaders(method string, status int) []string {
 	out := []string{"Request-Id"}
-	if r.hasETag(method) || status < http.StatusAccepted && r.conditional(method) && method != http.MethodDelete {
+	if r.hasETag(method) || status < http.StatusAccepted && method != http.MethodDelete && r.inJSON() {
 		out = append(out, "ETag")
 	}
 	if r.lists() {
@@ -119,6 +119,18 @@ func (r *routeRow) answerHeaders(method string, status int) []string {
 		out = append(out, "RateLimit", "RateLimit-Policy")
 	}
 	return out
+}
+
+// problemHeaders names the headers of a problem.
+func problemHeaders(status int) []string {
+	out := []string{"Request-Id"}
+	switch status {
+	case http.StatusUnauthorized:
+		return append(out, "WWW-Authenticate")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict:
+		out = append(out, "Retry-After")
+	}
+	return append(out, "RateLimit", "RateLimit-Policy")
 }
 
 func text() *schema { return &schema{Type: kinds{"string"}} }

@@ -139,7 +139,7 @@ func TestSizeLimits(t *testing.T) {
 func TestLyingContentLength(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	server := httptest.NewServer(b.api)
+	server := httptest.NewServer(b.held)
 	defer server.Close()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+acmeEvents, io.MultiReader(strings.NewReader(`{"type":"a",`), cut{}))
 	must(t, err)

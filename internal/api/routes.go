@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/manage"
 )
 
 // routeRow is one route: what it takes to use it, and all that the OpenAPI
@@ -145,7 +146,7 @@ func (a *API) tenantRoutes() []routeRow {
 			pattern: "PUT " + pathTenant, name: "putTenant", summary: "Create or change a tenant",
 			doc:   "An absent field stays as it is, null sets it back to its default.",
 			scope: hook.ScopeAdmin, handle: a.putTenant, creates: true, in: tenantInput{}, out: tenantShape{}, also: map[int]any{201: tenantShape{}},
-			params: []param{dryParam},
+			params: []param{dryParam}, problems: []hook.Code{manage.CodeUnsuitable},
 		},
 		{
 			pattern: "GET " + pathTenant, name: "getTenant", summary: "Show a tenant",
@@ -173,7 +174,7 @@ func (a *API) endpointRoutes() []routeRow {
 			pattern: "POST " + pathTenant + "/endpoints", name: "createEndpoint", summary: "Create an endpoint",
 			doc:   "The answer holds the endpoint's secret, which is not told again.",
 			scope: hook.ScopeManage, handle: a.createEndpoint, in: endpointInput{}, needs: []string{"url"}, out: createdEndpoint{}, status: 201,
-			problems: []hook.Code{hook.CodeConflict},
+			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
 		{
 			pattern: "GET " + pathEndpoint, name: "getEndpoint", summary: "Show an endpoint",
@@ -184,14 +185,14 @@ func (a *API) endpointRoutes() []routeRow {
 			doc:   "An absent field stays as it is, null sets it back to its default. The same input can be put again and again, and what was read can be put back. An id of your own has 1 to 64 of A-Z a-z 0-9 _ . : - and does not begin with ep_. Where the endpoint is created, the answer holds its secret, which is not told again.",
 			scope: hook.ScopeManage, handle: a.putEndpoint, in: endpointPut{}, out: endpointShape{}, also: map[int]any{201: createdEndpoint{}},
 			params:   []param{dryParam},
-			problems: []hook.Code{hook.CodeConflict},
+			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
 		{
 			pattern: "PATCH " + pathEndpoint, name: "updateEndpoint", summary: "Change, pause or resume an endpoint",
 			doc:   `An absent field stays as it is, null sets it back to its default. {"state":"paused"} holds its deliveries, {"state":"active"} lets them go on.`,
 			scope: hook.ScopeManage, handle: a.patchEndpoint, in: endpointInput{}, out: endpointShape{},
 			params:   []param{dryParam},
-			problems: []hook.Code{hook.CodeConflict},
+			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
 		{
 			pattern: "DELETE " + pathEndpoint, name: "deleteEndpoint", summary: "Delete an endpoint",
@@ -208,7 +209,7 @@ func (a *API) endpointRoutes() []routeRow {
 			pattern: "POST " + pathEndpoint + "/secret/rotate", name: "rotateSecret", summary: "Give an endpoint a new secret",
 			doc:   "Until the overlap ends, requests are signed with both. The answer holds the new secret, which is not told again.",
 			scope: hook.ScopeManage, handle: a.rotateSecret, in: rotateInput{}, out: createdEndpoint{},
-			problems: []hook.Code{hook.CodeConflict},
+			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
 	}
 }
@@ -305,8 +306,13 @@ func (a *API) keyRoutes() []routeRow {
 func (a *API) serverRoutes() []routeRow {
 	return []routeRow{
 		{
+			pattern: "GET /v1/openapi.json", name: "getDocument", summary: "The OpenAPI document of this API",
+			handle: a.serveDocument, open: true, out: apiDocument{},
+		},
+		{
 			pattern: "GET /v1/problems/{code}", name: "explainProblem", summary: "Explain what the type of a problem means",
-			handle: a.explainProblem, open: true, out: problemMeaning{},
+			doc:    "JSON, or a page or text for those who ask for text/html or text/plain.",
+			handle: a.explainProblem, open: true, out: problemMeaning{}, forms: []string{"text/html", "text/plain"},
 		},
 	}
 }

@@ -122,6 +122,9 @@ func (s *shapes) of(t reflect.Type) *schema {
 
 // object refers to the schema of a struct.
 func (s *shapes) object(t reflect.Type) *schema {
+	if t.Name() == "" {
+		return s.fields(t)
+	}
 	name, ok := s.seen[t]
 	if !ok {
 		name = shapeName(t)
@@ -142,9 +145,6 @@ func shapeName(t reflect.Type) string {
 	name, suffix := t.Name(), ""
 	if inner, ok := strings.CutSuffix(name, "]"); ok {
 		name, suffix = inner[strings.LastIndexAny(inner, ".[")+1:], "List"
-	}
-	if name == "" {
-		return "Nothing"
 	}
 	return strings.ToUpper(name[:1]) + strings.TrimSuffix(name[1:], "Shape") + suffix
 }

@@ -53,6 +53,7 @@ on_inactive: cancel
 type bundle struct {
 	t       testing.TB
 	api     http.Handler
+	held    http.Handler // the same, each exchange held against the OpenAPI document
 	store   *sqlite.Store
 	dir     *directory.Directory
 	manager *manage.Manager
@@ -160,6 +161,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	}
 	b.api, err = api.New(c)
 	must(t, err)
+	b.held = held(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.api.ServeHTTP(w, r) }))
 	for _, tenant := range []string{"acme", "other"} {
 		b.want(http.StatusCreated, "PUT", "/v1/tenants/"+tenant, `{}`)
 	}
@@ -228,7 +230,7 @@ func (b *bundle) serve(r *http.Request) *answer {
 	w := httptest.NewRecorder()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	b.api.ServeHTTP(&once{w, cancel}, r.WithContext(ctx))
+	b.held.ServeHTTP(&once{w, cancel}, r.WithContext(ctx))
 	res := w.Result()
 	text, err := io.ReadAll(res.Body)
 	must(b.t, err)

@@ -322,3 +322,6 @@ func validate(schema *jsonschema.Schema, text []byte) error {
 	}
 	return schema.Validate(v)
 }
+
+// Patterns lists the operations, as patterns of a ServeMux.
+func (c *Contract) Patterns() []string { return slices.Sorted(maps.Keys(c.operations)) }
