@@ -413,6 +413,7 @@ type Upkeeper interface {
 type PruneQuery struct {
 	Before   time.Time
 	Inactive func(hook.EndpointNum) bool // endpoints that get nothing now
+	DryRun   bool                        // say what would go, and change nothing
 }
 
 // Pruned says what went.

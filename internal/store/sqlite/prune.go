@@ -29,10 +29,13 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 	}
 	defer s.leave()
 	out := store.Pruned{Expired: map[hook.EndpointNum]int64{}}
+	before := hook.FirstEventID(q.Before).Seq()
+	if q.DryRun {
+		return out, s.wouldPrune(ctx, before, q, &out)
+	}
 	if err := s.forgetReplays(q.Before); err != nil {
 		return out, err
 	}
-	before := hook.FirstEventID(q.Before).Seq()
 	if last := s.active().lastID(); last != 0 && last < before {
 		if err := s.submit(&op{g: s.active(), end: true, done: make(chan struct{})}); err != nil {
 			return out, fmt.Errorf("end the active segment: %w", err)
@@ -59,6 +62,45 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 	return out, nil
 }
 
+// wouldPrune counts what a call, and a second one after the seal of what it ends,
+// would remove.
+func (s *Store) wouldPrune(ctx context.Context, before int64, q store.PruneQuery, out *store.Pruned) error {
+	for _, g := range s.list() {
+		if last := g.lastID(); last == 0 || last >= before {
+			continue
+		}
+		expired, pinned, err := s.expires(ctx, g, q)
+		if err != nil {
+			return fmt.Errorf("look at %s: %w", filepath.Base(g.path), err)
+		}
+		if !pinned {
+			counted(out, g, expired)
+		}
+	}
+	return nil
+}
+
+// expires counts what would end with a segment, unless it is pinned.
+func (s *Store) expires(ctx context.Context, g *segment, q store.PruneQuery) (expired map[hook.EndpointNum]int64, pinned bool, err error) {
+	expired, pinned, err = s.freshExpired(ctx, g, inactive(q))
+	if err != nil || pinned {
+		return nil, pinned, err
+	}
+	rows, pinned, err := s.rowsExpired(ctx, g, inactive(q))
+	for e, n := range rows {
+		expired[e] += n
+	}
+	return expired, pinned, err
+}
+
+// inactive is the query's function, or one that knows of no inactive endpoint.
+func inactive(q store.PruneQuery) func(hook.EndpointNum) bool {
+	if q.Inactive != nil {
+		return q.Inactive
+	}
+	return func(hook.EndpointNum) bool { return false }
+}
+
 // forgetReplays removes replays that ended before an instant.
 func (s *Store) forgetReplays(before time.Time) error {
 	const over = ` FROM replays WHERE finished > 0 AND finished < ?`
@@ -80,10 +122,7 @@ func (s *Store) forgetReplays(before time.Time) error {
 // fresh deliveries is done first; then, with writing held, what a call can have
 // changed meanwhile.
 func (s *Store) pruneSegment(ctx context.Context, g *segment, q store.PruneQuery, out *store.Pruned) error {
-	inactive := q.Inactive
-	if inactive == nil {
-		inactive = func(hook.EndpointNum) bool { return false }
-	}
+	inactive := inactive(q)
 	expired, pinned, err := s.freshExpired(ctx, g, inactive)
 	if err != nil || pinned {
 		return err
@@ -109,6 +148,12 @@ func (s *Store) pruneSegment(ctx context.Context, g *segment, q store.PruneQuery
 	if err := s.removeFile(g.first); err != nil {
 		return err
 	}
+	counted(out, g, expired)
+	return nil
+}
+
+// counted adds a segment to what went.
+func counted(out *store.Pruned, g *segment, expired map[hook.EndpointNum]int64) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	out.Units++
@@ -116,7 +161,6 @@ func (s *Store) pruneSegment(ctx context.Context, g *segment, q store.PruneQuery
 	for e, n := range expired {
 		out.Expired[e] += n
 	}
-	return nil
 }
 
 // freshExpired counts the fresh deliveries of inactive endpoints. One of an

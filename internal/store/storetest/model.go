@@ -236,13 +236,6 @@ func (m *model) compare() {
 	}
 }
 
-func (m *model) stored() int64 {
-	m.Helper()
-	s, err := m.st.Stats(m.Context())
-	m.ok(err)
-	return s.Events
-}
-
 func (m *model) compareDelivery(d *hook.Delivery, t hook.Target) {
 	m.Helper()
 	st := m.stands[d.Key]

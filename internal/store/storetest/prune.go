@@ -131,14 +131,30 @@ var pruneTests = []test{
 	}},
 }
 
+// prune prunes. What a rehearsal says of a settled store is at least what goes.
 func (w *world) prune(before time.Time, inactive func(hook.EndpointNum) bool) store.Pruned {
 	w.Helper()
 	if inactive == nil {
 		inactive = func(hook.EndpointNum) bool { return false }
 	}
+	was := w.stored()
+	would, err := w.st.Prune(w.Context(), store.PruneQuery{Before: before, Inactive: inactive, DryRun: true})
+	w.ok(err)
+	w.same(was, w.stored())
 	p, err := w.st.Prune(w.Context(), store.PruneQuery{Before: before, Inactive: inactive})
 	w.ok(err)
+	if p.Units > would.Units || p.Events > would.Events {
+		w.Fatalf("pruned %+v, and would have pruned %+v", p, would)
+	}
 	return p
+}
+
+// stored is how many events there are.
+func (w *world) stored() int64 {
+	w.Helper()
+	s, err := w.st.Stats(w.Context())
+	w.ok(err)
+	return s.Events
 }
 
 func (w *world) needsCuts() {
