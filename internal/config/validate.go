@@ -57,11 +57,19 @@ func (c *Config) Validate(from Sources) error {
 	v.address("listen", c.Listen)
 	if c.AdminListen != "" {
 		v.address("admin-listen", c.AdminListen)
+		if c.AdminListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
+			v.fault("admin-listen", fmt.Sprintf("%q is the address of --listen", c.AdminListen), "choose another port, on a private address such as 127.0.0.1:9090")
+		}
 	}
 	v.publicURL(c.PublicURL)
 	v.pair(c)
 	v.ranges("egress-allow", c.EgressAllow)
 	v.ranges("trusted-proxies", c.TrustedProxies)
+	for _, p := range c.ProxyPrefixes() {
+		if p.Bits() == 0 {
+			v.fault("trusted-proxies", fmt.Sprintf("%q is everybody, who could then call under any address", p), "name the proxies' own range, such as 10.0.0.0/8")
+		}
+	}
 	v.proxy(c)
 	if c.Data == "" {
 		v.fault("data", "is empty", "name the folder that holds the server's data, such as /var/lib/grapnel")
