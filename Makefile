@@ -10,6 +10,10 @@ help: ## list what there is
 build: ## build bin/grapnel
 	go build -trimpath -o bin/grapnel ./cmd/grapnel
 
+.PHONY: dist
+dist: ## build dist/: binaries for all platforms, their SBOMs and checksums
+	./scripts/build
+
 .PHONY: dev
 dev: ## run the trial server with its own receiver and sample events
 	go run ./cmd/grapnel dev
