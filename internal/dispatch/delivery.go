@@ -39,6 +39,9 @@ type delivery struct {
 
 	outcome store.Outcome
 
+	ending   string        // it was cancelled during its attempt, with this reason
+	recorded chan struct{} // of one that is being cancelled: closed when that is recorded
+
 	home  node[*delivery] // one of the lane's live, paged and retrying
 	queue node[*delivery] // one of the lane's window and backlog
 	front node[*delivery] // the dispatcher's list that the floor is read from

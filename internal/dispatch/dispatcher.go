@@ -116,8 +116,9 @@ type Dispatcher struct {
 	backed   int           // outcomes that are not recorded yet
 	backedBy int           // bytes that they hold
 	progress progress
-	awake    bool          // the janitor has something to do
-	stirred  chan struct{} // wakes it
+	early    map[hook.DeliveryKey]bool // cancelled before they were offered
+	awake    bool                      // the janitor has something to do
+	stirred  chan struct{}             // wakes it
 }
 
 // phase is where a dispatcher is in its life. It only goes on.
@@ -229,13 +230,16 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 		}
 		d.progress.last = seq
 	}
+	if len(d.early) > 0 {
+		d.forgetEarly()
+	}
 	d.kick(now)
 	d.stir()
 }
 
 func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now time.Time) {
 	l := d.lane(num)
-	if seq <= l.seen {
+	if seq <= l.seen || len(d.early) > 0 && d.cancelledEarly(e.ID, num) {
 		return
 	}
 	size := offeredSize(e)
@@ -315,7 +319,7 @@ func (d *Dispatcher) Wake(key hook.DeliveryKey) {
 	case dl.aside:
 		d.giveBack(dl)
 	case !dl.waits():
-		dl.again = true
+		dl.again, dl.ending = true, ""
 	case !dl.fresh:
 		d.forget(dl) // what is in memory is out of date
 	}

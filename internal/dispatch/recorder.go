@@ -249,6 +249,10 @@ func (d *Dispatcher) carryOn(dl *delivery, now time.Time) {
 		l.retired[dl.seq] = true
 	}
 	d.forget(dl)
+	if d.endNow(dl, now) {
+		return
+	}
+	dl.wasRecorded()
 	if dl.again {
 		l.stored(now) // as the redelivery left it
 	}

@@ -25,6 +25,7 @@ func (d *Dispatcher) holdInstead(dl *delivery, refused error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.backedBy -= outcomeSize(dl)
+	dl.ending = ""
 	*o = store.Outcome{
 		Key: o.Key, At: o.At, State: hook.Held, Reason: "its outcome could not be recorded: " + refused.Error(),
 		FirstAt: dl.firstAt, Base: dl.base,
@@ -41,6 +42,8 @@ func (d *Dispatcher) putAside(dl *delivery, refused error) {
 	l, now := dl.lane, time.Now()
 	d.backed--
 	d.backedBy -= outcomeSize(dl)
+	dl.ending = ""
+	dl.wasRecorded()
 	if dl.again {
 		d.giveBack(dl) // it was redelivered meanwhile
 	} else {

@@ -52,7 +52,7 @@ type worker struct {
 func (d *Dispatcher) runWorker(w *worker, dl *delivery) {
 	for dl != nil {
 		e := d.send(d.run, dl)
-		next := d.finish(w, dl, e)
+		next := d.finish(w, dl, &e)
 		if !e.givenBack {
 			d.tellOf(dl)
 			d.record.add(dl)
@@ -66,7 +66,7 @@ func (d *Dispatcher) runWorker(w *worker, dl *delivery) {
 
 // finish ends an attempt and picks the worker's next delivery. Without one the
 // worker is parked.
-func (d *Dispatcher) finish(w *worker, dl *delivery, e effect) *delivery {
+func (d *Dispatcher) finish(w *worker, dl *delivery, e *effect) *delivery {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -74,6 +74,7 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e effect) *delivery {
 	l.inFlight--
 	d.inFlight[dl.class]--
 	d.flying[dl.class] -= dl.load
+	dl.endInstead(e, now)
 	if e.givenBack {
 		d.giveBack(dl)
 	} else {
@@ -83,7 +84,7 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e effect) *delivery {
 		d.backed++
 		d.backedBy += outcomeSize(dl)
 	}
-	if l.learn(dl.begun, now, e) {
+	if l.learn(dl.begun, now, *e) {
 		d.evict(l)
 	}
 	if e.health == strained {
@@ -92,7 +93,7 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e effect) *delivery {
 	if e.act != dialect.None && !l.acting {
 		l.acting = true
 		d.upkeep.Add(1) // the worker is running, so Stop is not waiting yet
-		go d.act(l, e)
+		go d.act(l, *e)
 	}
 	d.settle(l, now)
 	next := d.pick(now)
