@@ -191,6 +191,7 @@ func (m *Manager) DeleteTenant(ctx context.Context, id string, terms Terms[hook.
 			}
 		}
 		gone.Endpoints = len(c.Endpoints)
+		c.Replays = m.endReplays(t.Num, now)
 		return c, nil
 	})
 	if err == nil && !terms.DryRun {

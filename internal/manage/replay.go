@@ -1,0 +1,223 @@
+package manage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// The bounds of replays.
+const (
+	maxReplayTypes  = 100
+	maxReplays      = 1000 // that a tenant may have on record
+	maxRunning      = 20   // of a tenant at once
+	replayPrefix    = "rpl_"
+	replayCancelled = "cancelled by request"
+)
+
+// ReplayInput says what to send again. At least one condition beside States
+// or Limit must be set, or States: nobody replays everything by leaving
+// something out.
+type ReplayInput struct {
+	Endpoint     *string  // the id of an endpoint of the tenant
+	Types        []string // names, or "prefix.*"
+	States       []string // none: failed
+	Since, Until time.Time
+	Limit        int64
+	Keep         Keep[hook.Replay]
+}
+
+// ReplayCount is what a replay would begin with.
+type ReplayCount struct {
+	Count          int64
+	Oldest, Newest time.Time // acceptance of the first and last event; zero without one
+}
+
+// replayFilter checks a filter.
+func (m *Manager) replayFilter(tenant string, in ReplayInput) (f hook.ReplayFilter, err error) {
+	if in.Endpoint == nil && len(in.Types) == 0 && len(in.States) == 0 && in.Since.IsZero() && in.Until.IsZero() {
+		return f, hook.Invalid("", "say what to replay: at least one of endpoint, types, states, since and until")
+	}
+	f = hook.ReplayFilter{Types: slices.Clone(in.Types), Since: in.Since, Until: in.Until, Limit: in.Limit}
+	if in.Endpoint != nil {
+		e, ok := m.Directory.EndpointByID(tenant, *in.Endpoint)
+		if !ok {
+			return f, hook.Invalid("/endpoint", "there is no endpoint %q", hook.Clip(*in.Endpoint))
+		}
+		f.Endpoint = e.Num
+	}
+	if len(in.Types) > maxReplayTypes {
+		return f, hook.Invalid("/types", "holds %d types, at most %d are allowed", len(in.Types), maxReplayTypes)
+	}
+	for i, t := range in.Types {
+		if err := hook.ValidType(strings.TrimSuffix(t, ".*")); err != nil {
+			return f, hook.Invalid(fmt.Sprintf("/types/%d", i), "%v", err)
+		}
+	}
+	for i, name := range in.States {
+		s, err := hook.ParseDeliveryState(name)
+		if err != nil {
+			return f, hook.Invalid(fmt.Sprintf("/states/%d", i), "%v", err)
+		}
+		if !slices.Contains(f.States, s) {
+			f.States = append(f.States, s)
+		}
+	}
+	if len(f.States) == 0 {
+		f.States = []hook.DeliveryState{hook.Failed}
+	}
+	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
+		return f, hook.Invalid("/until", "is not after since, so nothing lies between")
+	}
+	if f.Limit < 0 {
+		return f, hook.Invalid("/limit", "is %d; it is 1 or more", f.Limit)
+	}
+	return f, nil
+}
+
+// CountReplay counts what a replay of an input would begin with.
+func (r *Replayer) CountReplay(ctx context.Context, tenant string, in ReplayInput) (ReplayCount, error) {
+	t, err := r.Manager.tenant(tenant)
+	if err != nil {
+		return ReplayCount{}, err
+	}
+	f, err := r.Manager.replayFilter(tenant, in)
+	if err != nil {
+		return ReplayCount{}, err
+	}
+	through, err := r.Log.LastEvent(ctx)
+	if err != nil {
+		return ReplayCount{}, storeError("count a replay", err)
+	}
+	c, err := r.count(ctx, &hook.Replay{TenantNum: t.Num, Filter: f, Through: through})
+	if err != nil {
+		return ReplayCount{}, storeError("count a replay", err)
+	}
+	return c, nil
+}
+
+// CreateReplay stores a replay and begins it. What is sent from then on is not
+// in it, nor is what is published.
+func (r *Replayer) CreateReplay(ctx context.Context, tenant string, in ReplayInput) (*hook.Replay, error) {
+	m := r.Manager
+	through, err := r.Log.LastEvent(ctx)
+	if err != nil {
+		return nil, storeError("create a replay", err)
+	}
+	var made *hook.Replay
+	err = m.commit(ctx, "create a replay", func(now time.Time) (*store.Change, error) {
+		t, err := m.tenant(tenant)
+		if err != nil {
+			return nil, err
+		}
+		f, err := m.replayFilter(tenant, in)
+		if err != nil {
+			return nil, err
+		}
+		c := &store.Change{}
+		if c.Replays, err = m.roomForReplay(t.Num, now); err != nil {
+			return nil, err
+		}
+		made = &hook.Replay{
+			ID: hook.NewID(replayPrefix), Tenant: t.ID, TenantNum: t.Num, Filter: f, Through: through,
+			State: hook.ReplayRunning, CreatedAt: now.Add(time.Millisecond), UpdatedAt: now, // after any attempt that was made before
+		}
+		c.Replays = append(c.Replays, made)
+		return in.Keep.join(c, made, ""), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.Logger.Info("replay created", "replay_id", made.ID, "tenant_id", tenant)
+	r.begin(made.ID, made.TenantNum)
+	return made, nil
+}
+
+// roomForReplay refuses one more replay of a tenant, or makes room for it by
+// tombstones of the oldest that are over.
+func (m *Manager) roomForReplay(tenant hook.TenantNum, now time.Time) (gone []*hook.Replay, err error) {
+	all := m.Directory.Replays(tenant)
+	running := 0
+	for _, old := range all {
+		switch {
+		case !old.Over():
+			running++
+		case len(all)-len(gone) >= maxReplays, m.Retention > 0 && now.Sub(old.FinishedAt) > m.Retention:
+			c := *old
+			c.Deleted, c.UpdatedAt = true, now
+			gone = append(gone, &c)
+		}
+	}
+	if running >= maxRunning {
+		return nil, hook.Errorf(hook.CodeConflict, "%d replays of this tenant are running, which is the limit: wait for one to end, or cancel one", running)
+	}
+	return gone, nil
+}
+
+// CancelReplay stops a replay. What it has sent stays sent. One that is over
+// stays as it is.
+func (r *Replayer) CancelReplay(ctx context.Context, tenant, id string) (*hook.Replay, error) {
+	m := r.Manager
+	var out *hook.Replay
+	err := m.commit(ctx, "cancel a replay", func(now time.Time) (*store.Change, error) {
+		t, err := m.tenant(tenant)
+		if err != nil {
+			return nil, err
+		}
+		old, ok := m.Directory.Replay(t.Num, id)
+		if !ok {
+			return nil, hook.Errorf(hook.CodeNotFound, "there is no replay %q", hook.Clip(id))
+		}
+		out = old
+		if old.Over() {
+			return nil, nil
+		}
+		out = ended(old, hook.ReplayCancelled, replayCancelled, now)
+		return &store.Change{Replays: []*hook.Replay{out}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.Logger.Info("replay cancelled", "replay_id", id, "tenant_id", tenant)
+	return out, nil
+}
+
+// ended is a replay that is over.
+func ended(old *hook.Replay, state hook.ReplayState, reason string, now time.Time) *hook.Replay {
+	c := *old
+	c.State, c.Reason, c.UpdatedAt, c.FinishedAt = state, reason, touched(old.UpdatedAt, now), now
+	return &c
+}
+
+// endReplays is what the deletion of a tenant does to its replays.
+func (m *Manager) endReplays(tenant hook.TenantNum, now time.Time) (gone []*hook.Replay) {
+	for _, old := range m.Directory.Replays(tenant) {
+		c := ended(old, hook.ReplayCancelled, "its tenant was deleted", now)
+		c.Deleted = true
+		gone = append(gone, c)
+	}
+	return gone
+}
+
+// Shown is the state of a delivery that people are told. One that waits for an
+// inactive endpoint is held, though the store has not been told: pausing an
+// endpoint touches none of its deliveries.
+func (m *Manager) Shown(d *hook.Delivery) (hook.DeliveryState, string) {
+	if d.State != hook.Pending {
+		return d.State, d.Reason
+	}
+	e, ok := m.Directory.Endpoint(d.Key.Endpoint)
+	if !ok || e.Deleted || e.Active() || !m.Holds(e) {
+		return d.State, d.Reason
+	}
+	reason := "the endpoint is " + string(e.State)
+	if e.StateReason != "" {
+		reason += ": " + e.StateReason
+	}
+	return hook.Held, reason
+}
