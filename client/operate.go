@@ -29,10 +29,15 @@ func (c *Client) Store(ctx context.Context, options ...Option) (*Store, error) {
 }
 
 // Backup takes a backup of everything that is committed now and returns it as
-// a tar archive, for as long as ctx lasts. Close it.
-func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
-	return c.stream(ctx, newRequest(http.MethodPost, at("backup"), nil))
+// a tar archive, for as long as ctx lasts. Close it. An archive without
+// MANIFEST.json at its end was cut short.
+func (c *Client) Backup(ctx context.Context, options ...Option) (io.ReadCloser, error) {
+	return c.stream(ctx, newRequest(http.MethodPost, at("backup"), options))
 }
+
+// WithoutKey keeps the key that secrets are sealed with out of a backup. Without
+// it the secrets of what is restored cannot be read.
+func WithoutKey() Option { return func(r *request) { r.query.Set("without_key", "true") } }
 
 // OpenAPI gets the description of the API as the server serves it (OpenAPI
 // 3.1, JSON).

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"grapnel/client"
+	"grapnel/internal/config"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+	"grapnel/internal/store/directory"
+	"grapnel/internal/store/sqlite"
+)
+
+type dbStatsCmd struct {
+	either
+}
+
+// Help gives examples.
+func (*dbStatsCmd) Help() string {
+	return `With --url or --context a running server is asked, which needs an admin key; otherwise the data
+folder is read, which no server may have open.
+
+Examples:
+
+    grapnel db stats
+    grapnel db stats --json`
+}
+
+// Run shows how the store is.
+func (c *dbStatsCmd) Run(p *program) error {
+	ctx, stop := untilSignal()
+	defer stop()
+	asks, err := c.asks(p)
+	if err != nil {
+		return err
+	}
+	var s *client.Store
+	if asks {
+		api, err := c.remote.open(p)
+		if err != nil {
+			return err
+		}
+		if s, err = api.Store(ctx); err != nil {
+			return err
+		}
+	} else if s, err = c.read(ctx); err != nil {
+		return err
+	}
+	if p.JSON {
+		return p.object(s)
+	}
+	state := "yes"
+	if !s.Writable {
+		state = "no: " + s.Problem
+	}
+	return p.fields(field{"engine", s.Engine}, field{"durability", s.Durability}, field{"events", fmt.Sprint(s.Events)}, field{"files", fmt.Sprint(s.Units)},
+		field{"size", bytesText(s.Bytes)}, field{"oldest", when(s.Oldest)}, field{"last event", s.LastEvent}, field{"expired", fmt.Sprint(s.Expired)}, field{"writable", state})
+}
+
+// read opens the folder and asks its store.
+func (c *dbStatsCmd) read(ctx context.Context) (*client.Store, error) {
+	st, err := c.folder.open(ctx, "ask the running server: grapnel db stats --url URL, with an admin key in GRAPNEL_KEY")
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	s, err := st.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &client.Store{Engine: s.Engine, Durability: s.Durability, Events: s.Events, Units: int64(s.Units), Bytes: s.Bytes, Expired: s.Expired, Writable: s.Writable, Problem: s.Problem}
+	if !s.Oldest.IsZero() {
+		out.Oldest = &s.Oldest
+	}
+	last, err := st.LastEvent(ctx)
+	if err == nil && !last.IsZero() {
+		out.LastEvent = last.String()
+	}
+	return out, err
+}
+
+type dbPruneCmd struct {
+	folder
+	Before    past            `xor:"when" required:"" placeholder:"TIME" help:"Remove events that were accepted before this time (RFC 3339)."`
+	OlderThan config.Duration `xor:"when" required:"" placeholder:"TIME" help:"Remove events older than this, such as 30d."`
+	destructive
+}
+
+// Help gives examples.
+func (*dbPruneCmd) Help() string {
+	return `A server removes events by itself when their retention is over (grapnel serve --retention). This
+does it by hand on a folder that no server has open. Events go by whole files of the log: one
+with an event that is not old enough, or a delivery that can still be sent, stays. Deliveries of
+paused, disabled or deleted endpoints end with their events.
+
+Examples:
+
+    grapnel db backup --to b.tar && grapnel db restore b.tar --data restored && grapnel db prune --data restored --older-than 30d --dry-run
+    grapnel db backup --to c.tar && grapnel db restore c.tar --data again && grapnel db prune --data again --before 2026-01-31T00:00:00Z --yes`
+}
+
+// pruned is what --json prints.
+type pruned struct {
+	DryRun  bool      `json:"dry_run"`
+	Before  time.Time `json:"before"`
+	Events  int64     `json:"events"`
+	Files   int       `json:"files"`
+	Expired int64     `json:"expired"` // deliveries that end without having been made
+}
+
+// Run prunes.
+func (c *dbPruneCmd) Run(p *program) error {
+	before := c.Before.Time
+	if c.OlderThan != 0 {
+		if c.OlderThan < 0 {
+			return fail(exitUsage, "write a span such as 30d", "--older-than is negative")
+		}
+		before = time.Now().Add(-c.OlderThan.Std())
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	st, err := c.folder.open(ctx, "stop the server first, or give it a shorter --retention")
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	dir, err := directory.Load(ctx, st)
+	if err != nil {
+		return err
+	}
+	q := store.PruneQuery{Before: before, DryRun: true, Inactive: func(n hook.EndpointNum) bool {
+		e, ok := dir.Endpoint(n)
+		return !ok || !e.Active()
+	}}
+	would, err := st.Prune(ctx, q)
+	if err != nil {
+		return err
+	}
+	out := newPruned(would, before, true)
+	if c.DryRun || out.Files == 0 {
+		return out.tell(p, c.DryRun)
+	}
+	what := fmt.Sprintf("remove %d events of before %s from %s, and end %d deliveries", out.Events, before.UTC().Format(stampForm), c.Data, out.Expired)
+	if err := p.confirm(what, c.Yes); err != nil {
+		return err
+	}
+	gone, err := prune(ctx, st, q)
+	if err != nil {
+		return err
+	}
+	return newPruned(gone, before, false).tell(p, false)
+}
+
+// prune removes: what the first call only ends, the second one removes when it is
+// sealed.
+func prune(ctx context.Context, st *sqlite.Store, q store.PruneQuery) (store.Pruned, error) {
+	q.DryRun = false
+	all := store.Pruned{Expired: map[hook.EndpointNum]int64{}}
+	for range 2 {
+		p, err := st.Prune(ctx, q)
+		if err == nil {
+			err = st.Maintain(ctx)
+		}
+		if err != nil {
+			return all, err
+		}
+		all.Units, all.Events = all.Units+p.Units, all.Events+p.Events
+		for e, n := range p.Expired {
+			all.Expired[e] += n
+		}
+	}
+	return all, nil
+}
+
+func newPruned(p store.Pruned, before time.Time, dry bool) *pruned {
+	out := &pruned{DryRun: dry, Before: before.UTC(), Events: p.Events, Files: p.Units}
+	for _, n := range p.Expired {
+		out.Expired += n
+	}
+	return out
+}
+
+func (out *pruned) tell(p *program, dry bool) error {
+	out.DryRun = dry
+	if p.JSON {
+		return p.object(out)
+	}
+	verb := "removed"
+	if dry {
+		verb = "would remove"
+	}
+	if out.Files == 0 {
+		return p.printf("nothing to remove: no file of the log is older than %s and over\n", out.Before.Format(stampForm))
+	}
+	return p.printf("%s %d events in %d files; %d deliveries ended without having been made\n", verb, out.Events, out.Files, out.Expired)
+}
