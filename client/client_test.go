@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -166,6 +167,166 @@ func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Event(ctx, "acme", "1"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// Lists go both ways.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	var asked string
+	c := open(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.RequestURI()
+		w.Header().Set("ETag", `"abc"`)
+		io.WriteString(w, `{"data":[{"id":"e1"}],"next_cursor":"n","prev_cursor":"p"}`)
+	})
+	p, err := c.EventPage(t.Context(), "acme", client.EventFilter{Type: "a b"}, client.At{Cursor: "c", Limit: 7})
+	if err != nil || p.Next != "n" || p.Prev != "p" || len(p.Data) != 1 || p.Data[0].ID != "e1" || p.Meta.ETag != `"abc"` {
+		t.Errorf("%+v %v", p, err)
+	}
+	if asked != "/v1/tenants/acme/events?cursor=c&limit=7&type=a+b" {
+		t.Error(asked)
+	}
+	if _, err := c.DeliveryPage(t.Context(), "acme", client.DeliveryFilter{State: client.Failed, States: []string{client.Held}}, client.At{}); err != nil || asked != "/v1/tenants/acme/deliveries?state=failed%2Cheld" {
+		t.Error(asked, err)
+	}
+}
+
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	var got http.Header
+	var query string
+	status := http.StatusOK
+	c := open(t, func(w http.ResponseWriter, r *http.Request) {
+		got, query = r.Header, r.URL.RawQuery
+		w.Header().Set("ETag", `"new"`)
+		w.Header().Set("Dry-Run", "true")
+		w.Header().Set("Idempotency-Replayed", "true")
+		w.WriteHeader(status)
+		if status == http.StatusPreconditionFailed {
+			io.WriteString(w, `{"type":"/v1/problems/precondition_failed","title":"Changed"}`)
+		} else if status == http.StatusOK {
+			io.WriteString(w, `{"id":"acme"}`)
+		}
+	})
+	tenant, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}, client.IfMatch(`"old"`), client.DryRun())
+	if err != nil || got.Get("If-Match") != `"old"` || query != "dry_run=true" || tenant.Meta != (client.Meta{ETag: `"new"`, DryRun: true, Replayed: true}) {
+		t.Errorf("%v %v %s %+v", err, got, query, tenant)
+	}
+	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}, client.IfAbsent()); err != nil || got.Get("If-None-Match") != "*" {
+		t.Error(err, got)
+	}
+	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}, client.IfExists()); err != nil || got.Get("If-Match") != "*" {
+		t.Error(err, got)
+	}
+	status = http.StatusPreconditionFailed
+	if _, err := c.DeleteTenant(t.Context(), "acme", client.IfMatch(`"old"`)); client.CodeOf(err) != client.CodePrecondition {
+		t.Error(err)
+	}
+	status = http.StatusNotModified
+	if _, err := c.Tenant(t.Context(), "acme", client.IfNoneMatch(`"new"`)); !errors.Is(err, client.ErrNotModified) || got.Get("If-None-Match") != `"new"` {
+		t.Error(err, got)
+	}
+	if client.CodeOf(errors.New("x")) != "" || (&client.Error{Type: "about:blank"}).Code() != "" {
+		t.Error("codes where there are none")
+	}
+}
+
+// Not set, set and null are three things.
+func TestFields(t *testing.T) {
+	t.Parallel()
+	for want, in := range map[string]any{
+		`{}`: client.EndpointInput{},
+		`{"url":"https://x","event_types":null,"schedule":[5,0.25],"timeout":null,"rate_limit":0}`: client.EndpointInput{
+			URL: client.Set("https://x"), EventTypes: client.Null[[]string](), RateLimit: client.Set(0.0), Timeout: client.Null[client.Duration](),
+			Schedule: client.Set([]client.Duration{client.Duration(5 * time.Second), client.Duration(250 * time.Millisecond)}),
+		},
+		`{"headers":{"B":"2","A":"<1>"},"filter":{"a":1}}`: client.EndpointInput{
+			Headers: client.Set(client.Headers{{Name: "B", Value: "2"}, {Name: "A", Value: "<1>"}}), Filter: client.Set(json.RawMessage(`{"a":1}`)),
+		},
+		`{"name":""}`: client.TenantInput{Name: client.SetIf(new(string)), Dialect: client.SetIf[string](nil)},
+	} {
+		var got bytes.Buffer
+		enc := json.NewEncoder(&got)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(in); err != nil || strings.TrimSpace(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(got.String())) != want {
+			t.Errorf("%s %v, want %s", got.String(), err, want)
+		}
+	}
+}
+
+// Headers keep their order, and those that came twice.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	var h client.Headers
+	if err := json.Unmarshal([]byte(`{"b":"2","a":"1","b":"3"}`), &h); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(client.Headers{{Name: "b", Value: "2"}, {Name: "a", Value: "1"}, {Name: "b", Value: "3"}}, h); d != "" {
+		t.Error(d)
+	}
+	if b, err := json.Marshal(h); err != nil || string(b) != `{"b":"2","a":"1","b":"3"}` {
+		t.Error(string(b), err)
+	}
+	for _, bad := range []string{`[]`, `{"a":1}`, `"x"`} {
+		if err := json.Unmarshal([]byte(bad), &h); err == nil {
+			t.Errorf("%s was taken", bad)
+		}
+	}
+}
+
+func TestPublishBatch(t *testing.T) {
+	t.Parallel()
+	var body string
+	c := open(t, func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		body = string(b)
+		w.WriteHeader(http.StatusAccepted)
+		io.WriteString(w, `{"results":[{"status":202,"id":"e1","matched":2,"duplicate":true},{"status":400,"error":{"type":"/v1/problems/invalid","title":"Invalid","status":400,"detail":"odd"}}]}`)
+	})
+	got, err := c.PublishBatch(t.Context(), []client.Event{{Tenant: "acme", ID: "1", Type: "a", Data: json.RawMessage("{ }")}, {Tenant: "acme", Type: "b"}})
+	if err != nil || len(got) != 2 || got[0].ID != "e1" || !got[0].Duplicate || got[0].Matched != 2 || got[0].Err != nil || got[1].Status != 400 || got[1].Err.Code() != client.CodeInvalid {
+		t.Errorf("%+v %v", got, err)
+	}
+	if body != `[{"tenant":"acme","id":"1","type":"a","data":{ }},{"tenant":"acme","type":"b"}]` {
+		t.Error(body)
+	}
+	if _, err := c.PublishBatch(t.Context(), []client.Event{{Type: "a"}}); err == nil {
+		t.Error("two results for one event were taken")
+	}
+}
+
+// A backup is read as it comes, however long that takes.
+func TestBackupStreams(t *testing.T) {
+	t.Parallel()
+	more := make(chan struct{})
+	c := open(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "first")
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error(err)
+		}
+		<-more
+		io.WriteString(w, " second")
+	})
+	b, err := c.Backup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	first := make([]byte, 5)
+	if _, err := io.ReadFull(b, first); err != nil || string(first) != "first" {
+		t.Fatal(string(first), err)
+	}
+	close(more)
+	if rest, err := io.ReadAll(b); err != nil || string(rest) != " second" {
+		t.Error(string(rest), err)
+	}
+	c = open(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	var e *client.Error
+	if _, err := c.Backup(t.Context()); !errors.As(err, &e) || e.Status != 403 {
 		t.Error(err)
 	}
 }
