@@ -41,6 +41,7 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" group:"tools" help:"Measure this machine: throughput, latency, memory."`
 	Version versionCmd `cmd:"" group:"tools" help:"Print what this program was built from."`
 
+	DB          dbCmd          `cmd:"" name:"db" group:"operate" help:"Back up, restore, check and tend the data folder."`
 	BenchWorker benchWorkerCmd `cmd:"" hidden:"" group:"tools" help:"A process of grapnel bench."`
 }
 
