@@ -42,10 +42,14 @@ func commands(model *kong.Application) []command {
 
 // words are the values that a flag or an argument may have, if they are few.
 func words(v *kong.Value) []string {
-	if v.Enum == "" {
+	text := v.Enum
+	if text == "" {
+		text = v.Tag.Get("oneof") // as the server's settings have it
+	}
+	if text == "" {
 		return nil
 	}
-	out := strings.Split(v.Enum, ",")
+	out := strings.Split(text, ",")
 	for i := range out {
 		out[i] = strings.TrimSpace(out[i])
 	}

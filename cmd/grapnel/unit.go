@@ -31,7 +31,6 @@ Examples:
 // capability that a port below 1024 needs.
 const serviceUnit = `[Unit]
 Description=Grapnel webhook delivery
-Documentation=man:grapnel(1) man:grapnel-serve(1)
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=60

@@ -16,17 +16,18 @@ _grapnel_value() {
 }
 
 _grapnel() {
-	local at=grapnel i word line cur=${words[CURRENT]} flag
-	local -a f names described
+	local at=grapnel i key word line cur=${words[CURRENT]} flag
+	local -a f described
 	local -A kinds values found
 	_grapnel_load() {
-		kinds=() values=() found=() described=()
+		kinds=() values=() found=()
 		for line in "${(f)_grapnel_table}"; do
 			f=("${(@s:|:)line}")
 			[[ $f[1] == "$at" ]] || continue
-			kinds[$f[2] $f[3]]=$f[4]
-			values[$f[2] $f[3]]=$f[5]
-			found[$f[2] $f[3]]=$f[6]
+			key="$f[2]:$f[3]"
+			kinds[$key]=$f[4]
+			values[$key]=$f[5]
+			found[$key]=$f[6]
 		done
 	}
 	_grapnel_load
@@ -35,36 +36,42 @@ _grapnel() {
 		if [[ $word == -*=* ]]; then
 			continue
 		elif [[ $word == -* ]]; then
-			if [[ -n ${kinds[flag $word]} && ${kinds[flag $word]} != none ]]; then
+			key="flag:$word"
+			if [[ -n $kinds[$key] && $kinds[$key] != none ]]; then
 				((i++))
 			fi
-		elif (( ${+found[command $word]} )); then
-			at="$at $word"
-			_grapnel_load
+		else
+			key="command:$word"
+			if [[ -n $found[$key] ]]; then
+				at="$at $word"
+				_grapnel_load
+			fi
 		fi
 	done
 
 	if [[ $cur == --*=* ]]; then
-		flag=${cur%%=*}
+		key="flag:${cur%%=*}"
 		compset -P '*='
-		_grapnel_value "${kinds[flag $flag]}" "${values[flag $flag]}"
+		_grapnel_value "$kinds[$key]" "$values[$key]"
 		return
 	fi
-	flag=${words[CURRENT - 1]}
-	if [[ $flag == -* && -n ${kinds[flag $flag]} && ${kinds[flag $flag]} != none ]]; then
-		_grapnel_value "${kinds[flag $flag]}" "${values[flag $flag]}"
+	key="flag:${words[CURRENT - 1]}"
+	if [[ $key == flag:-* && -n $kinds[$key] && $kinds[$key] != none ]]; then
+		_grapnel_value "$kinds[$key]" "$values[$key]"
 		return
 	fi
 	local what=command
 	[[ $cur == -* ]] && what=flag
-	for word in ${(k)found}; do
-		[[ $word == "$what "?* ]] && described+=("${word#$what }:${found[$word]//:/\\:}")
+	for key in ${(k)found}; do
+		word=${key#$what:}
+		[[ $key == $what:?* ]] && described+=("$word:${found[$key]//:/\\:}")
 	done
 	if (( $#described )); then
 		_describe -t ${what}s $what described
 		return
 	fi
-	_grapnel_value "${kinds[argument ]}" "${values[argument ]}"
+	key='argument:'
+	_grapnel_value "$kinds[$key]" "$values[$key]"
 }
 
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then

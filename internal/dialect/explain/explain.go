@@ -278,7 +278,7 @@ func (w *work) checkSignatures() {
 	case len(w.keys) == 0:
 		w.check("signatures", Skipped, "there is no key to check the signatures with")
 	case fitting == 0:
-		w.check("signatures", Failed, "none of the %s fits this request with the %s", count(n, "signature"), count(len(w.keys), "secret"))
+		w.check("signatures", Failed, "no signature (%d there) fits this request with a secret (%d given)", n, len(w.keys))
 	default:
 		w.check("signatures", OK, "a signature fits, the timestamp aside")
 	}
