@@ -29,6 +29,8 @@ type cli struct {
 	Send       sendCmd       `cmd:"" group:"events" help:"Publish an event."`
 	Events     eventsCmd     `cmd:"" group:"events" help:"List, show and cancel events."`
 	Deliveries deliveriesCmd `cmd:"" group:"events" help:"List and show deliveries with their attempts, and send them again."`
+	Tail       tailCmd       `cmd:"" group:"events" help:"Watch deliveries while they are made."`
+	Listen     listenCmd     `cmd:"" group:"events" help:"Forward a tenant's events to a server on this machine."`
 	Replay     replayCmd     `cmd:"" group:"events" help:"Send again what did not arrive."`
 
 	Tenants   tenantsCmd   `cmd:"" group:"configure" help:"Create, list, change and delete tenants."`
