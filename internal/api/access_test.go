@@ -56,6 +56,11 @@ var access = []struct {
 	{"GET /v1/tenants/{tenant}/deliveries/live", "/v1/tenants/acme/deliveries/live", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/deliveries/live", "/v1/deliveries/live", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/requests/live", "/v1/tenants/acme/requests/live", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/events/{event}/cancel", acmeEvents + "/{event}/cancel", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/replays", "/v1/tenants/acme/replays", `{"states":["failed"],"dry_run":true}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/replays", "/v1/tenants/acme/replays", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/replays/{replay}", "/v1/tenants/acme/replays/{replay}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/replays/{replay}/cancel", "/v1/tenants/acme/replays/{replay}/cancel", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
 	{"GET /v1/event-types", "/v1/event-types", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
 	{"PUT /v1/event-types/{type}", "/v1/event-types/invoice.paid", `{}`, [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"GET /v1/event-types/{type}", "/v1/event-types/invoice.paid", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
@@ -66,6 +71,7 @@ var access = []struct {
 	{"DELETE /v1/keys/{key}", "/v1/keys/{fresh key}", "", [12]int{204, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"GET /v1/store", "/v1/store", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"POST /v1/backup", "/v1/backup", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/openapi.json", "/v1/openapi.json", "", [12]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
 	{"GET /v1/problems/{code}", "/v1/problems/not_found", "", [12]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
 }
 
@@ -79,10 +85,11 @@ func TestAccessMatrix(t *testing.T) {
 	delivery := b.want(http.StatusOK, "GET", acmeEvents+"/"+event, "").list("deliveries")[0]["id"].(string)
 	b.want(http.StatusCreated, "PUT", "/v1/event-types/invoice.paid", "")
 	anyKey := b.want(http.StatusCreated, "POST", "/v1/keys", `{"scopes":["read"]}`).text("id")
+	replay := b.want(http.StatusAccepted, "POST", "/v1/tenants/acme/replays", `{"states":["failed"]}`).text("id")
 	for _, row := range access {
 		method, _, _ := strings.Cut(row.route, " ")
 		for i, c := range credentials {
-			path := strings.NewReplacer("{endpoint}", endpoint, "{event}", event, "{delivery}", delivery, "{key}", anyKey).Replace(row.path)
+			path := strings.NewReplacer("{endpoint}", endpoint, "{event}", event, "{delivery}", delivery, "{key}", anyKey, "{replay}", replay).Replace(row.path)
 			path = b.fresh(path, fmt.Sprint(i))
 			a := b.do(method, path, row.body, as(keys[c.name]))
 			if a.status != row.want[i] {

@@ -48,6 +48,8 @@ type Config struct {
 	Dialects  *dialect.Registry
 	Publisher Publisher
 	Waker     Waker
+	Canceller Canceller
+	Replayer  *manage.Replayer
 	Reader    store.Reader
 	Extent    Extent             // of the same store
 	Composer  *dispatch.Composer // what it makes is shown to those who listen
@@ -101,7 +103,7 @@ const envelope = 64 << 10
 // New makes the API.
 func New(c Config) (*API, error) {
 	if c.Auth == nil || c.Manager == nil || c.Directory == nil || c.Dialects == nil || c.Publisher == nil ||
-		c.Waker == nil || c.Reader == nil || c.Extent == nil || c.Composer == nil || c.Metrics == nil || c.Logger == nil {
+		c.Waker == nil || c.Canceller == nil || c.Replayer == nil || c.Reader == nil || c.Extent == nil || c.Composer == nil || c.Metrics == nil || c.Logger == nil {
 		return nil, errors.New("make the API: a part is missing")
 	}
 	if len(c.CursorKey) < 16 {

@@ -41,23 +41,8 @@ func (a *API) shapeDelivery(d *hook.Delivery) deliveryShape {
 	return s
 }
 
-// shown is the state that people are told. A delivery that waits for an
-// inactive endpoint is held, though the store has not been told: pausing an
-// endpoint touches none of its deliveries.
-func (a *API) shown(d *hook.Delivery) (hook.DeliveryState, string) {
-	if d.State != hook.Pending {
-		return d.State, d.Reason
-	}
-	e, ok := a.Directory.Endpoint(d.Key.Endpoint)
-	if !ok || e.Deleted || e.Active() || !a.Manager.Holds(e) {
-		return d.State, d.Reason
-	}
-	reason := "the endpoint is " + string(e.State)
-	if e.StateReason != "" {
-		reason += ": " + e.StateReason
-	}
-	return hook.Held, reason
-}
+// shown is the state that people are told.
+func (a *API) shown(d *hook.Delivery) (hook.DeliveryState, string) { return a.Manager.Shown(d) }
 
 func (a *API) listDeliveries(c *call) error {
 	q, err := a.query(c)

@@ -53,8 +53,9 @@ const (
 	formEndpoint form = "endpoint state"
 )
 
-// stream is the out of a route that answers with server-sent events, the data
-// of each being a T in JSON.
+// stream is the out of a route that answers with server-sent events. T is a
+// struct with a member for each event, whose type is that of the data, as JSON;
+// message is the event without a name.
 type stream[T any] struct{}
 
 // archive is the out of a route that answers with a tar file.
@@ -116,7 +117,7 @@ const (
 
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.storeRoutes(), a.serverRoutes())
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.storeRoutes(), a.serverRoutes())
 }
 
 func (a *API) publishRoutes() []routeRow {
@@ -131,7 +132,7 @@ func (a *API) publishRoutes() []routeRow {
 			pattern: "POST /v1/events", name: "publishEvents", summary: "Publish up to 1,000 events of one or several tenants",
 			doc:   "Takes a JSON array, or one event a line (NDJSON). Each event has a result of its own, in order: those that failed have a problem in place of an id, and the others stand.",
 			scope: hook.ScopePublish, handle: a.publishBatch, publishes: true,
-			in: []addressedEventInput{}, out: acceptedBatch{}, status: 202,
+			in: []eventInput{}, out: acceptedBatch{}, status: 202,
 		},
 	}
 }

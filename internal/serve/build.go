@@ -71,6 +71,10 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	s.replayer, err = manage.NewReplayer(manage.ReplayConfig{Manager: s.manager, Log: s.store, Wake: s.dispatch.Wake})
+	if err != nil {
+		return err
+	}
 	s.ingest, err = ingest.New(ctx, ingest.Config{
 		Log: s.store, Directory: s.directory, Policy: policies(dialects), Offer: s.offer,
 		Window: s.settings.IdempotencyWindow.Std(), Metrics: metrics, Tracer: s.tracer, Logger: s.logger,
@@ -132,7 +136,7 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	}
 	backuper, _ := s.store.(store.Backuper) // nil: the engine has a way of its own
 	native, err := api.New(api.Config{
-		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch,
+		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.dispatch, Replayer: s.replayer,
 		Reader: s.store, Extent: s.store, Backup: backuper, KeyFile: s.keyFile(ring), Program: telemetry.ReadVersion().Version,
 		IdempotencyWindow: s.settings.IdempotencyWindow.Std(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL()},
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),

@@ -16,6 +16,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.dispatch.Start(ctx); err != nil {
 		return err
 	}
+	s.replayer.Start()
 	s.serve(s.http, s.listener, s.certificate)
 	if s.admin != nil {
 		s.serve(s.admin, s.adminListener, nil)
@@ -52,6 +53,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	go func() { stopped <- s.dispatch.Stop(ctx) }()
 	s.live.Close()
 	s.closeGate(ctx)
+	s.replayer.Stop()
 	s.ingest.Close()
 	sent := <-stopped
 	s.cancel()

@@ -53,6 +53,7 @@ type Server struct {
 	directory     *directory.Directory
 	egress        *egress.Client
 	manager       *manage.Manager
+	replayer      *manage.Replayer
 	tracer        *telemetry.Tracer // nil: no traces
 	dispatch      *dispatch.Dispatcher
 	ingest        *ingest.Ingester
