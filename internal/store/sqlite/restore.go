@@ -107,7 +107,10 @@ type unpacker struct {
 func (u *unpacker) read(r *tar.Reader) (*Manifest, error) {
 	for {
 		h, err := r.Next()
-		if err != nil {
+		switch {
+		case errors.Is(err, io.EOF) && len(u.found) == 0, errors.Is(err, io.ErrUnexpectedEOF) && len(u.found) == 0:
+			return nil, errors.New("this is no tar file, or only the beginning of one")
+		case err != nil:
 			return nil, cutShort(err)
 		}
 		switch {
