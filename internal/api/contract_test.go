@@ -93,8 +93,8 @@ func TestContractFindsDrift(t *testing.T) {
 	b.endpoint("acme", `{"url":"https://example.com/"}`)
 	for what, change := range map[string][2]string{
 		"a member that the document does not name": {`"max_in_flight": {`, `"max_flying": {`},
-		"a member of another type":                 {`"description": "A small number, for contracts that show one.",` + "\n          " + `"type": "integer"`, `"type": "string"`},
-		"a header that is not in the document":     {`"ETag": {` + "\n" + `                "$ref"`, `"X-Tag": {` + "\n" + `                "$ref"`},
+		"a member of another type":                 {`"type": "integer"`, `"type": "string"`},
+		"a header that is not in the document":     {`"ETag": {`, `"X-Tag": {`},
 		"a status that is not in the document":     {`"200": {`, `"203": {`},
 		"a parameter that is not in the document":  {`"$ref": "#/components/parameters/limit"`, `"$ref": "#/components/parameters/cursor"`},
 	} {

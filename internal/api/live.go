@@ -14,16 +14,16 @@ import (
 // liveDelivery is a delivery that something was recorded of, as it stands.
 type liveDelivery struct {
 	deliveryShape
-	Tenant  string       `json:"tenant" doc:"the tenant's id"`
+	Tenant  string       `json:"tenant" doc:"the tenant's id" example:"acme"`
 	Attempt *liveAttempt `json:"attempt,omitzero" doc:"the attempt that was recorded; absent when the state changed without one"`
 }
 
 // liveAttempt is an attempt in few words.
 type liveAttempt struct {
-	N        int     `json:"n" doc:"1 for the first"`
+	N        int     `json:"n" doc:"1 for the first" example:"1"`
 	At       stamp   `json:"at" doc:"when it began"`
-	Trigger  string  `json:"trigger" doc:"scheduled or manual"`
-	State    string  `json:"state" doc:"what the delivery became by it"`
+	Trigger  string  `json:"trigger" doc:"why it was made" enum:"scheduled,manual" example:"scheduled"`
+	State    string  `json:"state" doc:"what the delivery became by it" enum:"pending,held,delivered,failed,cancelled" example:"delivered"`
 	Status   int     `json:"status,omitzero" doc:"of the answer; absent without one"`
 	Class    string  `json:"class,omitzero" doc:"why no answer came"`
 	Duration float64 `json:"duration_ms" doc:"how long it took, in milliseconds"`
@@ -32,7 +32,13 @@ type liveAttempt struct {
 // liveMissed says that changes were lost, for they came faster than they were
 // read.
 type liveMissed struct {
-	Count int `json:"count"`
+	Count int `json:"count" doc:"how many" example:"12"`
+}
+
+// deliveryEvents are the events of a stream of deliveries.
+type deliveryEvents struct {
+	Message liveDelivery `json:"message"`
+	Missed  liveMissed   `json:"missed"`
 }
 
 func (a *API) liveDeliveriesRoutes() []routeRow {
@@ -46,12 +52,12 @@ func (a *API) liveDeliveriesRoutes() []routeRow {
 	return []routeRow{
 		{
 			pattern: "GET " + pathTenant + "/deliveries/live", name: "watchTenantDeliveries", summary: "Watch a tenant's deliveries",
-			doc: doc, scope: hook.ScopeRead, handle: a.watchDeliveries, out: stream[liveDelivery]{}, params: params,
+			doc: doc, scope: hook.ScopeRead, handle: a.watchDeliveries, out: stream[deliveryEvents]{}, params: params,
 			problems: []hook.Code{hook.CodeRateLimited},
 		},
 		{
 			pattern: "GET /v1/deliveries/live", name: "watchDeliveries", summary: "Watch the deliveries of all tenants that the key covers",
-			doc: doc, scope: hook.ScopeRead, handle: a.watchDeliveries, out: stream[liveDelivery]{}, params: params,
+			doc: doc, scope: hook.ScopeRead, handle: a.watchDeliveries, out: stream[deliveryEvents]{}, params: params,
 			problems: []hook.Code{hook.CodeRateLimited},
 		},
 	}

@@ -281,11 +281,10 @@ func TestPaging(t *testing.T) {
 			got = append(got, item["id"].(string))
 		}
 		cursor, _ := a.json()["next_cursor"].(string)
-		link := a.header.Get("Link")
-		if (link == "") != (cursor == "") || link != "" && (!strings.Contains(link, "limit=2") || !strings.HasSuffix(link, `>; rel="next"`)) {
-			t.Errorf("Link %q, cursor %q", link, cursor)
+		next = a.next()
+		if (next == "") != (cursor == "") || next != "" && !strings.Contains(next, "limit=2") {
+			t.Errorf("Link to %q, cursor %q", next, cursor)
 		}
-		next, _, _ = strings.Cut(strings.TrimPrefix(link, "<"), ">")
 		if pages == 1 { // stable under inserts
 			want = append(want, b.endpoint("acme", `{"url":"https://example.com/late"}`))
 		}

@@ -83,7 +83,7 @@ type (
 	}
 	media struct {
 		Schema   *schema          `json:"schema,omitzero"`
-		Event    *schema          `json:"x-event-data,omitzero"` // of the data of a stream's events
+		Events   members[*schema] `json:"x-events,omitempty"` // of a stream: the data of each
 		Example  jsontext.Value   `json:"example,omitzero"`
 		Examples members[example] `json:"examples,omitempty"`
 	}
@@ -246,9 +246,11 @@ func (d *describer) answer(r *routeRow, method string, status int, shape any) *c
 	}
 	switch shape := shape.(type) {
 	case streamed:
-		t := reflect.TypeOf(shape.event())
-		out.Description = "Server-sent events, until the caller leaves. The data of each is a " + shapeName(t) + " in JSON."
-		out.Content.add("text/event-stream", &media{Schema: text(), Event: d.answers.of(t), Example: jsontext.Value(strconv.Quote("data: " + d.answers.example(t) + "\n\n"))})
+		t := reflect.TypeOf(shape.events())
+		out.Description = "Server-sent events, until the caller leaves. x-events names them, message being those without a name, and says what JSON their data is."
+		out.Content.add("text/event-stream", &media{
+			Schema: text(), Events: d.answers.fields(t).Properties, Example: quoted("data: " + d.answers.example(t.Field(0).Type) + "\n\n"),
+		})
 	case archive:
 		out.Content.add("application/x-tar", &media{Schema: &schema{Type: kinds{"string"}, Format: "binary"}})
 	default:

@@ -42,9 +42,9 @@ func sectionOf(path string) string {
 }
 
 // streamed is an answer that goes on.
-type streamed interface{ event() any }
+type streamed interface{ events() any }
 
-func (stream[T]) event() any { return *new(T) }
+func (stream[T]) events() any { return *new(T) }
 
 // success is the status of an answer when all is well.
 func (r *routeRow) success() int {
@@ -83,7 +83,7 @@ func (r *routeRow) requestHeaders(method string) []string {
 	if r.publishes {
 		out = append(out, "X-Suppress-Hooks")
 	}
-	if r.conditional(method) {
+	if r.conditional(method) || r.hasETag(method) {
 		out = append(out, "If-Match")
 	}
 	if method == http.MethodPut || r.hasETag(method) {
@@ -107,7 +107,7 @@ func (r *routeRow) answerHeaders(method string, status int) []string {
 	if r.repeatable(method) {
 		out = append(out, "Idempotency-Replayed")
 	}
-	if status == http.StatusCreated {
+	if status == http.StatusCreated || status == http.StatusAccepted && !r.publishes {
 		out = append(out, "Location")
 	}
 	for _, p := range r.params {

@@ -20,6 +20,7 @@ import (
 
 // eventInput is an event as package ingest reads it.
 type eventInput struct {
+	Tenant   string         `json:"tenant,omitzero" doc:"whose it is: the tenant of the address. Only a request over several tenants needs it, unless the key covers one alone" example:"acme"`
 	ID       string         `json:"id,omitzero" doc:"an id of your own: within the window the same id is the same event" example:"invoice-17-paid"`
 	Type     string         `json:"type" required:"true" doc:"its type" example:"invoice.paid"`
 	Data     jsontext.Value `json:"data" required:"true" doc:"any JSON value, delivered byte for byte as it came" example:"{\"invoice\":17,\"amount\":99.5}"`
@@ -27,12 +28,6 @@ type eventInput struct {
 	Time     stamp          `json:"time,omitzero" doc:"when it happened; absent: now"`
 	Metadata jsontext.Value `json:"metadata,omitzero" doc:"an object, for contracts that need more than the data" example:"{\"region\":\"eu\"}"`
 	Suppress bool           `json:"suppress,omitzero" doc:"do not send it to endpoints whose contract knows suppression"`
-}
-
-// addressedEventInput is an event that says whose it is.
-type addressedEventInput struct {
-	Tenant string `json:"tenant,omitzero" doc:"whose it is; a key that covers one tenant alone need not say it" example:"acme"`
-	eventInput
 }
 
 // acceptedShape tells of an accepted event; appendAccepted writes it.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -65,15 +66,11 @@ func (a *API) putEndpoint(c *call) error {
 		return err
 	}
 	shown := shapeEndpoint(r.Endpoint)
-	if !r.Created {
-		return c.changed(200, change.Terms.DryRun, shown, shown)
+	if !r.Created || change.Terms.DryRun { // a secret that was made for a dry run is not kept
+		return c.changed(http.StatusOK, change.Terms.DryRun, shown, shown)
 	}
-	if change.Terms.DryRun { // the secret that was made is not kept
-		r.Secret = ""
-	} else {
-		c.Header().Set("Location", c.r.URL.EscapedPath())
-	}
-	return c.changed(201, change.Terms.DryRun, withSecret(r.Endpoint, r.Secret), shown)
+	c.Header().Set("Location", c.r.URL.EscapedPath())
+	return c.changed(http.StatusCreated, false, withSecret(r.Endpoint, r.Secret), shown)
 }
 
 // change is what a PUT or PATCH of an endpoint asks for.

@@ -37,11 +37,11 @@ const (
 
 // liveRequest is a request as the server would send it.
 type liveRequest struct {
-	Event    string      `json:"event" doc:"the event's id, which is also the message's"`
-	Type     string      `json:"type" doc:"the event's type"`
+	Event    string      `json:"event" doc:"the event's id, which is also the message's" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+	Type     string      `json:"type" doc:"the event's type" example:"invoice.paid"`
 	Delivery string      `json:"delivery,omitzero" doc:"the delivery that the request belongs to; absent without an endpoint"`
-	Method   string      `json:"method" doc:"the request's method"`
-	Headers  [][2]string `json:"headers" doc:"names and values, in order, names in the case of the contract"`
+	Method   string      `json:"method" doc:"the request's method" example:"POST"`
+	Headers  [][2]string `json:"headers" doc:"names and values, in order, names in the case of the contract" example:"[[\"content-type\",\"application/json\"]]"`
 	bytesText
 }
 
@@ -55,16 +55,24 @@ type liveHello struct {
 
 // liveGap says that events may be missing because they are not kept any more.
 type liveGap struct {
-	After  string `json:"after"`
-	Oldest stamp  `json:"oldest"`
-	Detail string `json:"detail"`
+	After  string `json:"after" doc:"the event that the stream was to go on behind"`
+	Oldest stamp  `json:"oldest" doc:"when the oldest event that is kept was accepted"`
+	Detail string `json:"detail" doc:"what may be missing, in words"`
 }
 
 // liveSkipped is an event of which no request can be made.
 type liveSkipped struct {
-	Event  string `json:"event"`
-	Type   string `json:"type"`
-	Reason string `json:"reason"`
+	Event  string `json:"event" doc:"the event's id"`
+	Type   string `json:"type" doc:"the event's type"`
+	Reason string `json:"reason" doc:"why no request can be made of it"`
+}
+
+// requestEvents are the events of a stream of requests.
+type requestEvents struct {
+	Message liveRequest `json:"message"`
+	Hello   liveHello   `json:"hello"`
+	Gap     liveGap     `json:"gap"`
+	Skipped liveSkipped `json:"skipped"`
 }
 
 func (a *API) liveRequestsRoutes() []routeRow {
@@ -74,7 +82,7 @@ func (a *API) liveRequestsRoutes() []routeRow {
 			"signed as its endpoint's are; without an endpoint, all of the tenant's events are rendered under its dialect and signed with the secret that hello tells. " +
 			"Each has the event's id: with it as after, or as Last-Event-ID, the stream goes on where it was, and nothing is missed or sent twice. " +
 			"The event gap says that events were asked for that are not kept any more, the event skipped that no request can be made of one.",
-		scope: hook.ScopeManage, handle: a.listen, out: stream[liveRequest]{},
+		scope: hook.ScopeManage, handle: a.listen, out: stream[requestEvents]{},
 		params: []param{
 			{"endpoint", "only events that go to this endpoint, as they are sent to it", formText},
 			{"types", "only these event types; prefix.* stands for all that begin with prefix.", formNames},

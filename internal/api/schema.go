@@ -26,6 +26,7 @@ type schema struct {
 	Maximum     *float64         `json:"maximum,omitzero"`
 	Default     *int             `json:"default,omitzero"`
 	Items       *schema          `json:"items,omitzero"`
+	MinItems    int              `json:"minItems,omitzero"`
 	MaxItems    int              `json:"maxItems,omitzero"`
 	Properties  members[*schema] `json:"properties,omitempty"`
 	Required    []string         `json:"required,omitempty"`
@@ -112,6 +113,9 @@ func (s *shapes) of(t reflect.Type) *schema {
 		return &schema{Type: kinds{"number"}}
 	case reflect.Slice:
 		return &schema{Type: kinds{"array"}, Items: s.of(t.Elem())}
+	case reflect.Array:
+		n := t.Len()
+		return &schema{Type: kinds{"array"}, Items: s.of(t.Elem()), MinItems: n, MaxItems: n}
 	case reflect.Map:
 		return &schema{Type: kinds{"object"}, Additional: s.of(t.Elem())}
 	case reflect.Struct:

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ type parameter struct {
 type answer struct {
 	headers map[string]bool
 	content map[string]*jsonschema.Schema // by media type
-	event   *jsonschema.Schema            // of a stream's events
+	events  map[string]*jsonschema.Schema // of a stream, by name
 }
 
 // New reads the document.
@@ -116,6 +117,9 @@ func closeAnswers(v any) {
 
 // Check holds an exchange against the document, and notes it.
 func (c *Contract) Check(e *Exchange) error {
+	if path.Clean(e.Request.URL.Path) != e.Request.URL.Path {
+		return nil // it would be another address, and the server answers 404
+	}
 	_, pattern := c.mux.Handler(&http.Request{Method: e.Request.Method, URL: e.Request.URL, Host: "x"})
 	op := c.operations[pattern]
 	if op == nil {
@@ -200,19 +204,52 @@ func (op *operation) checkBody(e *Exchange) error {
 	case op.body == nil:
 		return errors.New("a body was accepted, and the document knows of none")
 	}
-	err := validate(op.body, trimmed)
-	if err != nil && !json.Valid(trimmed) { // then it is one event a line
-		err = nil
-		for line := range bytes.Lines(trimmed) {
-			if line = bytes.TrimSpace(line); len(line) > 0 && json.Valid(line) {
-				err = errors.Join(err, validate(op.body, line))
-			}
-		}
+	var err error
+	if op.pattern == batch {
+		err = op.checkBatch(trimmed, e.Received)
+	} else {
+		err = validate(op.body, trimmed)
 	}
 	if err != nil {
 		return fmt.Errorf("a body was accepted that the document does not describe: %w", err)
 	}
 	return nil
+}
+
+// batch takes several things in one request, and refuses them one by one.
+const batch = "POST /v1/events"
+
+// checkBatch looks at those events of a batch that were accepted.
+func (op *operation) checkBatch(sent, received []byte) error {
+	var said struct {
+		Results []struct{ Status int }
+	}
+	if err := json.Unmarshal(received, &said); err != nil {
+		return err
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(sent, &items); err != nil { // then it is one event a line, or one alone
+		items = nil
+		if json.Valid(sent) {
+			items = []json.RawMessage{sent}
+		} else {
+			for line := range bytes.Lines(sent) {
+				if line = bytes.TrimSpace(line); len(line) > 0 {
+					items = append(items, line)
+				}
+			}
+		}
+	}
+	if len(items) != len(said.Results) {
+		return fmt.Errorf("%d events got %d results", len(items), len(said.Results))
+	}
+	var errs []error
+	for i, item := range items {
+		if said.Results[i].Status == http.StatusAccepted {
+			errs = append(errs, validate(op.body, item))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (p *parameter) check(name, text string) error {
@@ -248,6 +285,7 @@ func (p *parameter) value(text string) any {
 // common are headers that any answer of any server may have.
 var common = []string{
 	"Content-Type", "Content-Length", "Cache-Control", "X-Content-Type-Options", "Date", "Connection", "Vary", "Traceparent", "Tracestate", "Transfer-Encoding",
+	"X-Accel-Buffering", "Content-Security-Policy", "Allow",
 }
 
 func (op *operation) checkAnswer(e *Exchange) error {
@@ -286,16 +324,12 @@ func (a *answer) check(e *Exchange) error {
 	return nil
 }
 
-// checkEvents looks at the events of a stream that have no name, or the one of
-// what the stream is about: its data has the shape that the document says.
+// checkEvents looks at the events of a stream.
 func (a *answer) checkEvents(body []byte) error {
-	if a.event == nil {
-		return errors.New("a stream whose events the document does not describe")
-	}
 	blocks := strings.Split(string(body), "\n\n")
 	var errs []error
 	for _, block := range blocks[:len(blocks)-1] { // the last one is not complete
-		name, data := "", ""
+		name, data := "message", ""
 		for line := range strings.Lines(block) {
 			field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
 			switch value = strings.TrimPrefix(value, " "); field {
@@ -305,10 +339,13 @@ func (a *answer) checkEvents(body []byte) error {
 				data += value
 			}
 		}
-		if data == "" || name == "missed" || name == "end" {
-			continue
+		if data == "" {
+			continue // a comment, or an id alone
 		}
-		if err := validate(a.event, []byte(data)); err != nil {
+		schema := a.events[name]
+		if schema == nil {
+			errs = append(errs, fmt.Errorf("event %q is not in the document", name))
+		} else if err := validate(schema, []byte(data)); err != nil {
 			errs = append(errs, fmt.Errorf("event %q: %w: %.500s", name, err, data))
 		}
 	}

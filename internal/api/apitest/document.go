@@ -123,19 +123,15 @@ func (r *reader) operation(n node, pattern string) *operation {
 }
 
 func (r *reader) answer(n node) answer {
-	a := answer{headers: map[string]bool{}, content: map[string]*jsonschema.Schema{}}
+	a := answer{headers: map[string]bool{}, content: map[string]*jsonschema.Schema{}, events: map[string]*jsonschema.Schema{}}
 	for _, name := range r.at(n, "headers").names() {
 		a.headers[strings.ToLower(name)] = true
 	}
 	for _, kind := range r.at(n, "content").names() {
 		a.content[kind] = r.schema(r.at(n, "content", kind, "schema"))
-		if kind == "text/event-stream" {
-			a.event = r.schema(r.at(n, "content", kind, eventSchema))
+		for _, event := range r.at(n, "content", kind, "x-events").names() {
+			a.events[event] = r.schema(r.at(n, "content", kind, "x-events", event))
 		}
 	}
 	return a
 }
-
-// eventSchema is the member of a stream's media type that describes its
-// events.
-const eventSchema = "x-event-data"
