@@ -176,12 +176,18 @@ func (c *Client) EventPage(ctx context.Context, tenant string, f EventFilter, wh
 	return page[EventInfo](ctx, c, at("tenants", tenant, "events"), f.query(), where, options)
 }
 
-// CancelEvent ends what is pending or held of an event as cancelled, and says
-// how many deliveries that were.
-func (c *Client) CancelEvent(ctx context.Context, tenant, id string, options ...Option) (cancelled int, err error) {
-	var out struct {
-		Cancelled int `json:"cancelled"`
-	}
-	err = c.call(ctx, http.MethodPost, at("tenants", tenant, "events", id, "cancel"), options, nil, &out)
-	return out.Cancelled, err
+// Cancellation says what became of an event's deliveries that were waiting.
+type Cancellation struct {
+	Cancelled int `json:"cancelled"`         // they will not be sent
+	Running   int `json:"running,omitempty"` // their attempt is running: they become what it says, and are not tried again
+
+	Meta Meta `json:"-"`
+}
+
+func (c *Cancellation) noteMeta(h http.Header) { c.Meta.noteMeta(h) }
+
+// CancelEvent ends what is pending or held of an event as cancelled.
+func (c *Client) CancelEvent(ctx context.Context, tenant, id string, options ...Option) (*Cancellation, error) {
+	out := new(Cancellation)
+	return out, c.call(ctx, http.MethodPost, at("tenants", tenant, "events", id, "cancel"), options, nil, out)
 }

@@ -15,11 +15,12 @@ const (
 	ReplayFailed    = "failed"
 )
 
-// ReplayFilter selects what a replay sends again; a zero field selects all.
+// ReplayFilter selects what a replay sends again. A zero field selects all, but
+// the server wants one of them at least, Limit apart.
 type ReplayFilter struct {
 	Endpoint string     `json:"endpoint,omitempty"`
 	Types    []string   `json:"types,omitempty"`  // names, or "prefix.*"
-	States   []string   `json:"states,omitempty"` // of the deliveries
+	States   []string   `json:"states,omitempty"` // of the deliveries when the replay comes to them; empty: failed
 	Since    *time.Time `json:"since,omitempty"`  // of the events' acceptance
 	Until    *time.Time `json:"until,omitempty"`
 	Limit    int64      `json:"limit,omitempty"` // at most so many, the oldest; 0: all
@@ -32,11 +33,12 @@ type Replay struct {
 	State       string       `json:"state"`
 	Reason      string       `json:"reason,omitempty"` // why it failed or was cancelled
 	Filter      ReplayFilter `json:"filter"`
-	Total       int64        `json:"total"`       // deliveries that it is about
+	Total       *int64       `json:"total"`       // deliveries that it is about; nil until they are counted
 	Redelivered int64        `json:"redelivered"` // sent again
 	Skipped     int64        `json:"skipped"`     // left alone: their endpoint or event is gone, or they were attempted meanwhile
 	Failed      int64        `json:"failed"`      // could not be sent again
 	CreatedAt   time.Time    `json:"created_at"`
+	UpdatedAt   time.Time    `json:"updated_at"`            // when its counts were last noted
 	FinishedAt  *time.Time   `json:"finished_at,omitempty"` // nil while it runs
 
 	Meta Meta `json:"-"`
@@ -75,7 +77,7 @@ func (c *Client) Replay(ctx context.Context, tenant, id string, options ...Optio
 	return out, c.call(ctx, http.MethodGet, at("tenants", tenant, "replays", id), options, nil, out)
 }
 
-// Replays lists a tenant's replays, newest first.
+// Replays lists a tenant's replays, oldest first.
 func (c *Client) Replays(ctx context.Context, tenant string) iter.Seq2[*Replay, error] {
 	return list[Replay](ctx, c, at("tenants", tenant, "replays"), nil)
 }

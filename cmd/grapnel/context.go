@@ -196,19 +196,18 @@ func (*contextListCmd) Run(p *program) error {
 	}
 	t := p.newTable("CURRENT", "NAME", "URL", "KEY", "TENANT")
 	for _, name := range slices.Sorted(maps.Keys(all.Contexts)) {
-		s := all.Contexts[name]
-		c := contextShape{Name: name, Current: name == all.Current, URL: s.URL, KeyFile: s.KeyFile, HasKey: s.Key != "", Tenant: s.Tenant}
+		c := all.shape(name)
 		if p.JSON {
 			err = p.line(c)
 		} else {
-			mark, key := "", s.KeyFile
+			mark, key := "", c.KeyFile
 			if c.Current {
 				mark = "*"
 			}
 			if c.HasKey {
 				key = "stored"
 			}
-			err = t.row(mark, name, s.URL, key, s.Tenant)
+			err = t.row(mark, name, c.URL, key, c.Tenant)
 		}
 		if err != nil {
 			return err
@@ -235,6 +234,24 @@ Examples:
 
     grapnel context set trial --url http://127.0.0.1:8080 --tenant demo
     echo "$GRAPNEL_KEY" | grapnel context set production --url https://hooks.example.com --key-file -`
+}
+
+// shape is a context as it is told.
+func (all *contexts) shape(name string) contextShape {
+	s := all.Contexts[name]
+	return contextShape{Name: name, Current: name == all.Current, URL: s.URL, KeyFile: s.KeyFile, HasKey: s.Key != "", Tenant: s.Tenant}
+}
+
+// told writes the contexts, and tells one of them.
+func (p *program) told(all *contexts, name, what string) error {
+	if err := p.writeContexts(all); err != nil {
+		return err
+	}
+	if p.JSON {
+		return p.object(all.shape(name))
+	}
+	p.note("%s", what)
+	return nil
 }
 
 // Run stores the context.
@@ -269,7 +286,7 @@ func (c *contextSetCmd) Run(p *program) error {
 	if all.Current == "" {
 		all.Current = c.Name
 	}
-	return p.writeContexts(all)
+	return p.told(all, c.Name, "the context "+c.Name+" is kept")
 }
 
 func (c *contextSetCmd) setKey(p *program, s *setting) error {
@@ -317,7 +334,7 @@ func (c *contextUseCmd) Run(p *program) error {
 		return noContext(c.Name, all)
 	}
 	all.Current = c.Name
-	return p.writeContexts(all)
+	return p.told(all, c.Name, "the current context is "+c.Name)
 }
 
 type contextRemoveCmd struct {
@@ -345,5 +362,12 @@ func (c *contextRemoveCmd) Run(p *program) error {
 	if all.Current == c.Name {
 		all.Current = ""
 	}
-	return p.writeContexts(all)
+	if err := p.writeContexts(all); err != nil {
+		return err
+	}
+	if p.JSON {
+		return p.object(deleted{c.Name})
+	}
+	p.note("the context %s is removed", c.Name)
+	return nil
 }

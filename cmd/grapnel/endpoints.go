@@ -171,7 +171,7 @@ func (c *endpointsDeleteCmd) Run(p *program) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	return c.remove(p, "the endpoint "+c.ID+" of "+tenant, func(options ...client.Option) (*client.Removal, error) {
+	return c.remove(p, c.ID, "the endpoint "+c.ID+" of "+tenant, func(options ...client.Option) (*client.Removal, error) {
 		return api.DeleteEndpoint(ctx, tenant, c.ID, options...)
 	})
 }

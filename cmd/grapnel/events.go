@@ -145,11 +145,6 @@ Examples:
     grapnel events cancel "$EVENT" --yes --json`
 }
 
-// cancelled is what --json prints.
-type cancelled struct {
-	Cancelled int `json:"cancelled"`
-}
-
 // Run cancels.
 func (c *eventsCancelCmd) Run(p *program) error {
 	api, tenant, err := c.open(p)
@@ -161,12 +156,15 @@ func (c *eventsCancelCmd) Run(p *program) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	n, err := api.CancelEvent(ctx, tenant, c.ID)
+	done, err := api.CancelEvent(ctx, tenant, c.ID)
 	if err != nil {
 		return err
 	}
 	if p.JSON {
-		return p.object(cancelled{n})
+		return p.object(done)
 	}
-	return p.printf("cancelled %s\n", count(int64(n), "delivery"))
+	if done.Running > 0 {
+		p.note("%s cannot be stopped, and is not tried again", count(int64(done.Running), "running attempt"))
+	}
+	return p.printf("cancelled %s\n", count(int64(done.Cancelled), "delivery"))
 }

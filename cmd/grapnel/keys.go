@@ -172,7 +172,7 @@ func (c *keysRevokeCmd) Run(p *program) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	return c.remove(p, "the key "+c.ID, func(options ...client.Option) (*client.Removal, error) {
+	return c.remove(p, c.ID, "the key "+c.ID, func(options ...client.Option) (*client.Removal, error) {
 		return api.RevokeKey(ctx, c.ID, options...)
 	})
 }

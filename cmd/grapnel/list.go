@@ -80,9 +80,14 @@ type destructive struct {
 	Yes bool `short:"y" help:"Do it without asking."`
 }
 
+// deleted is what --json prints of something that was deleted.
+type deleted struct {
+	Deleted string `json:"deleted"` // its id or name
+}
+
 // remove deletes something: with --dry-run it says what would go, else it asks
 // first. what is the thing in words, such as "the tenant acme".
-func (d destructive) remove(p *program, what string, call func(...client.Option) (*client.Removal, error)) error {
+func (d destructive) remove(p *program, id, what string, call func(...client.Option) (*client.Removal, error)) error {
 	if d.DryRun {
 		gone, err := call(client.DryRun())
 		if err != nil {
@@ -99,6 +104,8 @@ func (d destructive) remove(p *program, what string, call func(...client.Option)
 	if _, err := call(); err != nil {
 		return err
 	}
-	p.note("deleted %s", what)
-	return nil
+	if p.JSON {
+		return p.object(deleted{id})
+	}
+	return p.printf("deleted %s\n", plain(what))
 }

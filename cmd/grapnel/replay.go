@@ -15,7 +15,7 @@ type replayCmd struct {
 	Start  replayStartCmd  `cmd:"" default:"withargs" help:"Send past deliveries again, those that the flags select."`
 	Status replayStatusCmd `cmd:"" help:"Show how far a replay is."`
 	Cancel replayCancelCmd `cmd:"" help:"Stop a replay; what it sent again stays sent."`
-	List   replayListCmd   `cmd:"" help:"List a tenant's replays, newest first."`
+	List   replayListCmd   `cmd:"" help:"List a tenant's replays, oldest first."`
 }
 
 // Help gives examples.
@@ -32,8 +32,16 @@ Examples:
 var replayView = view[client.Replay]{
 	header: []string{"REPLAY", "STATE", "TOTAL", "SENT AGAIN", "SKIPPED", "FAILED", "CREATED"},
 	cells: func(r *client.Replay) []string {
-		return []string{r.ID, r.State, fmt.Sprint(r.Total), fmt.Sprint(r.Redelivered), fmt.Sprint(r.Skipped), fmt.Sprint(r.Failed), when(&r.CreatedAt)}
+		return []string{r.ID, r.State, total(r), fmt.Sprint(r.Redelivered), fmt.Sprint(r.Skipped), fmt.Sprint(r.Failed), when(&r.CreatedAt)}
 	},
+}
+
+// total is how many deliveries a replay is about.
+func total(r *client.Replay) string {
+	if r.Total == nil {
+		return "not counted yet"
+	}
+	return fmt.Sprint(*r.Total)
 }
 
 func (p *program) replay(r *client.Replay) error {
@@ -45,7 +53,7 @@ func (p *program) replay(r *client.Replay) error {
 	if f.Limit > 0 {
 		limit = fmt.Sprint(f.Limit)
 	}
-	return p.fields(field{"replay", r.ID}, field{"state", r.State}, field{"reason", r.Reason}, field{"total", fmt.Sprint(r.Total)},
+	return p.fields(field{"replay", r.ID}, field{"state", r.State}, field{"reason", r.Reason}, field{"total", total(r)},
 		field{"sent again", fmt.Sprint(r.Redelivered)}, field{"skipped", fmt.Sprint(r.Skipped)}, field{"failed", fmt.Sprint(r.Failed)},
 		field{"endpoint", f.Endpoint}, field{"types", strings.Join(f.Types, " ")}, field{"states", strings.Join(f.States, " ")},
 		field{"accepted since", when(f.Since)}, field{"until", when(f.Until)}, field{"limit", limit},
@@ -65,8 +73,8 @@ type replayStartCmd struct {
 
 // Help gives examples.
 func (*replayStartCmd) Help() string {
-	return `First it is counted what would be sent again; --dry-run ends there. An interrupt ends the
-waiting, not the replay.
+	return `At least one of --endpoint, --type, --state, --since and --until is needed. First it is counted
+what would be sent again; --dry-run ends there. An interrupt ends the waiting, not the replay.
 
 Examples:
 
@@ -87,9 +95,6 @@ func (c *replayStartCmd) Run(p *program) error {
 	ctx, stop := untilSignal()
 	defer stop()
 	f := client.ReplayFilter{Endpoint: c.Endpoint, Types: c.Type, States: c.State, Since: pointer(c.Since.Time), Until: pointer(c.Until.Time), Limit: c.Limit}
-	if len(f.States) == 0 {
-		f.States = []string{client.Failed}
-	}
 	if c.DryRun || !c.Yes {
 		preview, err := api.PreviewReplay(ctx, tenant, f)
 		if err != nil {
@@ -141,7 +146,7 @@ const (
 
 // watch waits until a replay is over.
 func (p *program) watch(ctx context.Context, api *client.Client, tenant string, r *client.Replay) (*client.Replay, error) {
-	told := p.progress(r.Total, "replay "+r.ID)
+	told := p.progress(0, "replay "+r.ID)
 	defer told.end()
 	for pause := firstLook; !r.Over(); pause = min(2*pause, nextLook) {
 		tick := time.NewTimer(pause)
@@ -158,7 +163,9 @@ func (p *program) watch(ctx context.Context, api *client.Client, tenant string, 
 			return nil, err
 		}
 		r = now
-		told.grow(r.Total)
+		if r.Total != nil {
+			told.grow(*r.Total)
+		}
 		told.set(r.Redelivered + r.Skipped + r.Failed)
 	}
 	return r, nil
@@ -172,7 +179,7 @@ func replayVerdict(r *client.Replay) error {
 	case r.State == client.ReplayCancelled:
 		return fail(exitUndelivered, "", "the replay was cancelled: %s", r.Reason)
 	case r.Failed > 0:
-		return fail(exitUndelivered, "", "%d of %s could not be sent again", r.Failed, count(r.Total, "delivery"))
+		return fail(exitUndelivered, "", "%s could not be sent again", count(r.Failed, "delivery"))
 	}
 	return nil
 }
@@ -189,8 +196,8 @@ type replayStatusCmd struct{ oneReplay }
 func (*replayStatusCmd) Help() string {
 	return `Examples:
 
-    grapnel replay status "$(grapnel replay --yes --json | sed 's/.*"id":"\([^"]*\)".*/\1/')"
-    grapnel replay status "$(grapnel replay --yes --json | sed 's/.*"id":"\([^"]*\)".*/\1/')" --json`
+    grapnel replay status "$(grapnel replay --since 1h --yes --json | sed 's/.*"id":"\([^"]*\)".*/\1/')"
+    grapnel replay status "$(grapnel replay --since 1h --yes --json | sed 's/.*"id":"\([^"]*\)".*/\1/')" --json`
 }
 
 // Run shows.
@@ -214,8 +221,8 @@ type replayCancelCmd struct{ oneReplay }
 func (*replayCancelCmd) Help() string {
 	return `Examples:
 
-    grapnel replay cancel "$(grapnel replay --yes --no-wait --json | sed 's/.*"id":"\([^"]*\)".*/\1/')" || true # it may be over
-    grapnel replay cancel "$(grapnel replay --yes --no-wait --json | sed 's/.*"id":"\([^"]*\)".*/\1/')" --json || true`
+    grapnel replay cancel "$(grapnel replay --since 1h --yes --no-wait --json | sed 's/.*"id":"\([^"]*\)".*/\1/')" || true # it may be over
+    grapnel replay cancel "$(grapnel replay --since 1h --yes --no-wait --json | sed 's/.*"id":"\([^"]*\)".*/\1/')" --json || true`
 }
 
 // Run stops.

@@ -248,7 +248,7 @@ func (c *tenantsDeleteCmd) Run(p *program) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	return c.remove(p, "the tenant "+c.ID+" with its endpoints", func(options ...client.Option) (*client.Removal, error) {
+	return c.remove(p, c.ID, "the tenant "+c.ID+" with its endpoints", func(options ...client.Option) (*client.Removal, error) {
 		return api.DeleteTenant(ctx, c.ID, options...)
 	})
 }

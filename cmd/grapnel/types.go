@@ -169,7 +169,7 @@ func (c *typesDeleteCmd) Run(p *program) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	return c.remove(p, "the event type "+c.Name, func(options ...client.Option) (*client.Removal, error) {
+	return c.remove(p, c.Name, "the event type "+c.Name, func(options ...client.Option) (*client.Removal, error) {
 		return api.DeleteEventType(ctx, c.Name, options...)
 	})
 }
