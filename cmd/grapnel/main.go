@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -43,7 +44,17 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" group:"tools" help:"Measure this machine: throughput, latency, memory."`
 	Version versionCmd `cmd:"" group:"tools" help:"Print what this program was built from."`
 
+	Sign        signCmd        `cmd:"" group:"tools" help:"Sign a body as an attempt would, and print the headers."`
+	Keygen      keygenCmd      `cmd:"" group:"tools" help:"Make a signing secret, or print the public half of one."`
+	OpenAPI     openapiCmd     `cmd:"" name:"openapi" group:"tools" help:"Print the OpenAPI document of the API."`
+	Completion  completionCmd  `cmd:"" group:"tools" help:"Print a completion script for a shell."`
+	Man         manCmd         `cmd:"" group:"tools" help:"Print a manual page, or write all of them."`
 	DB          dbCmd          `cmd:"" name:"db" group:"operate" help:"Back up, restore, check and tend the data folder."`
+	Config      configCmd      `cmd:"" group:"operate" help:"Show and check the server's settings."`
+	Doctor      doctorCmd      `cmd:"" server:"" group:"operate" set:"data=${serve_data}" set:"listen=${serve_listen}" set:"drain=${serve_drain}" set:"log_format=${serve_log_format}" set:"log_level=${serve_log_level}" help:"Check what a server needs of its machine."`
+	Health      healthCmd      `cmd:"" group:"operate" help:"Ask a server whether it is well."`
+	SystemdUnit systemdUnitCmd `cmd:"" group:"operate" help:"Print a systemd unit for the server."`
+
 	BenchWorker benchWorkerCmd `cmd:"" hidden:"" group:"tools" help:"A process of grapnel bench."`
 }
 
@@ -81,6 +92,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return report(stderr, file.err)
 	}
 	if err != nil {
+		p := &program{global: global{JSON: slices.Contains(args, "--json")}, stdout: stdout, stderr: stderr, getenv: os.Getenv, model: parser.Model}
+		if wrong := checkAnyhow(p, args, file.file, err); wrong != nil {
+			return report(stderr, wrong)
+		}
 		return report(stderr, usageError(err))
 	}
 	p := &program{global: tree.Global, stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, sources: sourcesOf(selected, file.file), model: parser.Model}
@@ -106,8 +121,8 @@ func defaults() kong.Vars {
 }
 
 // nameTwins gives every flag of a command its environment twin: GRAPNEL_FLAG
-// for the servers, GRAPNEL_COMMAND_FLAG for the other commands, so that a
-// server's settings do not leak into them.
+// for the servers and what shows a server's settings, GRAPNEL_COMMAND_FLAG for
+// the other commands, so that a server's settings do not leak into them.
 func nameTwins(k *kong.Kong) error {
 	for _, command := range k.Model.Children {
 		prefix := "GRAPNEL_"
@@ -123,6 +138,9 @@ func nameTwinsOf(command *kong.Node, prefix string) {
 	for _, f := range command.Flags {
 		if f.Name != "help" && len(f.Envs) == 0 {
 			f.Envs = []string{prefix + envName(f.Name)}
+			if command.Tag.Has("server") && isSetting(f.Name) { // it takes the server's settings, not its own
+				f.Envs = []string{config.EnvName(f.Name)}
+			}
 			f.Tag.Envs = f.Envs
 		}
 	}

@@ -72,14 +72,7 @@ func (p *program) readSettings(c *serverSettings) (config.Config, error) {
 // warnOfMistypedEnv tells of variables that look like misspelt settings. They
 // end nothing: a variable may be somebody else's.
 func warnOfMistypedEnv(stderr io.Writer, model *kong.Application) {
-	known := []string{config.EnvAdminKey, config.EnvSecretKey, "GRAPNEL_KEY"}
-	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok {
-			known = append(known, flag.Envs...)
-		}
-		return next(nil)
-	})
-	for _, e := range config.MistypedEnv(os.Environ(), known) {
+	for _, e := range config.MistypedEnv(os.Environ(), knownEnv(model)) {
 		fmt.Fprintf(stderr, "warning: %s\nhint: %s\n", e, e.Remedy)
 	}
 }
