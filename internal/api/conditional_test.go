@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -304,5 +305,21 @@ func TestDryRunSaysWhatWouldGo(t *testing.T) {
 	b.want(http.StatusNoContent, "DELETE", "/v1/tenants/acme/endpoints/"+id, "")
 	if a := b.want(http.StatusOK, "DELETE", "/v1/tenants/acme/endpoints/"+id+"?dry_run=true", ""); a.body != `{}` {
 		t.Error(a.body)
+	}
+}
+
+func TestLastUseOfKeys(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	made := b.want(http.StatusCreated, "POST", "/v1/keys", `{"scopes":["read"]}`)
+	path := "/v1/keys/" + made.text("id")
+	if a := b.want(http.StatusOK, "GET", path, ""); a.json()["last_used_at"] != nil {
+		t.Error(a.body)
+	}
+	begun := time.Now().Truncate(time.Minute)
+	b.want(http.StatusForbidden, "POST", "/v1/keys", `{}`, as(made.text("key"))) // that is a use, too
+	at, err := time.Parse(time.RFC3339, b.want(http.StatusOK, "GET", path, "").text("last_used_at"))
+	if err != nil || at.Before(begun) || at.After(time.Now()) || at.Second() != 0 {
+		t.Errorf("%v, %v", at, err)
 	}
 }

@@ -43,12 +43,13 @@ func (in *keyInput) manage() (manage.KeyInput, error) {
 
 // keyShape is a key in answers: everything but the key.
 type keyShape struct {
-	ID        string       `json:"id" doc:"the key's id" example:"key_01JB2X3Y4Z"`
-	Hint      string       `json:"hint" doc:"its first characters, to recognise it by" example:"gk_7f3a…"`
-	Tenants   []string     `json:"tenants" doc:"the tenants it covers; empty: all" example:"[\"acme\"]"`
-	Scopes    []hook.Scope `json:"scopes" doc:"what it may do" example:"[\"publish\",\"read\"]"`
-	CreatedAt stamp        `json:"created_at" doc:"when it was created"`
-	ExpiresAt stamp        `json:"expires_at,omitzero" doc:"until when it is valid; absent: for ever"`
+	ID         string       `json:"id" doc:"the key's id" example:"key_01JB2X3Y4Z"`
+	Hint       string       `json:"hint" doc:"its first characters, to recognise it by" example:"gk_7f3a…"`
+	Tenants    []string     `json:"tenants" doc:"the tenants it covers; empty: all" example:"[\"acme\"]"`
+	Scopes     []hook.Scope `json:"scopes" doc:"what it may do" example:"[\"publish\",\"read\"]"`
+	CreatedAt  stamp        `json:"created_at" doc:"when it was created"`
+	ExpiresAt  stamp        `json:"expires_at,omitzero" doc:"until when it is valid; absent: for ever"`
+	LastUsedAt stamp        `json:"last_used_at,omitzero" doc:"when it was last used, to the minute; absent: not yet"`
 }
 
 // createdKey is a key with the key itself, which is told once.
@@ -57,8 +58,9 @@ type createdKey struct {
 	Key string `json:"key" doc:"the key itself, told this once" example:"gk_7f3a9c2e5b8d1f4a6c0e"`
 }
 
-func shapeKey(k *hook.Key) keyShape {
-	return keyShape{ID: k.ID, Hint: k.Hint + "…", Tenants: k.Tenants, Scopes: k.Scopes, CreatedAt: stamp(k.CreatedAt), ExpiresAt: stamp(k.ExpiresAt)}
+func (a *API) shapeKey(k *hook.Key) keyShape {
+	return keyShape{
+		LastUsedAt: stamp(manage.LastUsed(k, a.Auth.LastUsed(k.ID))), ID: k.ID, Hint: k.Hint + "…", Tenants: k.Tenants, Scopes: k.Scopes, CreatedAt: stamp(k.CreatedAt), ExpiresAt: stamp(k.ExpiresAt)}
 }
 
 func (a *API) createKey(c *call) error {
@@ -71,7 +73,7 @@ func (a *API) createKey(c *call) error {
 		return err
 	}
 	answer := func(k *hook.Key, text hook.Secret) error {
-		return c.changed(http.StatusCreated, false, createdKey{shapeKey(k), string(text)}, shapeKey(k))
+		return c.changed(http.StatusCreated, false, createdKey{a.shapeKey(k), string(text)}, a.shapeKey(k))
 	}
 	input.Keep = keep(a, c, answer)
 	k, text, err := a.Manager.CreateKey(c.r.Context(), input)
@@ -89,7 +91,7 @@ func (a *API) listKeys(c *call) error {
 	part, l := slicePage(a, c, q, a.Directory.Keys(), func(k *hook.Key) string {
 		return fmt.Sprintf("%020d %s", k.CreatedAt.UnixNano(), k.ID)
 	})
-	return page(c, each(part, shapeKey), l)
+	return page(c, each(part, a.shapeKey), l)
 }
 
 func (a *API) getKey(c *call) error {
@@ -98,11 +100,11 @@ func (a *API) getKey(c *call) error {
 	if !ok {
 		return hook.Errorf(hook.CodeNotFound, "there is no key %q", hook.Clip(id))
 	}
-	return c.answer(http.StatusOK, shapeKey(k))
+	return c.answer(http.StatusOK, a.shapeKey(k))
 }
 
 func (a *API) revokeKey(c *call) error {
-	on, err := terms(c, shapeKey)
+	on, err := terms(c, a.shapeKey)
 	if err != nil {
 		return err
 	}

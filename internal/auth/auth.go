@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"grapnel/internal/hook"
@@ -29,6 +30,7 @@ type Config struct {
 type Authenticator struct {
 	keys    Keys
 	current func() error
+	uses    sync.Map // by key id: *atomic.Int64, Unix seconds of the last use
 }
 
 // New makes an Authenticator.
@@ -80,9 +82,11 @@ func (a *Authenticator) AuthenticateKey(key string) (*Principal, error) {
 	if !ok || subtle.ConstantTimeCompare(k.Hash[:], hash[:]) != 1 || k.Deleted {
 		return nil, hook.Errorf(hook.CodeUnauthorized, unknownKey)
 	}
-	if !k.ExpiresAt.IsZero() && !time.Now().Before(k.ExpiresAt) {
+	now := time.Now()
+	if !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) {
 		return nil, hook.Errorf(hook.CodeUnauthorized, "this key expired at %s", k.ExpiresAt.UTC().Format(time.RFC3339))
 	}
+	a.used(k.ID, now)
 	return &Principal{key: k}, nil
 }
 

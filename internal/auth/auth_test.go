@@ -162,3 +162,30 @@ func TestOnly(t *testing.T) {
 		}
 	}
 }
+
+// A key's last use is known to the second, whether it may do what was asked
+// or not; who is not recognised uses nothing.
+func TestLastUse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hash := sha256.Sum256([]byte("k"))
+		old := sha256.Sum256([]byte("old"))
+		a := authenticator(t, auth.Config{Keys: keys{hash: {ID: "key_1", Hash: hash}, old: {ID: "key_2", Hash: old, ExpiresAt: time.Now().Add(-time.Second)}}})
+		if !a.LastUsed("key_1").IsZero() || len(a.Uses()) != 0 {
+			t.Error("used before it was")
+		}
+		var at time.Time
+		for range 3 {
+			time.Sleep(1500 * time.Millisecond)
+			at = time.Now().Truncate(time.Second)
+			if _, err := a.AuthenticateKey("k"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.AuthenticateKey("old")
+		a.AuthenticateKey("unknown")
+		if got := a.Uses(); len(got) != 1 || !got["key_1"].Equal(at) || !a.LastUsed("key_1").Equal(at) {
+			t.Errorf("%v, want key_1 at %v", got, at)
+		}
+	})
+}

@@ -102,5 +102,8 @@ type Key struct {
 	Scopes    []Scope
 	CreatedAt time.Time
 	ExpiresAt time.Time // zero: never
-	Deleted   bool
+	// LastUsedAt is when it was last used, as far as that has been stored; zero:
+	// not yet. It may lag behind by a minute.
+	LastUsedAt time.Time
+	Deleted    bool
 }

@@ -130,6 +130,7 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	if err != nil {
 		return err
 	}
+	s.auth = authenticator
 	cursors, err := ring.Derive("cursors")
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"grapnel/internal/auth"
 	"grapnel/internal/config"
 	"grapnel/internal/crashpoint"
 	"grapnel/internal/dispatch"
@@ -54,6 +55,7 @@ type Server struct {
 	egress        *egress.Client
 	manager       *manage.Manager
 	replayer      *manage.Replayer
+	auth          *auth.Authenticator
 	tracer        *telemetry.Tracer // nil: no traces
 	dispatch      *dispatch.Dispatcher
 	ingest        *ingest.Ingester

@@ -29,6 +29,28 @@ func (s *Server) upkeep(ctx context.Context) {
 	}
 }
 
+// usesEvery is how often the last use of keys is stored.
+const usesEvery = time.Minute
+
+// noteKeyUses stores when keys were last used, until ctx ends, and once then.
+func (s *Server) noteKeyUses(ctx context.Context) {
+	tick := time.NewTicker(usesEvery)
+	defer tick.Stop()
+	for over := false; !over; {
+		select {
+		case <-ctx.Done():
+			over = true
+		case <-tick.C:
+		}
+		// The end must not wait for long, nor be the end of this one change.
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), hangUpTime)
+		if err := s.manager.NoteKeyUses(limited, s.auth.Uses()); err != nil {
+			s.logger.Warn("the last use of keys cannot be stored", "error", err)
+		}
+		cancel()
+	}
+}
+
 // prune removes events older than the retention once.
 func (s *Server) prune(ctx context.Context) {
 	before := s.now().Add(-crashpoint.Set("retention", s.settings.Retention.Std()))
