@@ -126,6 +126,15 @@ type limitedConn struct {
 	once sync.Once
 }
 
+// CloseWrite ends one direction, as net/http does to have its last answer read
+// by a caller who is still sending.
+func (c *limitedConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
 // Close makes room for another connection.
 func (c *limitedConn) Close() error {
 	err := c.Conn.Close()
