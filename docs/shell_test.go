@@ -22,7 +22,7 @@ import (
 
 // patience is how long anything that a page waits for may take. It is a bound
 // for a page that hangs, not a figure.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // mark ends the output of each command, with its exit code.
 const mark = "--documents-test-mark--"
@@ -89,7 +89,8 @@ func (s *shell) environment() []string {
 			env = append(env, name+"="+strings.TrimSpace(string(out)))
 		}
 	}
-	return append(env, "GRAPNEL_URL=http://127.0.0.1:"+s.port("8080"))
+	address := "127.0.0.1:" + s.port("8080")
+	return append(env, "CGO_ENABLED=0", "GRAPNEL_LISTEN="+address, "GRAPNEL_URL=http://"+address)
 }
 
 func (s *shell) port(name string) string {
