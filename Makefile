@@ -46,3 +46,4 @@ figures: ## the crash figures at full length: 200 kills, 100 restarts
 generate: ## write the pages that are made from the code
 	go test ./internal/config -run TestReferenceIsFresh -update
 	go test ./internal/telemetry -run TestMetricsPage -update
+	go test ./internal/api -run 'TestDocumentIsFresh|TestErrorsPageIsFresh' -update

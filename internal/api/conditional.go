@@ -210,10 +210,10 @@ func (c *call) changed(status int, dry bool, answer, shown any) error {
 
 // wouldGo says how many records a deletion would take.
 type wouldGo struct {
-	Tenants    int `json:"tenants,omitzero"`
-	Endpoints  int `json:"endpoints,omitzero"`
-	EventTypes int `json:"event_types,omitzero"`
-	Keys       int `json:"keys,omitzero"`
+	Tenants    int `json:"tenants,omitzero" doc:"how many tenants"`
+	Endpoints  int `json:"endpoints,omitzero" doc:"how many endpoints" example:"1"`
+	EventTypes int `json:"event_types,omitzero" doc:"how many event types"`
+	Keys       int `json:"keys,omitzero" doc:"how many keys"`
 }
 
 // deleted answers a deletion.
