@@ -24,6 +24,9 @@ type Key struct {
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"` // nil: it does not
 
+	// LastUsedAt is about when it was last used; nil: it has not been.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+
 	// Key is the key itself, where it was made just now. It is not told again.
 	Key string `json:"key,omitempty"`
 

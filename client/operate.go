@@ -49,10 +49,11 @@ func (c *Client) OpenAPI(ctx context.Context, options ...Option) (json.RawMessag
 
 // ProblemInfo is what a problem's code means.
 type ProblemInfo struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Advice string `json:"advice"` // what to do about it
+	Type    string `json:"type"`
+	Title   string `json:"title"`
+	Status  int    `json:"status"`
+	Meaning string `json:"meaning"` // what has happened
+	Advice  string `json:"advice"`  // what to do about it
 }
 
 // Problem explains a problem's code.

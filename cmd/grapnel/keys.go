@@ -25,9 +25,9 @@ Examples:
 }
 
 var keyView = view[client.Key]{
-	header: []string{"KEY", "BEGINS", "SCOPES", "TENANTS", "CREATED", "EXPIRES"},
+	header: []string{"KEY", "BEGINS", "SCOPES", "TENANTS", "CREATED", "EXPIRES", "LAST USED"},
 	cells: func(k *client.Key) []string {
-		return []string{k.ID, k.Hint, strings.Join(k.Scopes, " "), tenantsOf(k), when(&k.CreatedAt), when(k.ExpiresAt)}
+		return []string{k.ID, k.Hint, strings.Join(k.Scopes, " "), tenantsOf(k), when(&k.CreatedAt), when(k.ExpiresAt), when(k.LastUsedAt)}
 	},
 }
 
@@ -46,7 +46,7 @@ func (p *program) key(k *client.Key) error {
 	if k.ExpiresAt != nil {
 		expires = when(k.ExpiresAt)
 	}
-	all := []field{{"id", k.ID}, {"begins", k.Hint}, {"scopes", strings.Join(k.Scopes, " ")}, {"tenants", tenantsOf(k)}, {"created", when(&k.CreatedAt)}, {"expires", expires}}
+	all := []field{{"id", k.ID}, {"begins", k.Hint}, {"scopes", strings.Join(k.Scopes, " ")}, {"tenants", tenantsOf(k)}, {"created", when(&k.CreatedAt)}, {"expires", expires}, {"last used", when(k.LastUsedAt)}}
 	if k.Key != "" {
 		all = append(all, field{"key", k.Key})
 		p.note("the key is shown this once: keep it")
