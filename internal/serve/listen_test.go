@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -50,34 +49,6 @@ func TestAdminListener(t *testing.T) {
 	target := admin + "/metrics"
 	if _, err := c.CreateEndpoint(t.Context(), "hidden-tenant", client.EndpointInput{URL: client.Set(target)}); err == nil {
 		t.Error("deliveries may go to the admin listener")
-	}
-}
-
-// A caller who is refused while still sending reads why: the connection is not
-// reset under the answer.
-func TestRefusalIsRead(t *testing.T) {
-	t.Parallel()
-	cfg := settings(t.TempDir())
-	cfg.AdminKey, cfg.MaxEventSize = "gk_given_by_the_test", 1<<10
-	s, c := start(t, serve.Config{Settings: cfg})
-	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	const size = 64 << 20
-	if _, err := io.WriteString(conn, "POST /v1/tenants/acme/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+cfg.AdminKey+"\r\nContent-Length: "+strconv.Itoa(size)+"\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.Write(make([]byte, 512<<10)); err != nil { // more than the server reads to be polite
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(conn)
-	if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 413 ") {
-		t.Errorf("%.100q, %v", b, err)
 	}
 }
 
