@@ -42,6 +42,10 @@ bench: build ## the benchmark: server, load and receiver as processes of their o
 figures: ## the crash figures at full length: 200 kills, 100 restarts
 	./scripts/figures
 
+.PHONY: chart
+chart: ## check the Helm chart with Helm, and write deploy/kubernetes from it
+	./scripts/chart
+
 .PHONY: generate
 generate: ## write the pages that are made from the code
 	go test ./internal/config -run TestReferenceIsFresh -update

@@ -191,3 +191,72 @@ func TestDashboardPanels(t *testing.T) {
 		}
 	}
 }
+
+// The manifests for those without Helm are what Helm made of the chart as it
+// is. Helm takes minutes to build, so here only its input is compared.
+func TestManifestsAreOfTheChart(t *testing.T) {
+	t.Parallel()
+	sum, err := exec.CommandContext(t.Context(), "../../scripts/chart-sum").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := os.ReadFile("../../deploy/kubernetes/grapnel.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(manifests), "# chart: sha256 "+strings.TrimSpace(string(sum))+"\n") {
+		t.Error("deploy/kubernetes/grapnel.yaml is not of the chart as it is: run scripts/chart")
+	}
+	var set struct {
+		Spec struct {
+			Replicas int
+			Template struct {
+				Spec struct {
+					SecurityContext struct {
+						RunAsNonRoot bool `yaml:"runAsNonRoot"`
+					} `yaml:"securityContext"`
+					Containers []struct {
+						SecurityContext struct {
+							ReadOnly   bool `yaml:"readOnlyRootFilesystem"`
+							Escalation bool `yaml:"allowPrivilegeEscalation"`
+						} `yaml:"securityContext"`
+						Env []struct{ Name string }
+					}
+				}
+			}
+		}
+	}
+	for doc := range strings.SplitSeq(string(manifests), "\n---\n") {
+		if !strings.Contains(doc, "kind: StatefulSet") {
+			continue
+		}
+		if err := yaml.Unmarshal([]byte(doc), &set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pod := set.Spec.Template.Spec
+	if set.Spec.Replicas != 1 || !pod.SecurityContext.RunAsNonRoot || len(pod.Containers) != 1 {
+		t.Fatalf("%+v", set)
+	}
+	if c := pod.Containers[0].SecurityContext; !c.ReadOnly || c.Escalation {
+		t.Errorf("%+v", c)
+	}
+	known := map[string]bool{}
+	for _, line := range strings.Split(settingsPage(t), "`") {
+		known[line] = true
+	}
+	for _, e := range pod.Containers[0].Env {
+		if !known[e.Name] {
+			t.Errorf("the chart sets %s, which is no setting", e.Name)
+		}
+	}
+}
+
+func settingsPage(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../../docs/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
