@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"grapnel/internal/hook"
@@ -30,7 +29,7 @@ type Config struct {
 type Authenticator struct {
 	keys    Keys
 	current func() error
-	uses    sync.Map // by key id: *atomic.Int64, Unix seconds of the last use
+	uses    uses
 }
 
 // New makes an Authenticator.
@@ -86,7 +85,7 @@ func (a *Authenticator) AuthenticateKey(key string) (*Principal, error) {
 	if !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) {
 		return nil, hook.Errorf(hook.CodeUnauthorized, "this key expired at %s", k.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	a.used(k.ID, now)
+	a.uses.note(k.ID, now)
 	return &Principal{key: k}, nil
 }
 
