@@ -51,6 +51,16 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	})
 	event, err := c.Event(ctx, "acme", receipt.ID)
 	must(t, err)
+	replay, err := c.CreateReplay(ctx, "acme", client.ReplayFilter{
+		Endpoint: full.ID, Types: []string{"a"}, States: []string{client.Failed}, Since: new(time.Now().Add(-time.Hour)), Until: new(time.Now()), Limit: 7,
+	})
+	must(t, err)
+	_, err = c.CancelReplay(ctx, "acme", replay.ID)
+	must(t, err)
+	preview, err := c.PreviewReplay(ctx, "acme", client.ReplayFilter{States: []string{client.Pending}})
+	if err != nil || !preview.DryRun || preview.Count != 1 || preview.Oldest == nil {
+		t.Errorf("%+v, %v", preview, err)
+	}
 	_, err = c.UpdateEndpoint(ctx, "acme", full.ID, client.EndpointInput{State: client.Set(client.Paused)})
 	must(t, err)
 
@@ -64,6 +74,8 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 		"/tenants/acme/events/mine":                          new(client.PublishedEvent),
 		"/tenants/acme/deliveries":                           new(client.Page[client.Delivery]),
 		"/tenants/acme/deliveries/" + event.Deliveries[0].ID: new(client.DeliveryDetail),
+		"/tenants/acme/replays":                              new(client.Page[client.Replay]),
+		"/tenants/acme/replays/" + replay.ID:                 new(client.Replay),
 		"/event-types":                                       new(client.Page[client.EventType]),
 		"/event-types/a":                                     new(client.EventType),
 		"/keys":                                              new(client.Page[client.Key]),
