@@ -18,14 +18,14 @@ func (u *uses) note(id string, now time.Time) {
 	at := u.at[id]
 	u.mu.RUnlock()
 	if at == nil {
-		at = u.first(id)
+		at = u.first(id, now)
 	}
 	if s := now.Unix(); at.Load() != s {
 		at.Store(s)
 	}
 }
 
-func (u *uses) first(id string) *atomic.Int64 {
+func (u *uses) first(id string, now time.Time) *atomic.Int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.at == nil {
@@ -33,6 +33,7 @@ func (u *uses) first(id string) *atomic.Int64 {
 	}
 	if u.at[id] == nil {
 		u.at[id] = new(atomic.Int64)
+		u.at[id].Store(now.Unix())
 	}
 	return u.at[id]
 }
