@@ -125,13 +125,15 @@ func (c *listenCmd) Run(p *program) error {
 // resolve makes the target's URL.
 func (c *listenCmd) resolve() (string, error) {
 	target := c.Target
-	if port, err := strconv.ParseUint(target, 10, 16); err == nil && port > 0 {
+	port, notPort := strconv.Atoi(target)
+	switch {
+	case notPort == nil:
 		target = fmt.Sprintf("http://127.0.0.1:%d", port)
-	} else if !strings.Contains(target, "://") {
+	case !strings.Contains(target, "://"):
 		target = "http://" + target
 	}
 	u, err := url.Parse(target)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || notPort == nil && (port < 1 || port > 65535) {
 		return "", fail(exitUsage, "write a port such as 3000, or a URL such as http://127.0.0.1:3000/hooks", "%q is not a target", plain(c.Target))
 	}
 	if !c.AllowRemote && !isLocal(u.Hostname()) {

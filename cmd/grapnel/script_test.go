@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code": code, "start": start, "until": until, "capture": capture, "signal": sendSignal, "insist": insist, "ended": ended,
-			"http": request, "empty": empty,
+			"http": request, "empty": empty, "repeat": repeat,
 		},
 	})
 }
@@ -107,7 +107,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	for _, v := range []string{"TMPDIR", "GRAPNEL_ADMIN_KEY", "GRAPNEL_DRAIN", "GRAPNEL_LISTEN"} {
+	for _, v := range []string{"TMPDIR", "XDG_STATE_HOME", "GRAPNEL_ADMIN_KEY", "GRAPNEL_DRAIN", "GRAPNEL_LISTEN", "GRAPNEL_URL", "GRAPNEL_KEY"} {
 		if value := ts.Getenv(v); value != "" {
 			cmd.Env = append(cmd.Env, v+"="+value)
 		}
@@ -160,6 +160,27 @@ func find(ts *testscript.TestScript, file, pattern string) []string {
 		case <-tick.C:
 		case <-ctx.Done():
 			ts.Fatalf("%s has no match of %s:\n%s", file, pattern, bytes.TrimSpace(b))
+		}
+	}
+}
+
+// repeat FILE PATTERN command…: runs a command again and again until a file has
+// a match.
+func repeat(ts *testscript.TestScript, neg bool, args []string) {
+	re := regexp.MustCompile("(?m)" + args[1])
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(deadline); ; {
+		ts.Check(ts.Exec(args[2], args[3:]...))
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		ts.Check(err)
+		if re.Match(b) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			ts.Fatalf("%s has no match of %s:\n%s", args[0], args[1], b)
 		}
 	}
 }

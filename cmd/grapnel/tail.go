@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"grapnel/client"
@@ -106,6 +107,7 @@ func (c *tailCmd) print(p *program, d *client.LiveDelivery) error {
 	if color := stateColor(d.State); color != "" {
 		state = paint(p.colors(p.stdout), color, state)
 	}
-	return p.printf("%s  %s  %-24s  %-29s  %-8s  #%-3d  %-8s  %s\n",
+	line := fmt.Sprintf("%s  %s  %-24s  %-29s  %-8s  #%-3d  %-8s  %s",
 		when.Local().Format("15:04:05.000"), state, plain(d.Type), plain(d.Endpoint), plain(answer), d.AttemptCount, took, next)
+	return p.printf("%s\n", strings.TrimRight(line, " "))
 }
