@@ -58,10 +58,9 @@ type Config struct {
 	Tracer    *telemetry.Tracer // nil: no traces
 	Logger    *slog.Logger
 
-	Version string         // of the program; "": devel
 	Backup  store.Backuper // nil: the store has another way
 	KeyFile string         // of the key that secrets are sealed with, to go with a backup; "": there is none
-	Program string         // version of the program
+	Program string         // version of the program; "": devel
 
 	CursorKey []byte // authenticates cursors; 16 bytes or more, the same after a restart
 	PublicURL string // under which others reach the server; bodies may hold it
@@ -125,8 +124,8 @@ func New(c Config) (*API, error) {
 	if c.IdempotencyWindow == 0 {
 		c.IdempotencyWindow = 24 * time.Hour
 	}
-	if c.Version == "" {
-		c.Version = "devel"
+	if c.Program == "" {
+		c.Program = "devel"
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -136,7 +135,7 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{Config: c, mux: http.NewServeMux(), headers: standing{[]string{"no-store"}, []string{"nosniff"}, []string{"application/json"}}}
 	a.keys, a.failed = newKeyLimit(c.RateLimit), newFailedKeys(c.FailedKeys, c.Logger)
-	a.document = sync.OnceValues(func() ([]byte, error) { return OpenAPI(c.Version) })
+	a.document = sync.OnceValues(func() ([]byte, error) { return OpenAPI(c.Program) })
 	a.held.limit = max(c.MaxHeldBytes, c.MaxBatchBytes+heldStep) // one request always fits
 	for _, r := range a.routes() {
 		a.mux.Handle(r.pattern, a.guarded(r))

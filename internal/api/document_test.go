@@ -63,7 +63,7 @@ func TestErrorsPageIsFresh(t *testing.T) {
 
 func TestDocumentIsServed(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *api.Config) { c.Version = "v9.9.9" })
+	b := setup(t, func(c *api.Config) { c.Program = "v9.9.9" })
 	a := b.want(http.StatusOK, "GET", "/v1/openapi.json", "", as(""))
 	var doc struct {
 		OpenAPI string

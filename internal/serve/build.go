@@ -49,7 +49,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	s.manager, err = manage.New(manage.Config{
 		Store: s.store, Deliveries: s.store, Directory: s.directory, Dialects: dialects, Ring: ring, Logger: s.logger,
 		CheckURL: s.egress.CheckURL, CheckFilter: checkFilter, Retention: s.settings.Retention.Std(),
-		MaxEndpoints: s.settings.MaxEndpoints,
+		MaxEndpoints: s.settings.MaxEndpoints, Tell: s.tell,
 	})
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.cancel = cancel
 	s.running.Go(func() { s.upkeep(background) })
 	s.running.Go(func() { s.noteKeyUses(background) })
+	s.running.Go(func() { s.tellAgain(background) })
 	s.running.Go(func() {
 		select {
 		case <-s.dispatch.Lost():

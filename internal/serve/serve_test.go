@@ -63,8 +63,9 @@ func start(t *testing.T, cfg serve.Config) (*serve.Server, *client.Client) {
 
 func dial(t *testing.T, s *serve.Server, key string) *client.Client {
 	t.Helper()
-	h := &http.Client{Transport: &http.Transport{}}
-	t.Cleanup(h.CloseIdleConnections)
+	plain := &http.Transport{}
+	t.Cleanup(plain.CloseIdleConnections)
+	h := &http.Client{Transport: held(t, plain)}
 	c, err := client.New(client.Config{URL: s.URL(), Key: key, HTTP: h})
 	if err != nil {
 		t.Fatal(err)
