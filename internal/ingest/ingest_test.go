@@ -102,6 +102,9 @@ type config struct{ now }
 type now = store.Configuration
 
 func (c *config) Configure(context.Context, *store.Change) (int64, error) { return 0, nil }
+func (c *config) Remembered(context.Context, store.RequestKey, time.Time) (*store.Request, error) {
+	return nil, nil
+}
 func (c *config) Configuration(context.Context, int64) (*store.Configuration, error) {
 	out := c.now
 	return &out, nil
