@@ -145,22 +145,28 @@ func TestCancelWhileAnOutcomeIsRecorded(t *testing.T) {
 	})
 }
 
-// While a page with it is being read.
+// While a page with it is being read, which comes before or after the cancelling
+// is recorded.
 func TestCancelWhileAPageIsRead(t *testing.T) {
-	inBubble(t, 1, func(w *world) {
-		e := w.store(1)
-		other := w.store(1)
-		w.queue.readDelay = time.Second
-		w.start()
-		time.Sleep(500 * time.Millisecond) // the page was made, and is on its way
-		w.cancel(e, 1)
-		time.Sleep(time.Hour)
-		w.became(e, 1, hook.Cancelled, byRequest)
-		if seen := w.seen(1); len(seen) != 1 || seen[0].id != other.ID.String() {
-			t.Errorf("%d requests, want the other event's alone", len(seen))
-		}
-		w.stop()
-	})
+	t.Parallel()
+	for name, delay := range map[string]time.Duration{"recorded before": 0, "recorded behind": 2 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1, func(w *world) {
+				e := w.store(1)
+				other := w.store(1)
+				w.queue.readDelay, w.queue.recordDelay = time.Second, delay
+				w.start()
+				time.Sleep(500 * time.Millisecond) // the page was made, and is on its way
+				w.cancel(e, 1)
+				time.Sleep(time.Hour)
+				w.became(e, 1, hook.Cancelled, byRequest)
+				if seen := w.seen(1); len(seen) != 1 || seen[0].id != other.ID.String() {
+					t.Errorf("%d requests, want the other event's alone", len(seen))
+				}
+				w.stop()
+			})
+		})
+	}
 }
 
 // The event is stored and not offered yet.
