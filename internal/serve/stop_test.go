@@ -229,3 +229,42 @@ func TestStopKeepsWhatComesLate(t *testing.T) {
 	}
 	d.next(t, append(d.events, late)...)
 }
+
+// A live stream does not hold up the end, and ends in order.
+func TestStopEndsStreams(t *testing.T) {
+	t.Parallel()
+	s, err := serve.New(t.Context(), serve.Config{Settings: settings(t.TempDir()), Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, s, string(s.AdminKey()))
+	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
+		t.Fatal(err)
+	}
+	greeted := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		for m, err := range c.Requests(t.Context(), "acme", client.RequestsFilter{}) {
+			switch {
+			case err != nil:
+				ended <- err
+				return
+			case m.Hello != nil:
+				close(greeted)
+			case m.Lost != nil:
+				ended <- m.Lost
+				return
+			}
+		}
+	}()
+	<-greeted
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "the server ended the stream") {
+		t.Errorf("the stream ended with %v", err)
+	}
+}
