@@ -20,9 +20,8 @@ const (
 	replayCancelled = "cancelled by request"
 )
 
-// ReplayInput says what to send again. At least one condition beside States
-// or Limit must be set, or States: nobody replays everything by leaving
-// something out.
+// ReplayInput says what to send again. At least one condition must be set, Limit
+// apart: nobody replays everything by leaving something out.
 type ReplayInput struct {
 	Endpoint     *string  // the id of an endpoint of the tenant
 	Types        []string // names, or "prefix.*"
