@@ -28,8 +28,8 @@ running server instead: name it with --url or --context.
 
 Examples:
 
-    grapnel db backup --to backup.tar
-    grapnel db check backup.tar`
+    grapnel db backup --to backup.tar && grapnel db check backup.tar
+    grapnel db stats`
 }
 
 // folder is what commands take that work on a data folder.
