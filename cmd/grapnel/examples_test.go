@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,7 +31,7 @@ var untilStopped = map[string]bool{
 // elsewhere is what examples name of a machine in production, and what stands
 // for it here. Ports become free ones.
 var elsewhere = strings.NewReplacer(
-	"/var/lib/grapnel", "data", "/etc/grapnel/", "", "/backup/", "",
+	"/var/lib/grapnel", "data",
 	"--listen 127.0.0.1:9090", "--listen 127.0.0.1:0", "--listen 127.0.0.1:9001", "--listen 127.0.0.1:0", "--listen :8443", "--listen 127.0.0.1:0",
 	"GRAPNEL_LISTEN=:9090", "GRAPNEL_LISTEN=127.0.0.1:0",
 )
@@ -69,6 +70,8 @@ func startTrial(t, all *testing.T) *trialServer {
 		}
 		if e.Event == trial.Ready {
 			s.ready = e
+		}
+		if e.Event == trial.FirstDelivery { // all that it makes is there by then
 			break
 		}
 	}
@@ -126,14 +129,52 @@ func (s *trialServer) things(t *testing.T, dir string) []string {
 		if err != nil && (!errors.As(err, &answer) || answer.Status != http.StatusNotFound) {
 			t.Fatal(err)
 		}
-		if err == nil && len(event.Deliveries) == 1 && event.Deliveries[0].AttemptCount > 0 {
-			delivery = event.Deliveries[0].ID
+		if err != nil {
+			continue
+		}
+		for _, d := range event.Deliveries {
+			if d.Endpoint == e.ID && d.AttemptCount > 0 {
+				delivery = d.ID
+			}
 		}
 	}
+	s.tidy(ctx, t)
 	s.files(t, dir, e.Secret)
+	s.backup(ctx, t, filepath.Join(dir, "backup.tar"))
 	return []string{
 		"GRAPNEL_URL=" + s.ready.URL, "GRAPNEL_KEY=" + s.ready.Key, "TENANT=" + tenant, "ENDPOINT=" + e.ID, "EVENT=" + receipt.ID, "DELIVERY=" + delivery,
 		"SECRET_FILE=" + filepath.Join(dir, "secret.txt"), "GRAPNEL_LISTEN=127.0.0.1:0", "GRAPNEL_INBOX_LISTEN=127.0.0.1:0", "GRAPNEL_DOCTOR_TIMEOUT=1s",
+	}
+}
+
+// tidy removes the tenants that examples before made.
+func (s *trialServer) tidy(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for tenant, err := range s.client.Tenants(ctx) {
+		if err == nil && tenant.ID != s.ready.Tenant {
+			_, err = s.client.DeleteTenant(ctx, tenant.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// backup writes a backup of the server.
+func (s *trialServer) backup(ctx context.Context, t *testing.T, file string) {
+	t.Helper()
+	from, err := s.client.Backup(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	to, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(to, from)
+	if err := errors.Join(err, to.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -23,7 +23,7 @@ Standard output is for data alone: a table for people, or JSON with ` + "`--json
 for each thing where there are many. Everything else goes to standard error. Secrets come from
 files, standard input or the environment, never from the command line, which others can see.
 
-Every flag has an environment variable: it counts where the flag is not given.
+Every flag of a command has an environment variable, which counts where the flag is not given.
 
 | exit code | meaning |
 |---|---|
