@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -140,7 +139,6 @@ func (s *trialServer) things(t *testing.T, dir string) []string {
 	}
 	s.tidy(ctx, t)
 	s.files(t, dir, e.Secret)
-	s.backup(ctx, t, filepath.Join(dir, "backup.tar"))
 	return []string{
 		"GRAPNEL_URL=" + s.ready.URL, "GRAPNEL_KEY=" + s.ready.Key, "TENANT=" + tenant, "ENDPOINT=" + e.ID, "EVENT=" + receipt.ID, "DELIVERY=" + delivery,
 		"SECRET_FILE=" + filepath.Join(dir, "secret.txt"), "GRAPNEL_LISTEN=127.0.0.1:0", "GRAPNEL_INBOX_LISTEN=127.0.0.1:0", "GRAPNEL_DOCTOR_TIMEOUT=1s",
@@ -157,24 +155,6 @@ func (s *trialServer) tidy(ctx context.Context, t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// backup writes a backup of the server.
-func (s *trialServer) backup(ctx context.Context, t *testing.T, file string) {
-	t.Helper()
-	from, err := s.client.Backup(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
-	to, err := os.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = io.Copy(to, from)
-	if err := errors.Join(err, to.Close()); err != nil {
-		t.Fatal(err)
 	}
 }
 
