@@ -24,7 +24,7 @@ func (*tenantsCmd) Help() string {
 
 Examples:
 
-    grapnel tenants create globex --name "Globex Corporation"
+    grapnel tenants create hooli --name "Hooli Inc"
     grapnel tenants list`
 }
 
