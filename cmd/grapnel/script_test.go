@@ -21,7 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"grapnel": main}) }
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"grapnel": heldMain}) }
 
 func TestScripts(t *testing.T) {
 	t.Parallel()

@@ -58,7 +58,7 @@ func (a *API) liveDeliveriesRoutes() []routeRow {
 		{
 			pattern: "GET /v1/deliveries/live", name: "watchDeliveries", summary: "Watch the deliveries of all tenants that the key covers",
 			doc: doc, scope: hook.ScopeRead, handle: a.watchDeliveries, out: stream[deliveryEvents]{}, params: params,
-			problems: []hook.Code{hook.CodeRateLimited},
+			problems: []hook.Code{hook.CodeNotFound, hook.CodeRateLimited},
 		},
 	}
 }
