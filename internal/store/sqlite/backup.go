@@ -109,7 +109,10 @@ func (b *backup) run(ctx context.Context) (err error) {
 	b.measure(list)
 	for _, g := range list {
 		name := path.Join(segmentDir, filepath.Base(g.path))
-		err := s.readFor(ctx, people, g, func(c *connection) error { return b.database(ctx, c, name, nil) })
+		err := s.readFor(ctx, people, g, func(c *connection) error { return b.database(ctx, c, name) })
+		if err == nil { // out of the transaction: whoever reads the backup slowly must not hold that open
+			err = b.send(ctx, name)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -157,10 +160,12 @@ func (b *backup) measure(list []*segment) {
 	}
 }
 
-// database copies a database as its connection sees it, lets change alter the
-// copy, and writes it. The connection is in a transaction, so that the copy is
-// of one moment however long it takes.
-func (b *backup) database(ctx context.Context, c *connection, name string, change func(copied string) error) error {
+// copied is where the copy of a file is until it is sent.
+func (b *backup) copied(name string) string { return filepath.Join(b.s.scratchDir(), path.Base(name)) }
+
+// database copies a database as its connection sees it. The connection is in a
+// transaction, so that the copy is of one moment however long it takes.
+func (b *backup) database(ctx context.Context, c *connection, name string) error {
 	pages, err := c.int(`PRAGMA page_count`)
 	if err != nil {
 		return err
@@ -171,17 +176,12 @@ func (b *backup) database(ctx context.Context, c *connection, name string, chang
 	if free, ok := freeSpace(b.s.dir); ok && free < pages*4096+spareBytes {
 		return fmt.Errorf("%w: a copy of %d bytes has to be made beside the store, and only %d are free there: make room, or stop the server and copy the folder", store.ErrFull, pages*4096, free)
 	}
-	copied := filepath.Join(b.s.scratchDir(), path.Base(name))
-	defer os.Remove(copied)
-	if err := b.copyPages(ctx, c, copied); err != nil {
-		return err
-	}
-	if change != nil {
-		if err := change(copied); err != nil {
-			return err
-		}
-	}
-	return b.file(ctx, name, copied)
+	return b.copyPages(ctx, c, b.copied(name))
+}
+
+// send writes a copy, and removes it.
+func (b *backup) send(ctx context.Context, name string) error {
+	return errors.Join(b.file(ctx, name, b.copied(name)), os.Remove(b.copied(name)))
 }
 
 // copyPages copies a database page by page.
@@ -209,12 +209,18 @@ func (b *backup) control(ctx context.Context, p store.Progress) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	if err := c.exec(`BEGIN`); err != nil {
+	if err = c.exec(`BEGIN`); err == nil {
+		err = b.database(ctx, c, controlName)
+	}
+	c.rollback()
+	c.close()
+	if err == nil {
+		err = setProgress(b.copied(controlName), p)
+	}
+	if err != nil {
 		return err
 	}
-	defer c.rollback()
-	return b.database(ctx, c, controlName, func(copied string) error { return setProgress(copied, p) })
+	return b.send(ctx, controlName)
 }
 
 // setProgress sets the progress in a copy of control.db.
