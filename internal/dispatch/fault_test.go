@@ -399,7 +399,7 @@ func TestStopWhileGivingUp(t *testing.T) {
 		w.change(1, func(e *hook.Endpoint) { e.Schedule = []time.Duration{time.Minute} })
 		w.answers(1, func(context.Context, int) *egress.Result { return failure(egress.ClassRefused) })
 		w.start()
-		for range 1500 {
+		for range 3 * 1500 { // several pages
 			w.publish(1)
 		}
 		reading := make(chan struct{}, 1)
