@@ -4,7 +4,7 @@ import "time"
 
 // The kinds of Event.
 const (
-	Ready         = "ready"          // the server answers
+	Ready         = "ready"          // the server answers, and the tenant and its endpoints are there
 	Published     = "published"      // a sample event was accepted
 	Attempted     = "attempt"        // an attempt to deliver is over
 	FirstDelivery = "first_delivery" // the first event was delivered, and the receiver verified it

@@ -30,7 +30,7 @@ var samples = []client.Event{
 }
 
 // seed makes the tenant and its endpoints, those of an earlier trial in the
-// same folder kept, and sends the samples: all through the public API.
+// same folder kept: all through the public API.
 func (t *trial) seed(ctx context.Context) error {
 	if _, err := t.api.PutTenant(ctx, Tenant, client.TenantInput{Name: client.Set("Demo customer")}); err != nil {
 		return err
@@ -52,8 +52,13 @@ func (t *trial) seed(ctx context.Context) error {
 	}
 	t.watch.names(t.state)
 	t.state.Receiver = t.address
-	if err := t.state.save(t.dir); err != nil {
-		return err
+	return t.state.save(t.dir)
+}
+
+// publish sends the samples.
+func (t *trial) publish(ctx context.Context) error {
+	if t.Empty {
+		return nil
 	}
 	for _, e := range samples {
 		r, err := t.api.Publish(ctx, Tenant, e)

@@ -154,9 +154,13 @@ func (t *trial) close() error {
 
 // run tells what happens until ctx ends.
 func (t *trial) run(ctx context.Context) error {
-	t.emit(Event{Event: Ready, URL: t.server.URL(), API: t.server.URL() + "/v1", Key: t.state.AdminKey, Tenant: Tenant,
-		Receivers: t.receivers(), Data: t.dir, Ephemeral: t.Ephemeral, TookMS: t.took()})
-	if err := t.seed(ctx); err != nil {
+	err := t.seed(ctx)
+	if err == nil {
+		t.emit(Event{Event: Ready, URL: t.server.URL(), API: t.server.URL() + "/v1", Key: t.state.AdminKey, Tenant: Tenant,
+			Receivers: t.receivers(), Data: t.dir, Ephemeral: t.Ephemeral, TookMS: t.took()})
+		err = t.publish(ctx)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil // stopped while it began
 		}
