@@ -35,7 +35,6 @@ type Endpoint struct {
 	StateReason string           `json:"state_reason,omitempty"`
 	StateAt     *time.Time       `json:"state_at,omitempty"` // when it came into its state
 	Secrets     []EndpointSecret `json:"secrets"`
-	PublicKey   string           `json:"public_key,omitempty"` // whpk_…, where it signs with ed25519
 	CreatedAt   time.Time        `json:"created_at"`
 	UpdatedAt   time.Time        `json:"updated_at"`
 
@@ -52,6 +51,7 @@ func (e *Endpoint) noteMeta(h http.Header) { e.Meta.noteMeta(h) }
 type EndpointSecret struct {
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"` // nil: it does not
+	PublicKey string     `json:"public_key,omitempty"` // whpk_…, to verify with, where the secret is a private key
 }
 
 // EndpointInput is what can be set on an endpoint.

@@ -29,15 +29,14 @@ const mark = "--documents-test-mark--"
 
 // shell runs a page's commands.
 type shell struct {
-	t      *testing.T
-	page   *page
-	dir    string
-	ports  map[string]string
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    chan string // lines; closed at the end
-	jobs   []*job
-	server *exec.Cmd
+	t     *testing.T
+	page  *page
+	dir   string
+	ports map[string]string
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   chan string // lines; closed at the end
+	jobs  []*job
 }
 
 // job is a background command.

@@ -71,7 +71,10 @@ func (p *program) endpoint(e *client.Endpoint) error {
 	if e.MaxInFlight != nil {
 		limits[2].value = fmt.Sprintf("at most %d at once", *e.MaxInFlight)
 	}
-	all = append(all, field{"created", when(&e.CreatedAt)}, field{"updated", when(&e.UpdatedAt)}, field{"public key", e.PublicKey})
+	all = append(all, field{"created", when(&e.CreatedAt)}, field{"updated", when(&e.UpdatedAt)})
+	for _, s := range e.Secrets {
+		all = append(all, field{"public key", s.PublicKey})
+	}
 	if e.Secret != "" {
 		all = append(all, field{"secret", e.Secret})
 		p.note("the secret is shown this once: keep it")

@@ -89,9 +89,8 @@ Examples:
 
 // secretsShape is what --json prints.
 type secretsShape struct {
-	Endpoint  string                  `json:"endpoint"`
-	PublicKey string                  `json:"public_key,omitempty"`
-	Secrets   []client.EndpointSecret `json:"secrets"`
+	Endpoint string                  `json:"endpoint"`
+	Secrets  []client.EndpointSecret `json:"secrets"`
 }
 
 // Run shows.
@@ -107,20 +106,15 @@ func (c *endpointsSecretShowCmd) Run(p *program) error {
 		return err
 	}
 	if p.JSON {
-		return p.object(secretsShape{e.ID, e.PublicKey, e.Secrets})
+		return p.object(secretsShape{e.ID, e.Secrets})
 	}
-	if e.PublicKey != "" {
-		if err := p.fields(field{"public key", e.PublicKey}); err != nil {
-			return err
-		}
-	}
-	t := p.newTable("SECRET", "MADE", "SIGNS UNTIL")
+	t := p.newTable("SECRET", "MADE", "SIGNS UNTIL", "PUBLIC KEY")
 	for i, s := range e.Secrets {
 		until := "no end is set"
 		if s.ExpiresAt != nil {
 			until = when(s.ExpiresAt)
 		}
-		if err := t.row(fmt.Sprint(i+1), when(&s.CreatedAt), until); err != nil {
+		if err := t.row(fmt.Sprint(i+1), when(&s.CreatedAt), until, s.PublicKey); err != nil {
 			return err
 		}
 	}

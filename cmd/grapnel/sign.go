@@ -100,7 +100,7 @@ func (c *signCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if body == nil || len(body) == 0 {
+	if len(body) == 0 {
 		p.note("note: the body is empty")
 	}
 	return c.print(p, &signedShape{Dialect: d.Name(), ID: id, Timestamp: at.Unix(), Method: d.Method(), Headers: shapes(headers), Bytes: len(body)}, body)

@@ -70,8 +70,9 @@ type endpointShape struct {
 
 // secretShape tells of a secret without telling it.
 type secretShape struct {
-	CreatedAt stamp `json:"created_at" doc:"when it was made"`
-	ExpiresAt stamp `json:"expires_at,omitzero" doc:"until when it signs; absent: no end is set"`
+	CreatedAt stamp  `json:"created_at" doc:"when it was made"`
+	ExpiresAt stamp  `json:"expires_at,omitzero" doc:"until when it signs; absent: no end is set"`
+	PublicKey string `json:"public_key,omitzero" doc:"whpk_… text to verify with, where the secret is a private key" example:"whpk_Q3d7cAFgdBzK1VyQvZ8i5z2V0VfQ3n8o2b9W0yq8Yyo="`
 }
 
 // createdEndpoint is an endpoint with its secret, which is told once. null:
@@ -87,7 +88,7 @@ func shapeEndpoint(e *hook.Endpoint) endpointShape {
 		Headers: redact(e.Headers), Filter: jsontext.Value("null"), State: string(e.State), StateReason: e.StateReason, StateAt: stamp(e.StateAt),
 		CreatedAt: stamp(e.CreatedAt), UpdatedAt: stamp(e.UpdatedAt),
 		Secrets: each(e.Secrets, func(s hook.EndpointSecret) secretShape {
-			return secretShape{stamp(s.CreatedAt), stamp(s.ExpiresAt)}
+			return secretShape{stamp(s.CreatedAt), stamp(s.ExpiresAt), s.Public}
 		}),
 	}
 	if len(e.Filter) > 0 {

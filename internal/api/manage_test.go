@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/signature"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
 )
@@ -152,6 +153,29 @@ func TestRotateSecret(t *testing.T) {
 	b.want(http.StatusUnprocessableEntity, "POST", "/v1/tenants/acme/endpoints/"+owned+"/secret/rotate", "")
 	if a := b.want(http.StatusUnprocessableEntity, "POST", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/","dialect":"canceller","secret":"x"}`); a.pointer() != "/secret" {
 		t.Error(a.body)
+	}
+}
+
+// What verifies the signatures of a private key can be asked for at any time.
+func TestPublicKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	private := signature.NewPrivate()
+	public, err := signature.PublicKeyOf(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/v1/tenants/acme/endpoints/" + b.endpoint("acme", `{"url":"https://example.com/"}`)
+	if a := b.want(http.StatusOK, "GET", path, ""); strings.Contains(a.body, "public_key") {
+		t.Error(a.body)
+	}
+	b.want(http.StatusOK, "POST", path+"/secret/rotate", `{"secret":"`+string(private)+`"}`)
+	a := b.want(http.StatusOK, "GET", path, "")
+	if secrets := a.list("secrets"); len(secrets) != 2 || secrets[0]["public_key"] != public || secrets[1]["public_key"] != nil {
+		t.Error(a.body)
+	}
+	if strings.Contains(a.body, string(private)) {
+		t.Error("the answer shows the private key")
 	}
 }
 

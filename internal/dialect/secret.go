@@ -124,6 +124,19 @@ func (d *Dialect) NewSecret() (hook.Secret, error) {
 	return d.newText(), nil
 }
 
+// PublicKey is the public half of a secret that is a private key, as whpk_…:
+// what a receiver verifies with, and no secret. "" for other secrets.
+func (d *Dialect) PublicKey(s hook.Secret) string {
+	if f, err := d.formOf(string(s)); err != nil || f != formWhsk {
+		return ""
+	}
+	public, err := signature.PublicKeyOf(s)
+	if err != nil {
+		return ""
+	}
+	return public
+}
+
 func (d *Dialect) newText() hook.Secret {
 	b := make([]byte, d.secret.bytes)
 	rand.Read(b) // never fails: crypto/rand ends the program instead

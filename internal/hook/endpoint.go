@@ -22,6 +22,7 @@ type Header struct{ Name, Value string }
 // EndpointSecret is one signing secret of an endpoint.
 type EndpointSecret struct {
 	Sealed    Sealed
+	Public    string // the whpk_… text that verifies what it signs, where it is a private key; else ""
 	CreatedAt time.Time
 	ExpiresAt time.Time // when it stops signing after a rotation; zero: it stays
 }

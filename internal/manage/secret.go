@@ -61,7 +61,7 @@ func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotatio
 		if len(kept)+1 > maxSecrets {
 			return hook.Errorf(hook.CodeConflict, "%d older secrets still sign: wait until one expires, or rotate with overlap 0", len(kept))
 		}
-		e.Secrets = append([]hook.EndpointSecret{{Sealed: sealed, CreatedAt: now}}, kept...)
+		e.Secrets = append([]hook.EndpointSecret{{Sealed: sealed, Public: d.PublicKey(secret), CreatedAt: now}}, kept...)
 		return nil
 	})
 	if err != nil {
@@ -141,7 +141,7 @@ func (m *Manager) firstSecret(e *hook.Endpoint, given *hook.Secret, now time.Tim
 	if err != nil {
 		return "", err
 	}
-	e.Secrets = []hook.EndpointSecret{{Sealed: sealed, CreatedAt: now}}
+	e.Secrets = []hook.EndpointSecret{{Sealed: sealed, Public: d.PublicKey(secret), CreatedAt: now}}
 	return secret, nil
 }
 
