@@ -1,5 +1,7 @@
 package main
 
+//lint:file-ignore SA5008 kong takes several tags of the name set
+
 import (
 	"errors"
 	"os"
