@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"grapnel/internal/api"
@@ -55,34 +56,51 @@ func TestGetStore(t *testing.T) {
 
 // half is a store whose backups end in the middle, or before they begin.
 type half struct {
+	mu    sync.Mutex
 	begun bool
-	err   error
+	err   error // nil: when the context ends
+}
+
+func (h *half) begins() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.begun = true
+}
+
+func (h *half) ends(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = err
 }
 
 func (h *half) Backup(ctx context.Context, w io.Writer, _ store.BackupQuery) (store.BackupInfo, error) {
-	if h.begun {
+	h.mu.Lock()
+	begun, end := h.begun, h.err
+	h.mu.Unlock()
+	if begun {
 		if _, err := w.Write([]byte("half")); err != nil {
 			return store.BackupInfo{}, err
 		}
 	}
-	if h.err == nil {
+	if end == nil {
 		<-ctx.Done()
 		return store.BackupInfo{}, ctx.Err()
 	}
-	return store.BackupInfo{}, h.err
+	return store.BackupInfo{}, end
 }
 
 // What fails before it began is a problem; later the reader sees an end that is
 // none. The server's stop ends a backup that nobody reads.
 func TestBackupThatFails(t *testing.T) {
 	t.Parallel()
-	h := &half{err: store.ErrBackupRunning}
+	h := &half{}
+	h.ends(store.ErrBackupRunning)
 	hub := live.New(live.Config{})
 	b := setup(t, func(c *api.Config) { c.Backup, c.Live = h, hub })
 	if a := b.want(http.StatusConflict, "POST", "/v1/backup", ""); !strings.Contains(a.body, "one at a time") {
 		t.Error(a.body)
 	}
-	h.err = store.ErrFull
+	h.ends(store.ErrFull)
 	b.want(http.StatusServiceUnavailable, "POST", "/v1/backup", "")
 	server := httptest.NewServer(b.api)
 	defer server.Close()
@@ -101,11 +119,12 @@ func TestBackupThatFails(t *testing.T) {
 		}
 		return err
 	}
-	h.begun, h.err = true, errors.New("disk gone")
+	h.begins()
+	h.ends(errors.New("disk gone"))
 	if err := take(); err == nil {
 		t.Error("an end in the middle looks like one")
 	}
-	h.err = nil
+	h.ends(nil)
 	hub.Close()
 	if err := take(); err == nil {
 		t.Error("it goes on though the server has stopped")
