@@ -18,6 +18,9 @@ var (
 	// ErrKeyTaken: a key of the batch came into use since it was looked up;
 	// nothing was stored. Look up again.
 	ErrKeyTaken = errors.New("key taken")
+	// ErrTooManyKeys: as many requests of one scope are remembered as may be;
+	// nothing was stored.
+	ErrTooManyKeys = errors.New("too many idempotency keys")
 	// ErrStale: the configuration has moved past the revision that the call was
 	// based on; nothing was stored. Reload and try again.
 	ErrStale = errors.New("configuration revision is stale")
@@ -67,7 +70,8 @@ type Configurator interface {
 	// Configure stores a change in one transaction and returns the new revision.
 	// It gives tenants and endpoints whose Num is 0 their number, in place.
 	// If c.Base is not 0 and not the present revision, it returns ErrStale; if one
-	// of c.Requests is remembered already, ErrKeyTaken.
+	// of c.Requests is remembered already, ErrKeyTaken; if MaxRequests of its scope
+	// are, ErrTooManyKeys.
 	Configure(ctx context.Context, c *Change) (revision int64, err error)
 
 	// Configuration returns all that changed after the revision since (0: all
@@ -75,9 +79,15 @@ type Configurator interface {
 	Configuration(ctx context.Context, since int64) (*Configuration, error)
 
 	// Remembered finds a request that Configure stored, made at or after since;
-	// nil if there is none. Those of Append are not looked at: see Known.
+	// nil if there is none. Those of Append are not looked at: see Known. The
+	// error is ErrTooManyKeys where there is none, and Configure would have no
+	// room for it.
 	Remembered(ctx context.Context, key RequestKey, since time.Time) (*Request, error)
 }
+
+// MaxRequests is how many requests of one scope, none older than the idempotency
+// window, Configure remembers.
+const MaxRequests = 10_000
 
 // Change is a set of records to store as they are: new ones, changed ones, and
 // deleted ones (Deleted set) as tombstones.
@@ -88,6 +98,10 @@ type Change struct {
 	Types     []*hook.EventType
 	Keys      []*hook.Key
 	Replays   []*hook.Replay
+	// Note says that the change is of records that are there already, and that
+	// nobody acts on what is new in them: it leaves the revision as it is. It
+	// holds only Keys and Replays, and a Base.
+	Note bool
 	// Requests are remembered together with the change, for the idempotency
 	// window at least. A change that holds nothing else leaves the revision as it
 	// is.
@@ -401,8 +415,8 @@ type Upkeeper interface {
 	// Prune removes events accepted before q.Before, with all that belongs to
 	// them, in units of the engine's own. A unit with deliveries that can still
 	// be sent stays; deliveries of inactive endpoints, and those held, end with
-	// it as expired. Replays that ended before q.Before are forgotten, without a
-	// tombstone.
+	// it as expired. Tombstones of replays that ended before q.Before go too, and
+	// requests that Configure stored before q.Requests.
 	Prune(ctx context.Context, q PruneQuery) (Pruned, error)
 
 	// Stats tells how the store is. It is cheap enough to be asked every second.
@@ -412,6 +426,7 @@ type Upkeeper interface {
 // PruneQuery says what may go.
 type PruneQuery struct {
 	Before   time.Time
+	Requests time.Time                   // zero: Before
 	Inactive func(hook.EndpointNum) bool // endpoints that get nothing now
 	DryRun   bool                        // say what would go, and change nothing
 }

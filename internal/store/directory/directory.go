@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type Directory struct {
 	tenants   map[hook.TenantNum]*tenant
 	byID      map[string]*tenant // live ones
 	endpoints map[hook.EndpointNum]*hook.Endpoint
+	gone      map[hook.TenantNum]map[string]*hook.Endpoint // the last tombstone of each id
 	types     map[string]*hook.EventType
 	keys      map[[32]byte]*hook.Key
 	replays   map[string]*hook.Replay
@@ -44,6 +46,7 @@ func Load(ctx context.Context, source store.Configurator) (*Directory, error) {
 		tenants:   map[hook.TenantNum]*tenant{},
 		byID:      map[string]*tenant{},
 		endpoints: map[hook.EndpointNum]*hook.Endpoint{},
+		gone:      map[hook.TenantNum]map[string]*hook.Endpoint{},
 		types:     map[string]*hook.EventType{},
 		keys:      map[[32]byte]*hook.Key{},
 		replays:   map[string]*hook.Replay{},
@@ -98,6 +101,9 @@ func (d *Directory) apply(c *store.Configuration) {
 	touched := map[hook.TenantNum][]*hook.Endpoint{}
 	for _, e := range c.Endpoints {
 		d.endpoints[e.Num] = e
+		if e.Deleted {
+			d.bury(e)
+		}
 		touched[e.TenantNum] = append(touched[e.TenantNum], e)
 	}
 	for num, changed := range touched {
@@ -112,7 +118,47 @@ func (d *Directory) apply(c *store.Configuration) {
 			d.types[t.Name] = t
 		}
 	}
+	d.applyKeys(c.Keys)
+	for _, r := range c.Replays {
+		if r.Deleted {
+			delete(d.replays, r.ID)
+		} else {
+			d.replays[r.ID] = r
+		}
+	}
+}
+
+// bury keeps a tombstone where it is found by its id.
+func (d *Directory) bury(e *hook.Endpoint) {
+	ids := d.gone[e.TenantNum]
+	if ids == nil {
+		ids = map[string]*hook.Endpoint{}
+		d.gone[e.TenantNum] = ids
+	}
+	if old := ids[e.ID]; old == nil || old.Num <= e.Num {
+		ids[e.ID] = e
+	}
+}
+
+// Note takes records over that were stored as a note, which Refresh does not
+// see. Those that are not here are left out. Watchers are not told.
+func (d *Directory) Note(c *store.Change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, k := range c.Keys {
+		if old := d.keys[k.Hash]; old != nil && old.ID == k.ID {
+			d.keys[k.Hash] = k
+		}
+	}
+	for _, r := range c.Replays {
+		if d.replays[r.ID] != nil {
+			d.replays[r.ID] = r
+		}
+	}
+}
+
+func (d *Directory) applyKeys(keys []*hook.Key) {
+	for _, k := range keys {
 		// The text of a revoked key may have been given again, and its tombstone
 		// may come after the key that has it now.
 		switch old := d.keys[k.Hash]; {
@@ -120,13 +166,6 @@ func (d *Directory) apply(c *store.Configuration) {
 			d.keys[k.Hash] = k
 		case old != nil && old.ID == k.ID:
 			delete(d.keys, k.Hash)
-		}
-	}
-	for _, r := range c.Replays {
-		if r.Deleted {
-			delete(d.replays, r.ID)
-		} else {
-			d.replays[r.ID] = r
 		}
 	}
 }
@@ -219,24 +258,27 @@ func (d *Directory) EndpointByID(tenant, id string) (*hook.Endpoint, bool) {
 }
 
 // EndpointDeleted reports whether a live tenant had an endpoint with an id that
-// it has not any more. It looks at all endpoints.
+// it has not any more.
 func (d *Directory) EndpointDeleted(tenant, id string) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	t := d.byID[tenant]
-	if t == nil {
+	if t == nil || d.gone[t.Num][id] == nil {
 		return false
 	}
-	deleted := false
-	for _, e := range d.endpoints {
-		if e.TenantNum == t.Num && e.ID == id {
-			if !e.Deleted {
-				return false
-			}
-			deleted = true
-		}
+	return !slices.ContainsFunc(t.endpoints, func(e *hook.Endpoint) bool { return e.ID == id })
+}
+
+// DeletedEndpoints lists the tombstones of a live tenant's endpoints in the
+// order of their numbers, the last one of each id.
+func (d *Directory) DeletedEndpoints(tenant string) []*hook.Endpoint {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	t := d.byID[tenant]
+	if t == nil {
+		return nil
 	}
-	return deleted
+	return slices.SortedFunc(maps.Values(d.gone[t.Num]), func(a, b *hook.Endpoint) int { return cmp.Compare(a.Num, b.Num) })
 }
 
 // Endpoints lists a tenant's live endpoints in the order of their numbers. The

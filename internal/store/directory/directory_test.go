@@ -27,6 +27,7 @@ func (s *source) Configuration(_ context.Context, since int64) (*store.Configura
 			all.Endpoints = append(all.Endpoints, c.Endpoints...)
 			all.Types = append(all.Types, c.Types...)
 			all.Keys = append(all.Keys, c.Keys...)
+			all.Replays = append(all.Replays, c.Replays...)
 		}
 	}
 	return all, nil
@@ -121,4 +122,61 @@ func TestTenantIDGivenAgain(t *testing.T) {
 	if tenant, ok := d.Tenant("acme"); !ok || tenant.Num != 2 {
 		t.Error("an old tombstone took the new tenant away")
 	}
+}
+
+// What was noted is shown, and what is gone does not come back by it.
+func TestNote(t *testing.T) {
+	t.Parallel()
+	k, r := &hook.Key{ID: "key_1", Hash: [32]byte{1}}, &hook.Replay{ID: "rpl_1", TenantNum: 1}
+	d, err := directory.Load(t.Context(), &source{steps: []store.Configuration{{Revision: 3, Keys: []*hook.Key{k}, Replays: []*hook.Replay{r}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, on := *k, *r
+	used.Hint, on.Redelivered = "used", 5
+	d.Note(&store.Change{
+		Keys:    []*hook.Key{&used, {ID: "key_2", Hash: [32]byte{1}}, {ID: "key_3", Hash: [32]byte{3}}},
+		Replays: []*hook.Replay{&on, {ID: "rpl_2"}},
+	})
+	if diff := cmp.Diff([]*hook.Key{&used}, d.Keys()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]*hook.Replay{&on}, d.Replays(0)); diff != "" {
+		t.Error(diff)
+	}
+	if d.Revision() != 3 {
+		t.Errorf("revision %d", d.Revision())
+	}
+}
+
+// A deleted endpoint is known by its id until that is given again, in its own
+// tenant alone.
+func TestDeletedEndpoints(t *testing.T) {
+	t.Parallel()
+	gone := endpoint(1, 1, "one")
+	gone.Deleted = true
+	again := endpoint(3, 1, "three")
+	again.ID = gone.ID
+	src := &source{steps: []store.Configuration{{
+		Revision: 1, Tenants: []*hook.Tenant{{ID: "acme", Num: 1}, {ID: "bolt", Num: 2}}, Endpoints: []*hook.Endpoint{gone, endpoint(2, 1, "two")},
+	}}}
+	d, err := directory.Load(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(want bool) {
+		t.Helper()
+		if d.EndpointDeleted("acme", gone.ID) != want || d.EndpointDeleted("bolt", gone.ID) || d.EndpointDeleted("acme", "ep_c") || d.EndpointDeleted("none", gone.ID) {
+			t.Errorf("want %v, and no other", want)
+		}
+		if diff := cmp.Diff([]string{"one"}, urls(d.DeletedEndpoints("acme"))); diff != "" {
+			t.Error(diff)
+		}
+	}
+	look(true)
+	src.steps = append(src.steps, store.Configuration{Revision: 2, Endpoints: []*hook.Endpoint{again}})
+	if err := d.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	look(false)
 }

@@ -17,8 +17,8 @@ func (d *Directory) Replay(tenant hook.TenantNum, id string) (*hook.Replay, bool
 	return nil, false
 }
 
-// Replays lists the replays of a tenant, oldest first; of all tenants, deleted
-// ones included, if tenant is 0.
+// Replays lists the replays of a tenant that are not deleted, oldest first; of
+// all tenants if tenant is 0.
 func (d *Directory) Replays(tenant hook.TenantNum) []*hook.Replay {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

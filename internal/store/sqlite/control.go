@@ -20,6 +20,7 @@ type control struct {
 	mu      sync.Mutex
 	c       *connection
 	suspect bool
+	room    map[string]int64 // requests of a scope that can be stored before they have to be counted anew
 }
 
 const controlName = "control.db"
@@ -173,6 +174,9 @@ func setMeta(c *connection, name string, value int64) error {
 
 // Configure stores a change in one transaction.
 func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) {
+	if ch.Note && len(ch.Tenants)+len(ch.Endpoints)+len(ch.Types) > 0 {
+		return 0, errors.New("configure: a note holds keys and replays only")
+	}
 	if err := s.enter(ctx); err != nil {
 		return 0, err
 	}
@@ -189,7 +193,9 @@ func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) 
 		}
 		revision = meta["revision"]
 		if !onlyRequests(ch) {
-			revision++
+			if !ch.Note {
+				revision++
+			}
 			if err := putChange(c, ch, meta, revision); err != nil {
 				return err
 			}

@@ -36,6 +36,12 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 	if err := s.forgetReplays(q.Before); err != nil {
 		return out, err
 	}
+	if q.Requests.IsZero() {
+		q.Requests = q.Before
+	}
+	if err := s.forgetRequests(ctx, q.Requests); err != nil {
+		return out, err
+	}
 	if last := s.active().lastID(); last != 0 && last < before {
 		if err := s.submit(&op{g: s.active(), end: true, done: make(chan struct{})}); err != nil {
 			return out, fmt.Errorf("end the active segment: %w", err)
@@ -101,9 +107,9 @@ func inactive(q store.PruneQuery) func(hook.EndpointNum) bool {
 	return func(hook.EndpointNum) bool { return false }
 }
 
-// forgetReplays removes replays that ended before an instant.
+// forgetReplays removes tombstones of replays that ended before an instant.
 func (s *Store) forgetReplays(before time.Time) error {
-	const over = ` FROM replays WHERE finished > 0 AND finished < ?`
+	const over = ` FROM replays WHERE deleted AND finished > 0 AND finished < ?`
 	var n int64
 	err := s.control.read(context.Background(), func(c *connection) (err error) {
 		n, err = c.int(`SELECT count(*)`+over, fromTime(before))

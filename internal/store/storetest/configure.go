@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"grapnel/internal/hook"
@@ -215,19 +216,88 @@ var configureTests = []test{
 		_, err = w.st.Configure(w.Context(), &store.Change{Requests: []*store.Request{r}})
 		w.ok(err)
 	}},
-	{"ReplaysThatAreOverAreForgotten", func(w *world) {
-		over, later, running := fullReplay("rpl_1"), fullReplay("rpl_2"), fullReplay("rpl_3")
+	{"TombstonesOfReplaysAreForgotten", func(w *world) {
+		gone, over, later, running := fullReplay("rpl_1"), fullReplay("rpl_2"), fullReplay("rpl_3"), fullReplay("rpl_4")
+		gone.Deleted, later.Deleted = true, true
 		later.FinishedAt = epoch.Add(time.Hour)
 		running.FinishedAt, running.State = time.Time{}, hook.ReplayRunning
-		_, err := w.st.Configure(w.Context(), &store.Change{Replays: []*hook.Replay{over, later, running}})
+		_, err := w.st.Configure(w.Context(), &store.Change{Replays: []*hook.Replay{gone, over, later, running}})
 		w.ok(err)
 		w.prune(epoch.Add(time.Minute), nil)
 		for range 2 {
 			got, err := w.st.Configuration(w.Context(), 0)
 			w.ok(err)
-			w.same([]*hook.Replay{later, running}, got.Replays)
+			w.same([]*hook.Replay{over, later, running}, got.Replays)
 			w.crash()
 		}
+	}},
+	{"ANoteLeavesTheRevision", func(w *world) {
+		k, r := &hook.Key{ID: "key_1", Hash: [32]byte{1}, CreatedAt: epoch}, fullReplay("rpl_1")
+		rev, err := w.st.Configure(w.Context(), &store.Change{Keys: []*hook.Key{k}, Replays: []*hook.Replay{r}})
+		w.ok(err)
+		used, on := *k, *r
+		used.LastUsedAt, on.Redelivered = epoch.Add(time.Hour), 77
+		same, err := w.st.Configure(w.Context(), &store.Change{Base: rev, Note: true, Keys: []*hook.Key{&used}, Replays: []*hook.Replay{&on}})
+		w.ok(err)
+		w.same(rev, same)
+		for range 2 {
+			got, err := w.st.Configuration(w.Context(), 0)
+			w.ok(err)
+			w.same(&store.Configuration{Revision: rev, Keys: []*hook.Key{&used}, Replays: []*hook.Replay{&on}}, got)
+			got, err = w.st.Configuration(w.Context(), rev)
+			w.ok(err)
+			w.same(&store.Configuration{Revision: rev}, got)
+			w.crash()
+		}
+		if _, err := w.st.Configure(w.Context(), &store.Change{Base: rev, Note: true, Endpoints: []*hook.Endpoint{{ID: "ep_1"}}}); err == nil {
+			w.Fatal("an endpoint was noted")
+		}
+		if _, err := w.st.Configure(w.Context(), &store.Change{Base: rev + 1, Note: true, Keys: []*hook.Key{k}}); !errors.Is(err, store.ErrStale) {
+			w.Fatalf("got %v, want ErrStale", err)
+		}
+	}},
+	{"OldRequestsAreForgotten", func(w *world) {
+		old, young := request("old", w.now), request("young", w.now.Add(time.Hour))
+		_, err := w.st.Configure(w.Context(), &store.Change{Requests: []*store.Request{old, young}})
+		w.ok(err)
+		_, err = w.st.Prune(w.Context(), store.PruneQuery{Before: epoch.Add(-time.Hour), Requests: young.At})
+		w.ok(err)
+		for r, want := range map[*store.Request]*store.Request{old: nil, young: young} {
+			got, err := w.st.Remembered(w.Context(), r.RequestKey, time.Time{})
+			w.ok(err)
+			w.same(want, got)
+		}
+	}},
+	{"RequestsOfAScopeAreBounded", func(w *world) {
+		var many []*store.Request
+		for i := range store.MaxRequests {
+			many = append(many, request(fmt.Sprint("k", i), w.now))
+		}
+		_, err := w.st.Configure(w.Context(), &store.Change{Requests: many[1:]})
+		w.ok(err)
+		_, err = w.st.Configure(w.Context(), &store.Change{Requests: many[:1]})
+		w.ok(err)
+		for range 2 {
+			one := request("more", w.now.Add(time.Minute))
+			if _, err := w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{{ID: "t"}}, Requests: []*store.Request{one}}); !errors.Is(err, store.ErrTooManyKeys) {
+				w.Fatalf("got %v, want ErrTooManyKeys", err)
+			}
+			if _, err := w.st.Remembered(w.Context(), one.RequestKey, w.now); !errors.Is(err, store.ErrTooManyKeys) {
+				w.Fatalf("got %v, want ErrTooManyKeys", err)
+			}
+			got, err := w.st.Remembered(w.Context(), many[5].RequestKey, w.now)
+			w.ok(err)
+			w.same(many[5], got)
+			w.crash()
+		}
+		all, err := w.st.Configuration(w.Context(), 0)
+		w.ok(err)
+		w.same(&store.Configuration{}, all)
+		other := request("k", w.now)
+		other.Scope = "another"
+		later := request("more", w.now.Add(48*time.Hour)) // when the others are out of the window
+		_, err = w.st.Configure(w.Context(), &store.Change{Requests: []*store.Request{other, later}})
+		w.ok(err)
 	}},
 	{"NumbersAreNeverGivenTwice", func(w *world) {
 		a := &hook.Endpoint{ID: "ep_1"}
