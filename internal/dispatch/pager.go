@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"grapnel/internal/store"
@@ -19,8 +20,9 @@ const (
 	maxRetries = 64
 )
 
-// forever is a time that no retry is due after.
-var forever = time.Unix(1<<40, 0)
+// forever is a time that no retry is due after: the last that a count of
+// nanoseconds can say.
+var forever = time.Unix(0, math.MaxInt64)
 
 // pageSize is how many deliveries a lane reads at once: what it can send in a
 // few rounds, within what is free of the memory budget.

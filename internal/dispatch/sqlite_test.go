@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -71,6 +72,120 @@ func TestOnSQLite(t *testing.T) {
 	w.finish(t, dir, total)
 	if got := len(w.seen(1)) + len(w.seen(3)); got != 2*total {
 		t.Errorf("%d requests to the two good endpoints, want %d", got, 2*total) // case 12: none is repeated
+	}
+}
+
+// Retries far off are in the store alone. They end when their endpoint is
+// deleted, or its tenant is, or it is inactive under a contract that cancels
+// then; and if the server was down by then, when it is back.
+func TestFarRetriesEndWithTheirEndpoint(t *testing.T) {
+	t.Parallel()
+	gone := func(e *hook.Endpoint) { e.Deleted = true }
+	disabled := func(e *hook.Endpoint) { e.State = hook.EndpointDisabled }
+	for name, c := range map[string]struct {
+		dialect string
+		change  func(*hook.Endpoint)
+		tenant  bool
+	}{"deleted": {"holds", gone, false}, "disabled": {"cancels", disabled, false}, "tenant deleted": {"holds", nil, true}} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restarted: %v", name, restart), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, 1)
+				w.answers(1, always(0, 500))
+				w.change(1, func(e *hook.Endpoint) {
+					e.Dialect, e.Schedule = c.dialect, []time.Duration{10 * time.Minute, 10 * time.Minute}
+				})
+				end := func() {
+					if c.tenant {
+						w.deleteTenant(1)
+					} else {
+						w.change(1, c.change)
+					}
+				}
+				w.farRetries(t, restart, end)
+			})
+		}
+	}
+}
+
+// deleteTenant marks a tenant as deleted and tells the watchers.
+func (w *world) deleteTenant(num hook.TenantNum) {
+	w.book.mu.Lock()
+	gone := *w.book.tenants[num]
+	gone.Deleted = true
+	w.book.tenants[num] = &gone
+	watchers := w.book.watchers
+	w.book.mu.Unlock()
+	for _, f := range watchers {
+		f(&store.Configuration{Tenants: []*hook.Tenant{&gone}})
+	}
+}
+
+// farRetries makes three deliveries fail, and end meanwhile or before a restart.
+func (w *world) farRetries(t *testing.T, restart bool, end func()) {
+	const n = 3
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	lease, err := s.Acquire(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := make(chan struct{}, 10*n)
+	start := func() *dispatch.Dispatcher {
+		d, err := dispatch.New(dispatch.Config{
+			Queue: s, Lease: lease, Directory: w.book, Dialects: registry(t), Egress: w, Ring: w.ring, Manager: w,
+			Logger: slog.New(slog.DiscardHandler), Recorded: func(hook.TenantNum, hook.DeliveryKey, string, *hook.Attempt) { recorded <- struct{}{} },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	stop := func(d *dispatch.Dispatcher) {
+		if err := d.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := start()
+	defer func() { stop(d) }()
+	b := &store.Batch{}
+	for i := range n {
+		b.Events = append(b.Events, &hook.Event{ID: hook.NextEventID(int64(i), time.Now().Add(time.Duration(i)*time.Millisecond), 9), Tenant: 1, Type: "a.b",
+			Time: time.Now(), Data: []byte(`{}`), Targets: []hook.Target{{Endpoint: 1}}})
+	}
+	if err := s.Append(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	d.Offer(b.Events)
+	for range n {
+		<-recorded
+	}
+	if diff := cmp.Diff(map[hook.DeliveryState]int{hook.Pending: n}, countStates(t, s)); diff != "" {
+		t.Fatal(diff)
+	}
+	if restart {
+		stop(d)
+		end()
+		d = start()
+	} else {
+		end()
+	}
+	patience := time.After(30 * time.Second)
+	for i := range n {
+		select {
+		case <-recorded:
+		case <-patience:
+			t.Fatalf("%d of %d deliveries have ended: %v", i, n, countStates(t, s))
+		}
+	}
+	if diff := cmp.Diff(map[hook.DeliveryState]int{hook.Cancelled: n}, countStates(t, s)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"grapnel/internal/hook"
@@ -12,10 +13,17 @@ import (
 // errFormat says that a stored value cannot be read.
 var errFormat = errors.New("stored value is malformed")
 
-// Times are nanoseconds since 1970 UTC, 0 for the zero time.
+// Times are nanoseconds since 1970 UTC, 0 for the zero time. One that they
+// cannot say (before 1678, after 2262) is the nearest that they can.
 func fromTime(t time.Time) int64 {
-	if t.IsZero() {
+	const most = math.MaxInt64 / int64(time.Second) // whole seconds
+	switch s := t.Unix(); {
+	case t.IsZero():
 		return 0
+	case s >= most:
+		return math.MaxInt64
+	case s <= -most:
+		return math.MinInt64
 	}
 	return t.UnixNano()
 }

@@ -292,6 +292,7 @@ func (s *Store) Retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 
 func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until time.Time, limit int) ([]*store.Work, time.Time, error) {
 	limit = max(limit, 0)
+	bound := fromTime(until)
 	// Only segments in which something may be due are read: a lane that fails for
 	// long has pending rows in many.
 	var all []due
@@ -301,7 +302,7 @@ func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 		if !ok {
 			continue
 		}
-		if p.next > until.UnixNano() {
+		if p.next > bound {
 			later = min(later, p.next)
 			continue
 		}
@@ -313,7 +314,7 @@ func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 	}
 	slices.SortStableFunc(all, func(a, b due) int { return cmp.Compare(a.nextAt, b.nextAt) })
 	n := 0
-	for n < len(all) && n < limit && all[n].nextAt <= until.UnixNano() {
+	for n < len(all) && n < limit && all[n].nextAt <= bound {
 		n++
 	}
 	if n < len(all) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"time"
 
 	"grapnel/internal/hook"
@@ -23,6 +24,27 @@ var retriesTests = []test{
 			w.retries(1, now, 10, now.Add(time.Minute))
 			w.retries(1, now.Add(time.Hour), 10, time.Time{}, events[3], events[5], events[1], events[0], events[6], events[2], events[4])
 			w.retries(2, now.Add(time.Hour), 10, time.Time{})
+			w.settle()
+			w.crash()
+		}
+	}},
+	{"AnyTimeIsABound", func(w *world) { // a caller that wants all of them asks for the end of time
+		events := w.fill(3, 1, 1)
+		for _, e := range events[:2] {
+			o := w.outcome(key(e, 1), 1, hook.Pending)
+			o.NextAt = w.now.Add(10 * time.Minute)
+			w.record(o)
+		}
+		far := w.outcome(key(events[2], 1), 1, hook.Pending)
+		far.NextAt = w.now.AddDate(150, 0, 0)
+		w.record(far)
+		for range 2 {
+			for _, until := range []time.Time{time.Unix(0, math.MaxInt64), time.Unix(1<<40, 0), time.Unix(1<<60, 0), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)} {
+				w.retries(1, until, 10, time.Time{}, events...)
+			}
+			for _, until := range []time.Time{{}, time.Unix(-1<<40, 0), time.Unix(0, math.MinInt64)} {
+				w.retries(1, until, 10, w.now.Add(10*time.Minute))
+			}
 			w.settle()
 			w.crash()
 		}
