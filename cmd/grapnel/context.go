@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"grapnel/client"
+	"grapnel/internal/disk"
+	"grapnel/internal/spelling"
 )
 
 // contexts is what the contexts file holds.
@@ -94,16 +96,7 @@ func (p *program) writeContexts(all *contexts) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("write the contexts: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".contexts-*") // made with mode 0600
-	if err != nil {
-		return fmt.Errorf("write the contexts: %w", err)
-	}
-	defer os.Remove(tmp.Name()) // it is gone when all went well
-	_, err = tmp.Write(b)
-	if err := errors.Join(err, tmp.Close()); err != nil {
-		return fmt.Errorf("write the contexts: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), file); err != nil {
+	if err := disk.Replace(file, b); err != nil {
 		return fmt.Errorf("write the contexts: %w", err)
 	}
 	return nil
@@ -137,7 +130,7 @@ func (p *program) context() (s *setting, chosen bool, err error) {
 func noContext(name string, all *contexts) error {
 	known := slices.Sorted(maps.Keys(all.Contexts))
 	hint := "grapnel context set " + name + " --url URL makes it"
-	if guess := nearest(name, known); guess != "" {
+	if guess := spelling.Nearest(name, known); guess != "" {
 		hint = fmt.Sprintf("did you mean %q?", guess)
 	} else if len(known) > 0 {
 		hint = "there are " + strings.Join(known, ", ")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"grapnel/client"
+	"grapnel/internal/disk"
 	"grapnel/internal/store"
 	"grapnel/internal/store/sqlite"
 	"grapnel/internal/telemetry"
@@ -214,10 +215,10 @@ func (o *backupFile) end(err error) error {
 	if err == nil {
 		err = os.Rename(o.file.Name(), o.name)
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(o.file.Name()))
+	if err == nil {
+		return disk.SyncFolder(filepath.Dir(o.name))
 	}
-	return nil
+	return errors.Join(err, os.Remove(o.file.Name()))
 }
 
 type dbRestoreCmd struct {

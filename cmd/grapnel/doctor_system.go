@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"grapnel/internal/config"
+	"grapnel/internal/disk"
 	"grapnel/internal/store"
 	"grapnel/internal/store/sqlite"
 )
@@ -106,7 +107,7 @@ func pathless(err error) error {
 
 func (d *doctor) checkRoom() {
 	dir, _ := d.folder()
-	free, ok := freeBytes(dir)
+	free, ok := disk.Free(dir)
 	const hint = "make room, or shorten --retention; without room publishes are refused"
 	switch size := config.Size(free >> 20 << 20); {
 	case !ok:

@@ -18,12 +18,3 @@ func tryLock(f *os.File) error {
 	}
 	return err
 }
-
-// syncDir makes a rename in a folder last.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

@@ -16,6 +16,3 @@ func tryLock(f *os.File) error {
 	}
 	return err
 }
-
-// syncDir does nothing: folders cannot be synced here.
-func syncDir(string) error { return nil }

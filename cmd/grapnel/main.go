@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"grapnel/internal/config"
+	"grapnel/internal/spelling"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -187,7 +188,7 @@ func usageError(err error) error {
 	}
 	if m := wrongChoice.FindStringSubmatch(text); m != nil {
 		choices := strings.Split(strings.ReplaceAll(m[1], `"`, ""), ",")
-		if guess := nearest(m[2], choices); guess != "" {
+		if guess := spelling.Nearest(m[2], choices); guess != "" {
 			hint = fmt.Sprintf("did you mean %q?", guess)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"grapnel/internal/spelling"
 	"grapnel/internal/telemetry"
 )
 
@@ -56,7 +57,7 @@ func (c *manCmd) Run(p *program) error {
 		known = append(known, strings.TrimPrefix(k.path, "grapnel "))
 	}
 	hint := "grapnel --help shows what there is"
-	if guess := nearest(strings.Join(c.Command, " "), known); guess != "" {
+	if guess := spelling.Nearest(strings.Join(c.Command, " "), known); guess != "" {
 		hint = fmt.Sprintf("did you mean %q?", guess)
 	}
 	return fail(exitUsage, hint, "there is no command %q", strings.Join(c.Command, " "))

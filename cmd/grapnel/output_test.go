@@ -237,16 +237,6 @@ func TestMoment(t *testing.T) {
 	})
 }
 
-func TestNearest(t *testing.T) {
-	t.Parallel()
-	known := []string{"pending", "held", "delivered", "failed", "cancelled"}
-	for wrong, want := range map[string]string{"faild": "failed", "FAILED": "failed", "canceled": "cancelled", "deliverd": "delivered", "xyz": "", "": ""} {
-		if got := nearest(wrong, known); got != want {
-			t.Errorf("%q: %q, want %q", wrong, got, want)
-		}
-	}
-}
-
 func TestCount(t *testing.T) {
 	t.Parallel()
 	for want, got := range map[string]string{"1 delivery": count(1, "delivery"), "2 deliveries": count(2, "delivery"), "0 keys": count(0, "key"), "3 attempts": count(3, "attempt")} {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"grapnel/internal/disk"
 )
 
 // identity is what a position belongs to.
@@ -131,31 +133,11 @@ func (p *position) keep(cursor string) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(p.file, append(b, '\n')); err != nil {
+	if err := disk.Replace(p.file, append(b, '\n')); err != nil {
 		return positionError(err)
 	}
 	p.cursor = cursor
 	return nil
-}
-
-// replaceFile puts new contents in the place of a file. Only one process at a
-// time may do so.
-func replaceFile(file string, contents []byte) (err error) {
-	next := file + ".new"
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(contents); err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(next, file); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(file))
 }
 
 // close lets another process have the position.

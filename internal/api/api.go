@@ -137,8 +137,9 @@ func New(c Config) (*API, error) {
 	a.keys, a.failed = newKeyLimit(c.RateLimit), newFailedKeys(c.FailedKeys, c.Logger)
 	a.document = sync.OnceValues(func() ([]byte, error) { return OpenAPI(c.Program) })
 	a.held.limit = max(c.MaxHeldBytes, c.MaxBatchBytes+heldStep) // one request always fits
-	for _, r := range a.routes() {
-		a.mux.Handle(r.pattern, a.guarded(r))
+	routes := a.routes()
+	for i := range routes {
+		a.mux.Handle(routes[i].pattern, a.guarded(&routes[i]))
 	}
 	a.mux.HandleFunc("/", a.notFound)
 	return a, nil
@@ -234,7 +235,7 @@ func (a *API) finish(c *call, took time.Duration) {
 	a.Metrics.HTTP(route(c.r), statusText(status), took)
 	c.span.End(c.r.Method, route(c.r), c.id[0], status)
 	if a.Logger.Enabled(c.r.Context(), slog.LevelDebug) {
-		a.Logger.Debug("request", "request_id", c.id[0], "route", route(c.r), "status", status, "duration_ms", float64(took.Microseconds())/1000, "key_id", c.keyID(), "client", a.client(c.r).String())
+		a.Logger.Debug("request", "request_id", c.id[0], "route", route(c.r), "status", status, "duration_ms", ms(took), "key_id", c.keyID(), "client", a.client(c.r).String())
 	}
 }
 
@@ -266,10 +267,14 @@ func route(r *http.Request) string {
 }
 
 // guarded lets a request to its handler if its key allows the route.
-func (a *API) guarded(r routeRow) http.Handler {
+func (a *API) guarded(r *routeRow) http.Handler {
+	handle := r.handle
+	if method, _, _ := strings.Cut(r.pattern, " "); r.remembered(method) {
+		handle = a.once(handle)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		c := w.(*call)
-		c.row = &r
+		c.row = r
 		if err := a.admit(c, r); err != nil {
 			a.fail(c, err)
 			return
@@ -282,10 +287,6 @@ func (a *API) guarded(r routeRow) http.Handler {
 			c.held.of = &a.held
 			defer c.held.release()
 		}
-		handle := r.handle
-		if r.remembered(req.Method) {
-			handle = a.once(handle)
-		}
 		if err := handle(c); err != nil {
 			a.fail(c, err)
 		}
@@ -294,7 +295,7 @@ func (a *API) guarded(r routeRow) http.Handler {
 
 // admit finds out who calls, and whether they may. What is asked of a tenant
 // that is not there or not theirs is not found, whatever it is (case 94).
-func (a *API) admit(c *call, r routeRow) error {
+func (a *API) admit(c *call, r *routeRow) error {
 	if r.open {
 		return nil
 	}

@@ -13,9 +13,6 @@ type Canceller interface {
 	Cancel(ctx context.Context, deliveries []*hook.Delivery, reason string) (running int, err error)
 }
 
-// byRequest is why a delivery was cancelled.
-const byRequest = "cancelled by request"
-
 // cancelAnswer says how many deliveries were cancelled.
 type cancelAnswer struct {
 	Cancelled int `json:"cancelled" doc:"deliveries that will not be sent" example:"2"`
@@ -39,7 +36,7 @@ func (a *API) cancelEvent(c *call) error {
 		if err != nil {
 			return err
 		}
-		running, err := a.Canceller.Cancel(ctx, p.Deliveries, byRequest)
+		running, err := a.Canceller.Cancel(ctx, p.Deliveries, hook.ByRequest)
 		if err != nil {
 			return err
 		}
@@ -49,7 +46,7 @@ func (a *API) cancelEvent(c *call) error {
 			if err != nil {
 				return err
 			}
-			if now.State == hook.Cancelled && now.Reason == byRequest {
+			if now.State == hook.Cancelled && now.Reason == hook.ByRequest {
 				out.Cancelled++
 			}
 		}

@@ -173,7 +173,7 @@ func (a *API) shapeLive(d *hook.Delivery, at *live.Attempt) liveDelivery {
 	if at.N > 0 {
 		out.Attempt = &liveAttempt{
 			N: at.N, At: stamp(at.At), Trigger: triggerName(at.Trigger), State: at.State.String(), Status: at.Status, Class: at.Class,
-			Duration: float64(at.Took.Microseconds()) / 1000,
+			Duration: ms(at.Took),
 		}
 	}
 	return out

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/spelling"
 )
 
 // maxManage bounds the body of a request that configures something.
@@ -190,36 +191,10 @@ func names(t reflect.Type) []string {
 
 // suggest names the known word that is nearest to a wrong one, or all of them.
 func suggest(wrong string, known []string) string {
-	best, distance := "", 3
-	for _, name := range known {
-		if d := editDistance(strings.ToLower(hook.Clip(wrong)), name); d < distance {
-			best, distance = name, d
-		}
-	}
-	if best != "" {
+	if best := spelling.Nearest(wrong, known); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return "want some of " + strings.Join(known, ", ")
-}
-
-// editDistance is the least number of characters to insert, remove or change.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // field is a member that may be absent, which leaves things as they are, or

@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"grapnel/internal/spelling"
 )
 
 // maxFile is the most that is read of a settings file or of a file with a
@@ -160,7 +162,7 @@ func findField(key string) (field, string) {
 	case "config":
 		return field{}, "a settings file cannot name another one"
 	}
-	if near := Nearest(strings.ReplaceAll(key, "_", "-"), known); near != "" {
+	if near := spelling.Nearest(strings.ReplaceAll(key, "_", "-"), known); near != "" {
 		return field{}, "did you mean " + near + "?"
 	}
 	return field{}, "grapnel config reference lists what there is"

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"grapnel/internal/spelling"
 )
 
 // Error says which setting is wrong, where its value came from, and what to
@@ -146,7 +148,7 @@ func (v *checker) oneOf(setting, value string, allowed []string) {
 	}
 	last := len(allowed) - 1
 	remedy := "write " + strings.Join(allowed[:last], ", ") + " or " + allowed[last]
-	if near := Nearest(value, allowed); near != "" {
+	if near := spelling.Nearest(value, allowed); near != "" {
 		remedy = fmt.Sprintf("did you mean %s? %s", near, remedy)
 	}
 	v.fault(setting, fmt.Sprintf("%q is not known", value), remedy)

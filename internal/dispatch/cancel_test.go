@@ -11,8 +11,6 @@ import (
 	"grapnel/internal/hook"
 )
 
-const byRequest = "cancelled by request"
-
 // cancel cancels an event's deliveries to endpoints.
 func (w *world) cancel(e *hook.Event, endpoints ...hook.EndpointNum) int {
 	w.t.Helper()
@@ -24,7 +22,7 @@ func (w *world) cancel(e *hook.Event, endpoints ...hook.EndpointNum) int {
 		}
 		list = append(list, d)
 	}
-	running, err := w.d.Cancel(context.Background(), list, byRequest)
+	running, err := w.d.Cancel(context.Background(), list, hook.ByRequest)
 	if err != nil {
 		w.t.Error(err)
 	}
@@ -67,12 +65,12 @@ func TestCancelWhatWaits(t *testing.T) {
 			if n := w.cancel(e, 1); n != 0 {
 				t.Errorf("%d are running of one that waits", n)
 			}
-			w.became(e, 1, hook.Cancelled, byRequest)
+			w.became(e, 1, hook.Cancelled, hook.ByRequest)
 		}
 		w.cancel(held, 3)
 		w.cancel(retried, 2) // due in a second
-		w.became(held, 3, hook.Cancelled, byRequest)
-		w.became(retried, 2, hook.Cancelled, byRequest)
+		w.became(held, 3, hook.Cancelled, hook.ByRequest)
+		w.became(retried, 2, hook.Cancelled, hook.ByRequest)
 		far := w.publish(2)
 		time.Sleep(2 * time.Minute) // its next attempt is an hour away, in the store alone
 		before := len(w.seen(2))
@@ -81,7 +79,7 @@ func TestCancelWhatWaits(t *testing.T) {
 		w.answers(2, nil)
 		w.change(3, func(e *hook.Endpoint) { e.State = hook.EndpointActive })
 		time.Sleep(24 * time.Hour)
-		w.became(far, 2, hook.Cancelled, byRequest)
+		w.became(far, 2, hook.Cancelled, hook.ByRequest)
 		if n := len(w.seen(2)); n != before {
 			t.Errorf("%d requests after it was cancelled", n-before)
 		}
@@ -115,7 +113,7 @@ func TestCancelWhileAnAttemptRuns(t *testing.T) {
 		}
 		time.Sleep(24 * time.Hour)
 		w.became(e, 1, hook.Delivered, "")
-		w.became(e, 2, hook.Cancelled, byRequest)
+		w.became(e, 2, hook.Cancelled, hook.ByRequest)
 		if n := len(w.seen(0)); n != 2 {
 			t.Errorf("%d requests", n)
 		}
@@ -137,7 +135,7 @@ func TestCancelWhileAnOutcomeIsRecorded(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		w.cancel(e, 1)
 		time.Sleep(24 * time.Hour)
-		w.became(e, 1, hook.Cancelled, byRequest)
+		w.became(e, 1, hook.Cancelled, hook.ByRequest)
 		if n := len(w.seen(1)); n != 1 {
 			t.Errorf("%d requests", n)
 		}
@@ -159,7 +157,7 @@ func TestCancelWhileAPageIsRead(t *testing.T) {
 				time.Sleep(500 * time.Millisecond) // the page was made, and is on its way
 				w.cancel(e, 1)
 				time.Sleep(time.Hour)
-				w.became(e, 1, hook.Cancelled, byRequest)
+				w.became(e, 1, hook.Cancelled, hook.ByRequest)
 				if seen := w.seen(1); len(seen) != 1 || seen[0].id != other.ID.String() {
 					t.Errorf("%d requests, want the other event's alone", len(seen))
 				}
@@ -178,7 +176,7 @@ func TestCancelBeforeTheOffer(t *testing.T) {
 		w.cancel(e, 1)
 		w.d.Offer([]*hook.Event{e, next})
 		time.Sleep(time.Hour)
-		w.became(e, 1, hook.Cancelled, byRequest)
+		w.became(e, 1, hook.Cancelled, hook.ByRequest)
 		if n := len(w.seen(1)); n != 2 {
 			t.Errorf("%d requests, want two of the other events", n)
 		}
@@ -207,7 +205,7 @@ func TestCancelAndRedeliver(t *testing.T) {
 		w.cancel(e, 1) // too late
 		w.became(e, 1, hook.Delivered, "")
 		w.stop()
-		if _, err := w.d.Cancel(context.Background(), []*hook.Delivery{{Key: key}}, byRequest); err == nil {
+		if _, err := w.d.Cancel(context.Background(), []*hook.Delivery{{Key: key}}, hook.ByRequest); err == nil {
 			t.Error("cancelled although nothing is dispatched")
 		}
 	})

@@ -24,6 +24,9 @@ const (
 	Cancelled DeliveryState = 5 // will not be sent: Reason says why
 )
 
+// ByRequest is the Reason of a delivery or a replay that somebody cancelled.
+const ByRequest = "cancelled by request"
+
 var stateNames = [...]string{"", "pending", "held", "delivered", "failed", "cancelled"}
 
 // String is the state's name in the API.

@@ -73,10 +73,11 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// Clip shortens what a caller sent to its first 64 bytes, for a message.
+// Clip shortens what a caller sent to its first 64 bytes, for a message. A
+// character that would be cut in two is left out.
 func Clip(s string) string {
 	if len(s) > 64 {
-		return s[:64] + "…"
+		return strings.ToValidUTF8(s[:64], "") + "…"
 	}
 	return s
 }

@@ -8,10 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
+
+	"grapnel/internal/disk"
 )
+
+// FileName is the name of the key file in a data folder and in a backup of one.
+const FileName = "secret.key"
 
 // maxFile bounds what is read of a key file.
 const maxFile = 64 << 10
@@ -126,36 +130,9 @@ func readFile(path string) (string, error) {
 // makeFile writes a new key file. It is whole and on disk before it has its
 // name, and it never replaces one: losing a key loses every secret.
 func makeFile(path string) error {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, ".keyring-*") // mode 0600
-	if err != nil {
+	text := fmt.Sprintf("# Opens the secrets in this store. Keep a copy apart from it: without this file they are lost.\n%s\n", NewKey())
+	if err := disk.Create(path, []byte(text)); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = fmt.Fprintf(tmp, "# Opens the secrets in this store. Keep a copy apart from it: without this file they are lost.\n%s\n", NewKey())
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err // ErrExist: another start was faster, and its key counts
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be flushed there
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil // another start was faster, and its key counts
 }

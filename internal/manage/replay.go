@@ -13,11 +13,10 @@ import (
 
 // The bounds of replays.
 const (
-	maxReplayTypes  = 100
-	maxReplays      = 1000 // that a tenant may have on record
-	maxRunning      = 20   // of a tenant at once
-	replayPrefix    = "rpl_"
-	replayCancelled = "cancelled by request"
+	maxReplayTypes = 100
+	maxReplays     = 1000 // that a tenant may have on record
+	maxRunning     = 20   // of a tenant at once
+	replayPrefix   = "rpl_"
 )
 
 // ReplayInput says what to send again. At least one condition must be set, Limit
@@ -176,7 +175,7 @@ func (r *Replayer) CancelReplay(ctx context.Context, tenant, id string) (*hook.R
 		if old.Over() {
 			return nil, nil
 		}
-		out = ended(old, hook.ReplayCancelled, replayCancelled, now)
+		out = ended(old, hook.ReplayCancelled, hook.ByRequest, now)
 		return &store.Change{Replays: []*hook.Replay{out}}, nil
 	})
 	if err != nil {

@@ -24,9 +24,6 @@ import (
 	"grapnel/internal/telemetry"
 )
 
-// keyFile is the name of the keyring's file in the data folder.
-const keyFile = "secret.key"
-
 // build makes everything between the store and the listener.
 func (s *Server) build(ctx context.Context, cfg Config) error {
 	ring, err := keyring.Open(s.keySource())
@@ -91,7 +88,7 @@ func (s *Server) keySource() keyring.Source {
 	if s.settings.SecretKeyFile != "" {
 		return keyring.Source{File: s.settings.SecretKeyFile, MustExist: true}
 	}
-	return keyring.Source{File: filepath.Join(s.settings.Data, keyFile), Env: s.settings.SecretKey, MustExist: s.directory.Revision() > 0}
+	return keyring.Source{File: filepath.Join(s.settings.Data, keyring.FileName), Env: s.settings.SecretKey, MustExist: s.directory.Revision() > 0}
 }
 
 // openDoor makes the way out. Our own listeners are closed to it (case 87).
@@ -163,7 +160,7 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 // keyFile is the file in the data folder that the ring's keys came from; "" if
 // they came from elsewhere.
 func (s *Server) keyFile(ring *keyring.Ring) string {
-	if file := filepath.Join(s.settings.Data, keyFile); ring.Origin() == file {
+	if file := filepath.Join(s.settings.Data, keyring.FileName); ring.Origin() == file {
 		return file
 	}
 	return ""

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 
+	"grapnel/internal/disk"
 	"grapnel/internal/hook"
 	"grapnel/internal/telemetry"
 )
@@ -14,11 +15,20 @@ func (s *Server) storeGauges() telemetry.StoreGauges {
 	st, err := s.store.Stats(ctx)
 	if err != nil {
 		s.logger.Error("store statistics failed", "error", err)
-		return telemetry.StoreGauges{Free: freeBytes(s.settings.Data)}
+		return telemetry.StoreGauges{Free: s.free()}
 	}
 	return telemetry.StoreGauges{
-		Events: st.Events, Units: st.Units, Bytes: st.Bytes, Free: freeBytes(s.settings.Data), Expired: st.Expired, Writable: st.Writable,
+		Events: st.Events, Units: st.Units, Bytes: st.Bytes, Free: s.free(), Expired: st.Expired, Writable: st.Writable,
 	}
+}
+
+// free is how many bytes can still be written in the data folder, -1 where that
+// cannot be told.
+func (s *Server) free() int64 {
+	if free, ok := disk.Free(s.settings.Data); ok {
+		return free
+	}
+	return -1
 }
 
 // endpointGauges counts endpoints by state, those without any included.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"grapnel/internal/disk"
 	"grapnel/internal/hook"
 )
 
@@ -58,10 +59,7 @@ func (s *state) save(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, stateFile)
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
-		return fmt.Errorf("keep the trial's state: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := disk.Replace(path, append(b, '\n')); err != nil {
 		return fmt.Errorf("keep the trial's state: %w", err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/disk"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -173,7 +174,7 @@ func (b *backup) database(ctx context.Context, c *connection, name string) error
 	if _, err := c.int(`SELECT count(*) FROM sqlite_schema`); err != nil { // the snapshot begins
 		return err
 	}
-	if free, ok := freeSpace(b.s.dir); ok && free < pages*4096+spareBytes {
+	if free, ok := disk.Free(b.s.dir); ok && free < pages*4096+spareBytes {
 		return fmt.Errorf("%w: a copy of %d bytes has to be made beside the store, and only %d are free there: make room, or stop the server and copy the folder", store.ErrFull, pages*4096, free)
 	}
 	return b.copyPages(ctx, c, b.copied(name))

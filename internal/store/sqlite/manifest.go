@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/keyring"
 )
 
 // manifestName is the last file of a backup. A stream without it was cut short.
@@ -23,7 +24,7 @@ const backupFormat = 1
 const maxManifest = 32 << 20
 
 // secretName is the name that the key file has in a backup and in a folder.
-const secretName = "secret.key"
+const secretName = keyring.FileName
 
 // Manifest says what a backup holds.
 type Manifest struct {

@@ -11,10 +11,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
 
+	"grapnel/internal/disk"
+	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
 
@@ -115,7 +115,7 @@ func (u *unpacker) read(r *tar.Reader) (*Manifest, error) {
 		}
 		switch {
 		case h.Typeflag != tar.TypeReg || h.Name != manifestName && !backupName(h.Name):
-			return nil, fmt.Errorf("this is no backup of Grapnel: %q does not belong into one", clip(h.Name))
+			return nil, fmt.Errorf("this is no backup of Grapnel: %q does not belong into one", hook.Clip(h.Name))
 		case h.Name == manifestName:
 			return u.last(r, h.Size)
 		}
@@ -155,13 +155,6 @@ func cutShort(err error) error {
 		return errors.New("this is no tar file, or a damaged one")
 	}
 	return err
-}
-
-func clip(name string) string {
-	if len(name) > 100 {
-		return strings.ToValidUTF8(name[:100], "") + "…"
-	}
-	return name
 }
 
 // file reads one file, and writes it onto the disk.
@@ -240,14 +233,14 @@ func moveIn(m *Manifest, tmp, dir string) error {
 	if err := os.Rename(filepath.Join(tmp, segmentDir), filepath.Join(dir, segmentDir)); err != nil {
 		return err
 	}
-	if err := syncFolder(filepath.Join(dir, segmentDir)); err != nil {
+	if err := disk.SyncFolder(filepath.Join(dir, segmentDir)); err != nil {
 		return err
 	}
 	for _, name := range []string{secretName, controlName} {
 		if m.file(name) == nil {
 			continue
 		}
-		if err := syncFolder(dir); err != nil {
+		if err := disk.SyncFolder(dir); err != nil {
 			return err
 		}
 		if err := os.Rename(filepath.Join(tmp, path.Base(name)), filepath.Join(dir, name)); err != nil {
@@ -257,18 +250,5 @@ func moveIn(m *Manifest, tmp, dir string) error {
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
 	}
-	return syncFolder(dir)
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be flushed there
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
+	return disk.SyncFolder(dir)
 }

@@ -1,10 +1,10 @@
-package sqlite
+package disk
 
 import "golang.org/x/sys/windows"
 
-// freeSpace is how many bytes can still be written in a folder's file system;
-// false if that cannot be told.
-func freeSpace(dir string) (int64, bool) {
+// Free is how many bytes this process can still write in a folder's file
+// system; false where that cannot be told.
+func Free(dir string) (int64, bool) {
 	path, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, false
