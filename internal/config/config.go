@@ -24,7 +24,7 @@ type Config struct {
 
 	Data              string   `group:"Storage" placeholder:"DIR" default:"${data}" range:"folder" help:"Folder that holds everything the server keeps (default ${default})."`
 	Retention         Duration `group:"Storage" placeholder:"TIME" default:"30d" min:"1h" help:"How long events and their deliveries are kept (default ${default})." more:"It must be longer than every retry schedule."`
-	IdempotencyWindow Duration `group:"Storage" placeholder:"TIME" default:"24h" range:"0s to the retention" help:"How long an event id of the publisher's own, or an Idempotency-Key, is remembered (default ${default})."`
+	IdempotencyWindow Duration `group:"Storage" placeholder:"TIME" default:"24h" min:"1m" range:"1m to the retention" help:"How long an event id of the publisher's own, or an Idempotency-Key, is remembered (default ${default})."`
 
 	Drain               Duration `group:"Delivery" placeholder:"TIME" default:"${drain}" min:"0s" max:"1h" help:"How long running attempts may take to finish when the server stops (default ${default})."`
 	MaxInFlight         int      `group:"Delivery" placeholder:"N" default:"1024" min:"1" max:"65536" help:"Most delivery attempts at once, over all endpoints (default ${default})."`

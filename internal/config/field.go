@@ -115,14 +115,14 @@ func (f field) text(c *Config) string {
 func (f field) bounds() string {
 	low, high := f.tag.Get("min"), f.tag.Get("max")
 	switch {
+	case f.tag.Get("range") != "": // where two numbers do not tell
+		return f.tag.Get("range")
 	case low != "" && high != "":
 		return low + " to " + high
 	case low != "":
 		return low + " or more"
 	case f.tag.Get("oneof") != "":
 		return strings.ReplaceAll(f.tag.Get("oneof"), ",", ", ")
-	case f.tag.Get("range") != "":
-		return f.tag.Get("range")
 	}
 	return reflectWords[reflect.TypeFor[Config]().Field(f.index).Type]
 }

@@ -74,7 +74,7 @@ func (s *submission) size() (events, bytes int) {
 // one fails as a whole, for its events are one request.
 func (c *committer) commit(group []*submission) {
 	err := c.try(group)
-	if err != nil && len(group) > 1 && hook.CodeOf(unavailable(err)) == hook.CodeInternal {
+	if err != nil && len(group) > 1 && ownFault(err) {
 		c.commit(group[:len(group)/2])
 		c.commit(group[len(group)/2:])
 		return
@@ -88,6 +88,12 @@ func (c *committer) commit(group []*submission) {
 	if err != nil {
 		c.cfg.Logger.Error("events could not be stored", "submissions", len(group), "error", err)
 	}
+}
+
+// ownFault reports whether an error comes of what is to be stored, so that it
+// need not be that of the whole group.
+func ownFault(err error) bool {
+	return errors.Is(err, store.ErrKeyTaken) || hook.CodeOf(unavailable(err)) == hook.CodeInternal
 }
 
 // maxTries bounds how often a group is matched anew because the configuration
@@ -213,7 +219,9 @@ func (s *submission) faulty() bool {
 
 // look asks the store for all keys of a group at once, if there are any.
 func (c *committer) look(ctx context.Context, g *group, submissions []*submission) error {
-	q := store.KnownQuery{Since: g.now.Add(-c.cfg.Window)}
+	// Whole milliseconds, as an event's id has them: a key that the store holds
+	// for taken must be one that we find.
+	q := store.KnownQuery{Since: g.now.Truncate(time.Millisecond).Add(-c.cfg.Window)}
 	for _, s := range submissions {
 		if s.Key != "" {
 			q.Requests = append(q.Requests, store.RequestKey{Scope: s.Scope, Key: s.Key})

@@ -19,7 +19,7 @@ type Config struct {
 	Directory *directory.Directory
 	Policy    func(dialect string) Policy
 	Offer     func([]*hook.Event) // takes committed events on, in the order of their ids; must not block
-	Window    time.Duration       // how long keys are remembered
+	Window    time.Duration       // how long keys are remembered; as long as the store does, or longer
 	Metrics   *telemetry.Metrics
 	Tracer    *telemetry.Tracer // nil: no traces
 	Logger    *slog.Logger
@@ -70,6 +70,9 @@ const (
 func New(ctx context.Context, cfg Config) (*Ingester, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Window <= 0 {
+		return nil, errors.New("make an ingester: the window for keys is missing")
 	}
 	last, err := cfg.Log.LastEvent(ctx)
 	if err != nil {

@@ -400,6 +400,41 @@ func TestOneBadEventHarmsNoOther(t *testing.T) {
 	})
 }
 
+// A key that the store holds for taken, however often it is looked up, is the
+// fault of the submission that has it and of no other in the group.
+func TestATakenKeyHarmsNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.journal.gate = make(chan struct{})
+		b.journal.fail = func(batch *store.Batch) error {
+			for _, e := range batch.Events {
+				if e.Key == "id 3" {
+					return store.ErrKeyTaken
+				}
+			}
+			return nil
+		}
+		var wg sync.WaitGroup
+		codes := make([]hook.Code, 9)
+		for i := range codes {
+			wg.Go(func() {
+				_, _, err := b.Publish(t.Context(), submission("", item("acme", fmt.Sprint("id ", i), "a", `1`)))
+				codes[i] = hook.CodeOf(err)
+			})
+		}
+		synctest.Wait()
+		close(b.journal.gate)
+		wg.Wait()
+		want := make([]hook.Code, len(codes))
+		want[3] = hook.CodeUnavailable
+		if diff := cmp.Diff(want, codes); diff != "" {
+			t.Error(diff)
+		}
+		b.Close()
+	})
+}
+
 // cases 17 and 25: what the store cannot do is never acknowledged, and a
 // commit in doubt is neither lost nor sent twice.
 func TestStoreFaults(t *testing.T) {
