@@ -47,24 +47,6 @@ func pages(t *testing.T) []string {
 	return append(all, "../README.md")
 }
 
-// TestCommands runs every page that has commands.
-func TestCommands(t *testing.T) {
-	t.Parallel()
-	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("there is no bash to run the documents' commands with")
-	}
-	for _, file := range pages(t) {
-		p := readPage(t, file)
-		if len(p.steps) == 0 {
-			continue
-		}
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".md"), func(t *testing.T) {
-			t.Parallel()
-			p.run(t)
-		})
-	}
-}
-
 // TestAllCommandsRun counts. The one command that is not run is the one that
 // runs this test.
 func TestAllCommandsRun(t *testing.T) {

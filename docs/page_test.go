@@ -146,3 +146,38 @@ func incomplete(text string) bool {
 	check.Stdin, check.Stderr = strings.NewReader(text+"\n"), &told
 	return check.Run() != nil || strings.Contains(told.String(), "here-document")
 }
+
+// matches holds output against what a page shows: … stands for any text in a
+// line, and for any lines where it is alone.
+func matches(want, got []string) bool {
+	if len(want) == 0 {
+		return len(got) == 0
+	}
+	if strings.TrimSpace(want[0]) != "…" {
+		return len(got) > 0 && lineMatches(want[0], got[0]) && matches(want[1:], got[1:])
+	}
+	for skip := range len(got) + 1 {
+		if matches(want[1:], got[skip:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func lineMatches(want, got string) bool {
+	parts := strings.Split(strings.TrimRight(want, " "), "…")
+	for i, p := range parts {
+		parts[i] = regexp.QuoteMeta(p)
+	}
+	return regexp.MustCompile(`^` + strings.Join(parts, ".*") + `$`).MatchString(strings.TrimRight(got, " \r"))
+}
+
+func trimBlank(lines []string) []string {
+	for len(lines) > 0 && strings.TrimSpace(lines[0]) == "" {
+		lines = lines[1:]
+	}
+	for len(lines) > 0 && strings.TrimSpace(lines[len(lines)-1]) == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines
+}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package docs_test
 
 import (
@@ -8,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"grapnel/internal/child"
+	"grapnel/internal/testaid"
 )
 
 // patience is how long anything that a page waits for may take. It is a bound
@@ -48,6 +52,22 @@ type job struct {
 // portNames are the ports that the pages use. Each page gets free ones instead,
 // so that pages run beside each other and beside what else runs here.
 var portNames = regexp.MustCompile(`\b(8080|8081|9000|9090|3000)\b`)
+
+// TestCommands runs every page that has commands.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	testaid.Require(t, "bash")
+	for _, file := range pages(t) {
+		p := readPage(t, file)
+		if len(p.steps) == 0 {
+			continue
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".md"), func(t *testing.T) {
+			t.Parallel()
+			p.run(t)
+		})
+	}
+}
 
 func (p *page) run(t *testing.T) {
 	s := &shell{t: t, page: p, ports: map[string]string{}, out: make(chan string, 1024)}
@@ -94,12 +114,11 @@ func (s *shell) environment() []string {
 
 func (s *shell) port(name string) string {
 	if s.ports[name] == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := child.FreeAddr()
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		defer l.Close()
-		s.ports[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+		_, s.ports[name], _ = strings.Cut(address, ":")
 	}
 	return s.ports[name]
 }
@@ -330,44 +349,6 @@ func (s *shell) has(tool string) bool {
 	if _, err := exec.LookPath(tool); err == nil {
 		return true
 	}
-	if os.Getenv("GRAPNEL_TEST_REQUIRE") != "" {
-		s.t.Fatalf("%s needs %s, which is not there", s.page.file, tool)
-	}
-	s.t.Skipf("the rest of %s needs %s, which is not there", s.page.file, tool)
+	testaid.Missing(s.t, fmt.Sprintf("the rest of %s needs %s, which is not installed", s.page.file, tool))
 	return false
-}
-
-// matches holds output against what a page shows: … stands for any text in a
-// line, and for any lines where it is alone.
-func matches(want, got []string) bool {
-	if len(want) == 0 {
-		return len(got) == 0
-	}
-	if strings.TrimSpace(want[0]) != "…" {
-		return len(got) > 0 && lineMatches(want[0], got[0]) && matches(want[1:], got[1:])
-	}
-	for skip := range len(got) + 1 {
-		if matches(want[1:], got[skip:]) {
-			return true
-		}
-	}
-	return false
-}
-
-func lineMatches(want, got string) bool {
-	parts := strings.Split(strings.TrimRight(want, " "), "…")
-	for i, p := range parts {
-		parts[i] = regexp.QuoteMeta(p)
-	}
-	return regexp.MustCompile(`^` + strings.Join(parts, ".*") + `$`).MatchString(strings.TrimRight(got, " \r"))
-}
-
-func trimBlank(lines []string) []string {
-	for len(lines) > 0 && strings.TrimSpace(lines[0]) == "" {
-		lines = lines[1:]
-	}
-	for len(lines) > 0 && strings.TrimSpace(lines[len(lines)-1]) == "" {
-		lines = lines[:len(lines)-1]
-	}
-	return lines
 }

@@ -18,6 +18,7 @@ import (
 
 	"grapnel/client"
 	"grapnel/internal/serve/trial"
+	"grapnel/internal/testaid"
 )
 
 // untilStopped are the commands that go on until they are interrupted, or much
@@ -185,9 +186,7 @@ func (s *trialServer) files(t *testing.T, dir, secret string) {
 // Every example of every command does what it says, against a fresh server.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("there is no sh to run the examples with")
-	}
+	testaid.Require(t, "sh")
 	var tree cli
 	servers := make(chan *trialServer, 4)
 	for range cap(servers) {

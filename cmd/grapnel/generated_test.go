@@ -8,21 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-)
 
-// tool finds a program that a test needs; without it the test is skipped, or
-// fails where everything must run.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("GRAPNEL_TEST_REQUIRE") == "1" {
-			t.Fatalf("%s is not installed; scripts/setup installs it", name)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
+	"grapnel/internal/testaid"
+)
 
 // output runs the program in this process.
 func output(t *testing.T, args ...string) string {
@@ -70,7 +58,7 @@ func sorted(text string) []string {
 
 func TestBashCompletion(t *testing.T) {
 	t.Parallel()
-	bash := tool(t, "bash")
+	bash := testaid.Require(t, "bash")
 	dir, script := fill(t, "bash")
 	for _, c := range append(completions, struct{ words, want []string }{[]string{"grapnel", "keygen", "--kind", "=", "h"}, []string{"hmac"}}) {
 		cmd := exec.Command(bash, append([]string{"--norc", "-c", `
@@ -89,7 +77,7 @@ func TestBashCompletion(t *testing.T) {
 
 func TestFishCompletion(t *testing.T) {
 	t.Parallel()
-	fish := tool(t, "fish")
+	fish := testaid.Require(t, "fish")
 	dir, script := fill(t, "fish")
 	for _, c := range completions {
 		cmd := exec.Command(fish, "--no-config", "-c", `source $argv[1]; complete -C "$argv[2]"`, script, strings.Join(c.words, " "))
@@ -110,7 +98,7 @@ func TestFishCompletion(t *testing.T) {
 // builtins that offer words are replaced by ones that print them.
 func TestZshCompletion(t *testing.T) {
 	t.Parallel()
-	zsh := tool(t, "zsh")
+	zsh := testaid.Require(t, "zsh")
 	_, script := fill(t, "zsh")
 	if out, err := exec.Command(zsh, "-n", script).CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
@@ -137,7 +125,7 @@ func TestZshCompletion(t *testing.T) {
 // Every page is roff without complaints, and holds what --help holds.
 func TestManPages(t *testing.T) {
 	t.Parallel()
-	groff := tool(t, "groff")
+	groff := testaid.Require(t, "groff")
 	dir := t.TempDir()
 	output(t, "man", "--dir", dir, "--quiet")
 	var tree cli
@@ -161,7 +149,7 @@ func TestManPages(t *testing.T) {
 
 func TestSystemdUnits(t *testing.T) {
 	t.Parallel()
-	analyze := tool(t, "systemd-analyze")
+	analyze := testaid.Require(t, "systemd-analyze")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"grapnel/client"
+	"grapnel/internal/testaid"
 )
 
 // surroundings makes a program that writes into buffers.
@@ -249,10 +250,7 @@ func TestCount(t *testing.T) {
 // A shell hands curl the request byte for byte, whatever is in it.
 func TestCurlIsQuoted(t *testing.T) {
 	t.Parallel()
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip("there is no shell")
-	}
+	sh := testaid.Require(t, "sh")
 	for _, body := range []string{
 		`{"id":1}`, `it's $HOME "x" \ %s ` + "`date`", "@file", "-", "two\nlines\n", "é漢", "\x1b[31m", "nul\x00", "\xff\xfe", "a\r\nb", strings.Repeat("x'", maxCurlBody),
 	} {

@@ -2,17 +2,15 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
-)
 
-var update = flag.Bool("update", false, "write docs/cli.md instead of comparing it")
+	"grapnel/internal/testaid"
+)
 
 const pageHead = `# Command line
 
@@ -117,20 +115,7 @@ func cellText(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 func TestCLIPage(t *testing.T) {
 	t.Parallel()
 	var tree cli
-	want := cliPage(parser(t, &tree).Model)
-	file := filepath.Join("..", "..", "docs", "cli.md")
-	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Error("docs/cli.md does not say what the commands are: run make generate")
-	}
+	testaid.Fresh(t, filepath.Join("..", "..", "docs", "cli.md"), cliPage(parser(t, &tree).Model))
 }
 
 // What --help shows is what the page and the manual pages are made of: every

@@ -1,19 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"grapnel/internal/testaid"
 )
 
 // notifySocket is what systemd listens at.
@@ -55,27 +54,9 @@ func (n *notifySocket) next(prefix string) string {
 	}
 }
 
-// serviceLog is what a process writes, which may be read meanwhile.
-type serviceLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *serviceLog) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *serviceLog) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // service starts the real program as systemd does: with its variables, and
 // with sockets as the files from 3 on.
-func service(t *testing.T, env []string, passed []*os.File, args ...string) (*exec.Cmd, *serviceLog) {
+func service(t *testing.T, env []string, passed []*os.File, args ...string) (*exec.Cmd, *testaid.Buffer) {
 	t.Helper()
 	program, err := exec.LookPath("grapnel")
 	if err != nil {
@@ -84,7 +65,7 @@ func service(t *testing.T, env []string, passed []*os.File, args ...string) (*ex
 	// LISTEN_PID is the number of the process itself, which a shell can tell.
 	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, program, "serve", "--data", t.TempDir()}, args...)...)
 	cmd.Env, cmd.ExtraFiles = append(os.Environ(), env...), passed
-	out := &serviceLog{}
+	out := &testaid.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -111,21 +92,6 @@ func pass(t *testing.T) (addr string, file *os.File) {
 	return l.Addr().String(), file
 }
 
-func fetch(t *testing.T, url string) (int, string) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}
-	res, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(b)
-}
-
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	n := newNotifySocket(t)
@@ -135,7 +101,7 @@ func TestNotify(t *testing.T) {
 	if !ok {
 		t.Fatalf("%q", ready)
 	}
-	if code, _ := fetch(t, url+"/readyz"); code != 200 {
+	if code, _ := testaid.Get(t, url+"/readyz"); code != 200 {
 		t.Errorf("told to be ready, and answers %d", code)
 	}
 	for range 3 {
@@ -181,13 +147,13 @@ func TestSocketActivation(t *testing.T) {
 	// The address of --listen cannot be bound: the socket goes before it.
 	cmd, out := service(t, env, []*os.File{adminFile, publicFile}, "--listen", "192.0.2.1:1")
 	n.next("READY=1")
-	if code, body := fetch(t, "http://"+admin+"/metrics"); code != 200 || !strings.Contains(body, "grapnel_build_info") {
+	if code, body := testaid.Get(t, "http://"+admin+"/metrics"); code != 200 || !strings.Contains(body, "grapnel_build_info") {
 		t.Errorf("%d %.100s", code, body)
 	}
-	if code, _ := fetch(t, "http://"+public+"/metrics"); code != 404 {
+	if code, _ := testaid.Get(t, "http://"+public+"/metrics"); code != 404 {
 		t.Errorf("metrics on the public listener: %d", code)
 	}
-	if code, _ := fetch(t, "http://"+public+"/v1/tenants"); code != 401 {
+	if code, _ := testaid.Get(t, "http://"+public+"/v1/tenants"); code != 401 {
 		t.Error(code)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

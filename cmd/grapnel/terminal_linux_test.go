@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"grapnel/internal/testaid"
 )
 
 // pty opens a pseudo-terminal: what a person has, and what the program has.
@@ -17,7 +19,7 @@ func pty(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		t.Skip("there are no pseudo-terminals: ", err)
+		testaid.Missing(t, "there are no pseudo-terminals: "+err.Error())
 	}
 	t.Cleanup(func() { person.Close() })
 	if err := unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0); err != nil {
@@ -29,7 +31,7 @@ func pty(t *testing.T) (person, program *os.File) {
 	}
 	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("there are no pseudo-terminals: ", err)
+		testaid.Missing(t, "there are no pseudo-terminals: "+err.Error())
 	}
 	t.Cleanup(func() { program.Close() })
 	return person, program

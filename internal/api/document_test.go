@@ -2,41 +2,22 @@ package api_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"grapnel/internal/api"
 	"grapnel/internal/hook"
 	"grapnel/internal/manage"
+	"grapnel/internal/testaid"
 )
-
-var update = flag.Bool("update", false, "write docs/openapi.json and docs/errors.md instead of comparing them")
-
-// fresh compares a page that is made from the code with what is committed.
-func fresh(t *testing.T, name, want string) {
-	t.Helper()
-	name = "../../docs/" + name
-	if *update {
-		must(t, os.WriteFile(name, []byte(want), 0o644))
-	}
-	got, err := os.ReadFile(name)
-	must(t, err)
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("%s is behind the code: run make generate\n%s", name, diff)
-	}
-}
 
 func TestDocumentIsFresh(t *testing.T) {
 	t.Parallel()
 	text, err := api.OpenAPI("devel")
 	must(t, err)
-	fresh(t, "openapi.json", string(text)+"\n")
+	testaid.Fresh(t, "../../docs/openapi.json", string(text)+"\n")
 }
 
 func TestErrorsPageIsFresh(t *testing.T) {
@@ -58,7 +39,7 @@ func TestErrorsPageIsFresh(t *testing.T) {
 	for _, p := range api.Problems() {
 		fmt.Fprintf(&b, "\n## %s\n\n**%d %s.** %s\n\n*What to do:* %s\n", p.Code, p.Status, p.Title, p.Meaning, p.Advice)
 	}
-	fresh(t, "errors.md", b.String())
+	testaid.Fresh(t, "../../docs/errors.md", b.String())
 }
 
 func TestDocumentIsServed(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"grapnel/internal/testaid"
 )
 
 // The document passes a linter of others with every rule of its strictest set,
@@ -13,16 +15,10 @@ func TestDocumentLintsClean(t *testing.T) {
 	t.Parallel()
 	js, err := filepath.Abs("../../test/js")
 	must(t, err)
-	node, err := exec.LookPath("node")
+	node := testaid.Require(t, "node")
 	linter := filepath.Join(js, "node_modules", "@redocly", "cli", "bin", "cli.js")
-	if err == nil {
-		_, err = os.Stat(linter)
-	}
-	if err != nil {
-		if os.Getenv("GRAPNEL_TEST_REQUIRE") != "" {
-			t.Fatalf("the linter is missing: %v (install node, then npm ci in test/js)", err)
-		}
-		t.Skipf("NOT LINTED: %v (install node, then npm ci in test/js)", err)
+	if _, err := os.Stat(linter); err != nil {
+		testaid.Missing(t, "the linter is not there; scripts/setup installs it: "+err.Error())
 	}
 	for _, name := range []string{"../../docs/openapi.json", filepath.Join(js, "redocly.yaml")} {
 		_, err := os.ReadFile(name) // so that a result that go test has kept is not taken for that of another document

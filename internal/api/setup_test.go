@@ -29,6 +29,7 @@ import (
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
 	"grapnel/internal/store/sqlite"
+	"grapnel/internal/testaid"
 )
 
 // adminKey is the admin key of every test's server.
@@ -57,31 +58,13 @@ type bundle struct {
 	store   *sqlite.Store
 	dir     *directory.Directory
 	manager *manage.Manager
-	log     *logBuffer
+	log     *testaid.Buffer
 	reader  *flaky
 	counts  *counts
 	woken   *waker
 
 	replayer *manage.Replayer
 	live     *live.Hub
-}
-
-// logBuffer is a log that tests read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // flaky is a store whose reading side can be made to fail.
@@ -145,7 +128,7 @@ func (c recordingCanceller) Cancel(ctx context.Context, deliveries []*hook.Deliv
 // setup makes an API with the tenants acme and other.
 func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	t.Helper()
-	b := &bundle{t: t, log: &logBuffer{}, counts: &counts{routes: map[string]int{}}, woken: &waker{}, live: live.New(live.Config{})}
+	b := &bundle{t: t, log: &testaid.Buffer{}, counts: &counts{routes: map[string]int{}}, woken: &waker{}, live: live.New(live.Config{})}
 	logger := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	if b.store, err = sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()}); err != nil {

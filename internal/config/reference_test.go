@@ -1,35 +1,20 @@
 package config_test
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"grapnel/internal/config"
+	"grapnel/internal/testaid"
 )
-
-var update = flag.Bool("update", false, "write docs/settings.md instead of comparing it")
 
 // maxSettings is how many settings there may be.
 const maxSettings = 40
 
 func TestReferenceIsFresh(t *testing.T) {
 	t.Parallel()
-	page := filepath.Join("..", "..", "docs", "settings.md")
-	if *update {
-		if err := os.WriteFile(page, []byte(config.Reference()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != config.Reference() {
-		t.Error("docs/settings.md does not say what the settings are: run make generate")
-	}
+	testaid.Fresh(t, filepath.Join("..", "..", "docs", "settings.md"), config.Reference())
 }
 
 func TestSettings(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	"grapnel/internal/hook"
 	"grapnel/internal/serve"
 	"grapnel/internal/telemetry"
+	"grapnel/internal/testaid"
 )
 
 // canary is in everything of the story that nobody but its owner may see:
@@ -36,7 +37,7 @@ const forger = "\r\n\x1b[31m\u2028\u0085time=now {\"level\":\"ERROR\",\"msg\":\"
 type recorded struct {
 	t      *testing.T
 	server *serve.Server
-	log    *logBuffer
+	log    *testaid.Buffer
 	mu     sync.Mutex
 	traces bytes.Buffer // as they came
 	spans  []*otlp.Span
@@ -49,7 +50,7 @@ const adminKey = "gk_" + canary + "_admin"
 // test with it cannot be parallel.
 func record(t *testing.T, format string, exempt netip.AddrPort) *recorded {
 	t.Helper()
-	r := &recorded{t: t, log: &logBuffer{}, seen: make(chan *hook.Attempt, 100)}
+	r := &recorded{t: t, log: &testaid.Buffer{}, seen: make(chan *hook.Attempt, 100)}
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -178,7 +179,7 @@ func TestNothingOfTheStoryIsTold(t *testing.T) {
 			}
 			r := record(t, format, netip.MustParseAddrPort(u.Host))
 			r.story(receiver.URL + "/" + canary + "?token=" + canary)
-			_, metrics := get(t, r.server.URL()+"/metrics")
+			_, metrics := testaid.Get(t, r.server.URL()+"/metrics")
 			r.stop()
 			log, traces := r.log.String(), r.traces.String()
 			for what, text := range map[string]string{"log": log, "metrics": metrics, "traces": traces} {

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"grapnel/internal/testaid"
 )
 
 const (
@@ -25,14 +27,7 @@ const (
 // promtool runs Prometheus's own checker and returns what it says.
 func promtool(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath("promtool")
-	if err != nil {
-		if os.Getenv("GRAPNEL_TEST_REQUIRE") != "" {
-			t.Fatalf("%v: scripts/setup installs it", err)
-		}
-		t.Skip("no promtool: scripts/setup installs it")
-	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(t.Context(), testaid.Require(t, "promtool"), args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -57,7 +52,7 @@ func scrape(t *testing.T) string {
 	r := record(t, "json", netip.MustParseAddrPort(u.Host))
 	defer r.stop()
 	r.story(receiver.URL)
-	_, body := get(t, r.server.URL()+"/metrics")
+	_, body := testaid.Get(t, r.server.URL()+"/metrics")
 	return body
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"grapnel/client"
 	"grapnel/internal/serve"
+	"grapnel/internal/testaid"
 )
 
 // case 107: with an admin listener, what it tells is told there alone.
@@ -40,7 +41,7 @@ func TestAdminListener(t *testing.T) {
 		{admin + "/debug/pprof/", 404, "", ""},
 		{admin + "/", 404, "", ""},
 	} {
-		code, body := get(t, x.url)
+		code, body := testaid.Get(t, x.url)
 		if code != x.code || !strings.Contains(body, x.has) || x.hasNot != "" && strings.Contains(body, x.hasNot) {
 			t.Errorf("%s: %d %.200s", x.url, code, body)
 		}
@@ -69,7 +70,7 @@ func TestGivenListeners(t *testing.T) {
 	if s.Addr().String() != given[0].Addr().String() || s.AdminAddr().String() != given[1].Addr().String() {
 		t.Errorf("%s, %s", s.Addr(), s.AdminAddr())
 	}
-	if code, _ := get(t, "http://"+given[1].Addr().String()+"/metrics"); code != 200 {
+	if code, _ := testaid.Get(t, "http://"+given[1].Addr().String()+"/metrics"); code != 200 {
 		t.Error(code)
 	}
 }

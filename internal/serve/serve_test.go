@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +24,7 @@ import (
 	"grapnel/internal/keyring"
 	"grapnel/internal/serve"
 	"grapnel/internal/store"
+	"grapnel/internal/testaid"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -105,25 +105,6 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Close = true
-	res, err := (&http.Transport{}).RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(b)
-}
-
 // One event all the way: in by the API, out to a receiver that verifies it,
 // and back into what the API tells.
 func TestDelivers(t *testing.T) {
@@ -184,16 +165,16 @@ func TestHealthAndMetrics(t *testing.T) {
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
 		t.Fatal(err)
 	}
-	if code, body := get(t, s.URL()+"/livez"); code != 200 || body != "ok\n" {
+	if code, body := testaid.Get(t, s.URL()+"/livez"); code != 200 || body != "ok\n" {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body := get(t, s.URL()+"/readyz"); code != 200 || body != "ready\n" {
+	if code, body := testaid.Get(t, s.URL()+"/readyz"); code != 200 || body != "ready\n" {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body := get(t, s.URL()+"/readyz?verbose"); code != 200 || !strings.Contains(body, "store ok: sqlite") || !strings.Contains(body, "dispatch ok") {
+	if code, body := testaid.Get(t, s.URL()+"/readyz?verbose"); code != 200 || !strings.Contains(body, "store ok: sqlite") || !strings.Contains(body, "dispatch ok") {
 		t.Errorf("%d %s", code, body)
 	}
-	code, body := get(t, s.URL()+"/metrics")
+	code, body := testaid.Get(t, s.URL()+"/metrics")
 	for _, want := range []string{
 		`grapnel_http_requests_total{code="201",route="PUT /v1/tenants/{tenant}"} 1`, "grapnel_queue_due 0", "grapnel_inflight 0",
 		`grapnel_endpoints{state="active"} 0`, "grapnel_db_writable 1", "go_goroutines", "process_",
@@ -212,11 +193,11 @@ func TestHealthAndMetrics(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"//v1/tenants", "/v1//tenants", "/v1/tenants/", "//livez"} {
-		if code, _ := get(t, s.URL()+path); code != 404 {
+		if code, _ := testaid.Get(t, s.URL()+path); code != 404 {
 			t.Errorf("%s: %d", path, code)
 		}
 	}
-	if code, _ := get(t, s.URL()+"/v1/tenants"); code != 401 {
+	if code, _ := testaid.Get(t, s.URL()+"/v1/tenants"); code != 401 {
 		t.Errorf("without a key: %d", code)
 	}
 }

@@ -2,7 +2,6 @@ package serve_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"grapnel/client"
 	"grapnel/internal/config"
 	"grapnel/internal/serve"
+	"grapnel/internal/testaid"
 )
 
 // slowReceiver answers the first request when it is released, all others at
@@ -107,30 +107,12 @@ type drainable struct {
 	events  []string
 	half    *halfSent
 	stopped chan error
-	log     *logBuffer
-}
-
-// logBuffer is a log that is read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log     *testaid.Buffer
 }
 
 func newDrainable(t *testing.T, drain time.Duration) *drainable {
 	t.Helper()
-	d := &drainable{slowReceiver: &slowReceiver{began: make(chan struct{}), release: make(chan struct{}), seen: map[string]int{}}, stopped: make(chan error, 1), log: &logBuffer{}}
+	d := &drainable{slowReceiver: &slowReceiver{began: make(chan struct{}), release: make(chan struct{}), seen: map[string]int{}}, stopped: make(chan error, 1), log: &testaid.Buffer{}}
 	receiver := httptest.NewServer(d.slowReceiver)
 	t.Cleanup(receiver.Close)
 	u, err := url.Parse(receiver.URL)
@@ -173,7 +155,7 @@ func (d *drainable) stop(t *testing.T, limit time.Duration) {
 		d.stopped <- d.server.Stop(ctx)
 	}()
 	await(t, "the server to stop taking requests", func() bool {
-		code, _ := get(t, d.server.URL()+"/readyz")
+		code, _ := testaid.Get(t, d.server.URL()+"/readyz")
 		return code == 503
 	})
 }

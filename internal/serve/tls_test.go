@@ -24,6 +24,7 @@ import (
 
 	"grapnel/internal/config"
 	"grapnel/internal/serve"
+	"grapnel/internal/testaid"
 )
 
 // authority signs certificates for 127.0.0.1.
@@ -157,7 +158,7 @@ func TestTLS(t *testing.T) {
 		c.Close()
 		t.Error("TLS 1.1 is taken")
 	}
-	if code, _ := get(t, "http://"+s.Addr().String()+"/livez"); code != 400 {
+	if code, _ := testaid.Get(t, "http://"+s.Addr().String()+"/livez"); code != 400 {
 		t.Errorf("plain HTTP got %d", code)
 	}
 }
@@ -181,7 +182,7 @@ func (c *clock) pass(d time.Duration) {
 }
 
 // startWith starts a server with a clock and a log, which ends with the test.
-func startWith(t *testing.T, cfg config.Config, now func() time.Time, log *logBuffer) *serve.Server {
+func startWith(t *testing.T, cfg config.Config, now func() time.Time, log *testaid.Buffer) *serve.Server {
 	t.Helper()
 	s, err := serve.New(t.Context(), serve.Config{Settings: cfg, Logger: slog.New(slog.NewTextHandler(log, nil)), Now: now})
 	if err != nil {
@@ -206,7 +207,7 @@ func TestCertificateReload(t *testing.T) {
 	from, to := valid()
 	cert, key := ca.leaf(1, from, to)
 	cfg := tlsSettings(t, cert, key)
-	now, log := &clock{at: time.Now()}, &logBuffer{}
+	now, log := &clock{at: time.Now()}, &testaid.Buffer{}
 	s := startWith(t, cfg, now.now, log)
 	client := &tls.Config{RootCAs: ca.pool()}
 	want := func(n int64, when string) {
@@ -293,7 +294,7 @@ func TestCertificateRefused(t *testing.T) {
 		}
 	}
 	soon, soonKey := ca.leaf(5, from, time.Now().Add(24*time.Hour))
-	log := &logBuffer{}
+	log := &testaid.Buffer{}
 	startWith(t, tlsSettings(t, soon, soonKey), time.Now, log)
 	if !strings.Contains(log.String(), "the certificate expires soon") {
 		t.Error("a certificate of one day is fine")

@@ -1,16 +1,13 @@
 package telemetry_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"grapnel/internal/testaid"
 )
-
-var update = flag.Bool("update", false, "write docs/metrics.md anew")
 
 const page = "../../docs/metrics.md"
 
@@ -43,14 +40,5 @@ func TestMetricsPage(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatal("docs/metrics.md has lost the marks around its table")
 	}
-	fresh := head + "`make generate` -->\n" + b.String() + "\n<!-- end -->" + tail
-	if *update {
-		if err := os.WriteFile(page, []byte(fresh), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if d := cmp.Diff(fresh, string(old)); d != "" {
-		t.Errorf("docs/metrics.md is out of date: run make generate\n%s", d)
-	}
+	testaid.Fresh(t, page, head+"`make generate` -->\n"+b.String()+"\n<!-- end -->"+tail)
 }

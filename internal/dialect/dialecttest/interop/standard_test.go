@@ -18,6 +18,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"grapnel/internal/signature"
+	"grapnel/internal/testaid"
 )
 
 // The Go library of the Standard Webhooks project.
@@ -126,16 +127,8 @@ func TestStandardWebhooksNode(t *testing.T) {
 func javascript(t *testing.T, library string) (node, folder string) {
 	t.Helper()
 	folder = filepath.Join("..", "..", "..", "..", "test", "js")
-	node, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(filepath.Join(folder, "node_modules", library))
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", library)); err != nil {
+		testaid.Missing(t, "the JavaScript library "+library+" is not there; scripts/setup installs it: "+err.Error())
 	}
-	if err != nil {
-		message := fmt.Sprintf("NOT TESTED with the JavaScript library %s: %v (install node, then npm ci in test/js)", library, err)
-		if os.Getenv("GRAPNEL_TEST_REQUIRE") == "1" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
-	return node, folder
+	return testaid.Require(t, "node"), folder
 }
