@@ -128,7 +128,8 @@ type LiveRequest struct {
 	Type     string      `json:"type"`
 	Delivery string      `json:"delivery,omitempty"`
 	Method   string      `json:"method"`
-	Headers  [][2]string `json:"headers"` // names and values in order, names in their own case
+	Headers  [][2]string `json:"headers"`   // names and values in order, names in their own case
+	SignedAt time.Time   `json:"signed_at"` // by the server's clock; zero: an older server does not tell
 	Body     []byte      `json:"-"`
 }
 

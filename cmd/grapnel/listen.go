@@ -35,7 +35,8 @@ Without --endpoint, all of the tenant's events come, signed with a secret made f
 shown at the start, and stays the same.
 
 Any answer counts: the endpoint's real deliveries go on beside this. While the target does not
-answer, the command waits. The position is written to a file after each answer, so that nothing is
+answer, the command waits; a request that waited for long is got anew, so that its signature is
+fresh when it is forwarded. The position is written to a file after each answer, so that nothing is
 missed and nothing comes twice, whether this command, the server or the target is restarted. Only
 what the target is at work on when it, or this command, is killed may come once more.
 It runs until it is interrupted, and ends with 130 then.
@@ -80,6 +81,11 @@ type listener struct {
 	verifier *verify.Verifier // nil: signatures are not checked
 	greeted  bool
 	broken   bool
+	after    string    // the cursor behind the last message that was dealt with
+	opened   time.Time // when the stream began that is read
+	behind   bool      // the last request had waited, or was long at work
+	away     bool      // the target has not answered for so long that the stream was dropped
+	bounds   listenBounds
 }
 
 // Run forwards until a signal comes.
@@ -92,7 +98,7 @@ func (c *listenCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	l := &listener{listenCmd: c, p: p, tenant: tenant, target: target, forward: newForwarder(target)}
+	l := &listener{listenCmd: c, p: p, tenant: tenant, target: target, forward: newForwarder(target), bounds: listenBounds{away: awayAfter, stale: staleAfter}}
 	if err := l.readSecret(); err != nil {
 		return err
 	}
@@ -105,21 +111,12 @@ func (c *listenCmd) Run(p *program) error {
 		return err
 	}
 	defer l.position.close()
-	after := l.position.cursor
-	if c.From != "" {
-		after = c.From
+	if l.after = l.position.cursor; c.From != "" {
+		l.after = c.From
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	for m, err := range api.Requests(ctx, tenant, client.RequestsFilter{Endpoint: c.Endpoint, Types: c.Types, After: after}) {
-		if err == nil {
-			err = l.take(ctx, m)
-		}
-		if err != nil {
-			return interrupted(ctx, err)
-		}
-	}
-	return nil
+	return interrupted(ctx, l.follow(ctx, api))
 }
 
 // resolve makes the target's URL.
@@ -178,11 +175,11 @@ func (l *listener) take(ctx context.Context, m *client.LiveMessage) error {
 		return ctx.Err() // what was read before the signal is got again the next time
 	}
 	if m.Lost != nil {
-		if !l.broken {
-			l.p.note("the connection to the server broke: %v; going on when it stands again", m.Lost)
-		}
-		l.broken = true
+		l.lost(m.Lost)
 		return nil
+	}
+	if m.Hello != nil {
+		l.opened = time.Now()
 	}
 	if l.broken {
 		l.broken = false
@@ -205,6 +202,7 @@ func (l *listener) take(ctx context.Context, m *client.LiveMessage) error {
 	if m.Cursor == "" {
 		return nil
 	}
+	l.after = m.Cursor
 	return l.position.keep(m.Cursor)
 }
 
@@ -232,8 +230,13 @@ func (l *listener) greet(h *client.Hello) error {
 	return nil
 }
 
-// deliver forwards a request until the target answers.
+// deliver forwards a request when the target answers. A request that has waited
+// is not forwarded, for its signature is old: the error is errStale, or errAway
+// if the target has been away for long.
 func (l *listener) deliver(ctx context.Context, r *client.LiveRequest) error {
+	if l.age(r) > l.bounds.stale {
+		return errStale
+	}
 	out := forwarded{At: time.Now(), Event: r.Event, Type: r.Type, Delivery: r.Delivery}
 	if l.verifier != nil {
 		ok := true
@@ -250,19 +253,22 @@ func (l *listener) deliver(ctx context.Context, r *client.LiveRequest) error {
 			out.Status, out.DurationMS = status, float64(time.Since(begun).Microseconds())/1000
 			break
 		}
-		if !waiting {
+		if !waiting && !l.away {
 			l.p.note("%s does not answer: %v; waiting until it does", l.target, err)
 		}
 		waiting = true
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
+		if time.Since(out.At) >= l.bounds.away {
+			l.away = true
+			return errAway
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
 		}
 	}
-	if waiting {
+	if waiting || l.away {
 		l.p.note("%s answers again", l.target)
 	}
+	l.away, l.behind = false, l.age(r) > slowReader
 	return l.print(&out)
 }
 

@@ -42,6 +42,7 @@ type liveRequest struct {
 	Delivery string      `json:"delivery,omitzero" doc:"the delivery that the request belongs to; absent without an endpoint"`
 	Method   string      `json:"method" doc:"the request's method" example:"POST"`
 	Headers  [][2]string `json:"headers" doc:"names and values, in order, names in the case of the contract" example:"[[\"content-type\",\"application/json\"]]"`
+	SignedAt stamp       `json:"signed_at" doc:"when the request was made: one that waited for long is better asked for anew"`
 	bytesText
 }
 
@@ -334,11 +335,12 @@ func (l *listening) tell(ctx context.Context, e *hook.Event) error {
 
 // compose fills a request in. The error is for the tenant's people.
 func (l *listening) compose(r *liveRequest, e *hook.Event, endpoint *hook.Endpoint, tenant *hook.Tenant) error {
-	m, err := l.api.Composer.Compose(e, endpoint, tenant, l.keys, l.api.Now())
+	now := l.api.Now()
+	m, err := l.api.Composer.Compose(e, endpoint, tenant, l.keys, now)
 	if err != nil {
 		return err
 	}
-	r.Method, r.bytesText = m.Method, textOf(m.Body)
+	r.Method, r.SignedAt, r.bytesText = m.Method, stamp(now), textOf(m.Body)
 	for _, h := range m.Header {
 		r.Headers = append(r.Headers, [2]string{h.Name, h.Value})
 	}
