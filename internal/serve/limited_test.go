@@ -2,8 +2,13 @@ package serve
 
 import (
 	"io"
+	"log/slog"
 	"net"
+	"net/http"
 	"testing"
+	"time"
+
+	"grapnel/internal/config"
 )
 
 // What a bounded listener gives can be closed in one direction: without that
@@ -69,5 +74,19 @@ func TestLimitedListenerCloses(t *testing.T) {
 	}
 	if err := <-ended; err == nil {
 		t.Error("a connection came through a closed listener")
+	}
+}
+
+// A request that does not arrive in time is not waited for, and its headers not
+// longer than for ten seconds, whatever the whole may take.
+func TestBoundsOfRequests(t *testing.T) {
+	t.Parallel()
+	for timeout, headers := range map[time.Duration]time.Duration{50 * time.Millisecond: 50 * time.Millisecond, time.Minute: 10 * time.Second} {
+		s := &Server{settings: config.Serve(), logger: slog.New(slog.DiscardHandler)}
+		s.settings.RequestTimeout, s.settings.IdleTimeout = config.Duration(timeout), config.Duration(time.Hour)
+		h := s.httpServer(http.NotFoundHandler())
+		if h.ReadHeaderTimeout != headers || h.ReadTimeout != timeout || h.WriteTimeout != timeout+answerTime || h.IdleTimeout != time.Hour || h.MaxHeaderBytes != maxHeaderBytes {
+			t.Errorf("%s: headers %s, request %s, answer %s, idle %s, %d bytes of headers", timeout, h.ReadHeaderTimeout, h.ReadTimeout, h.WriteTimeout, h.IdleTimeout, h.MaxHeaderBytes)
+		}
 	}
 }

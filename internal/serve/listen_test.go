@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -105,10 +106,16 @@ func TestMaxConnections(t *testing.T) {
 			t.Fatal(code)
 		}
 	}
-	third := &http.Transport{}
+	dialled := make(chan struct{})
+	third := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		close(dialled) // once: it is dialled once
+		return c, err
+	}}
 	t.Cleanup(third.CloseIdleConnections)
 	got := make(chan int, 1)
 	go func() { got <- ask(third) }()
+	<-dialled      // it is in the system's queue now, and waits there
 	for range 20 { // the two that are open are answered meanwhile
 		if code := ask(open[1]); code != 200 {
 			t.Error(code)

@@ -83,28 +83,6 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A request that does not arrive in time is not waited for.
-func TestRequestTimeout(t *testing.T) {
-	t.Parallel()
-	cfg := settings(t.TempDir())
-	cfg.RequestTimeout = config.Duration(50 * time.Millisecond)
-	s, _ := start(t, serve.Config{Settings: cfg})
-	c, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.SetReadDeadline(time.Now().Add(9 * time.Second)); err != nil { // before the timeout of a header's own
-		t.Fatal(err)
-	}
-	if b, err := io.ReadAll(c); err != nil || strings.Contains(string(b), "200") {
-		t.Errorf("%q, %v", b, err)
-	}
-}
-
 // A file with the key for secrets is used and not written to.
 func TestSecretKeyFile(t *testing.T) {
 	t.Parallel()
