@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -126,6 +127,25 @@ func allowed(from, to string) bool {
 		return strings.HasPrefix(from, to+"/") || lists[from] == a || strings.HasSuffix(from, "test")
 	}
 	return floors[a] > floors[b]
+}
+
+// chosen are the rooms that only internal/serve may name: which store there is
+// and which contracts is decided where the parts are put together.
+var chosen = []string{"internal/store/sqlite", "internal/dialect/all"}
+
+func TestOnlyServeNamesTheEngineAndTheDialects(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		from := strings.TrimPrefix(p.ImportPath, "grapnel/")
+		if room(from) == "internal/serve" || isInstrument(room(from)) {
+			continue
+		}
+		for _, c := range chosen {
+			if from != c && !strings.HasPrefix(from, c+"/") && slices.Contains(p.Imports, "grapnel/"+c) {
+				t.Errorf("%s imports %s: ask internal/serve for it", from, c)
+			}
+		}
+	}
 }
 
 func TestHookUsesTheStandardLibraryAlone(t *testing.T) {

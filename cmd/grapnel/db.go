@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 
+	"grapnel/internal/serve/offline"
 	"grapnel/internal/store"
-	"grapnel/internal/store/sqlite"
 )
 
 // dbCmd is about the data folder.
@@ -57,25 +55,23 @@ func (e *either) asks(p *program) (bool, error) {
 
 // there refuses a folder that no server ever used.
 func (f *folder) there() error {
-	if _, err := os.Stat(filepath.Join(f.Data, "control.db")); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return fail(exitNotFound, "name the folder with --data, or a running server with --url", "there is no data folder of Grapnel at %s", f.Data)
-		}
-		return err
+	found, err := offline.Holds(f.Data)
+	if err == nil && !found {
+		return fail(exitNotFound, "name the folder with --data, or a running server with --url", "there is no data folder of Grapnel at %s", f.Data)
 	}
-	return nil
+	return err
 }
 
 // open opens the folder's store, if it is up to date.
-func (f *folder) open(ctx context.Context, hint string) (*sqlite.Store, error) {
+func (f *folder) open(ctx context.Context, hint string) (*offline.Folder, error) {
 	if err := f.there(); err != nil {
 		return nil, err
 	}
 	if err := f.current(hint); err != nil {
 		return nil, err
 	}
-	st, err := sqlite.Open(ctx, sqlite.Options{Dir: f.Data})
-	return st, inUse(err, hint)
+	data, err := offline.Open(ctx, f.Data)
+	return data, inUse(err, hint)
 }
 
 // inUse tells what to do about a folder that a server has open.
@@ -89,7 +85,7 @@ func inUse(err error, hint string) error {
 // current refuses a folder that needs migrating: what only reads should not
 // change it.
 func (f *folder) current(hint string) error {
-	files, err := sqlite.Schemas(f.Data)
+	files, err := offline.Schemas(f.Data)
 	if err != nil {
 		return inUse(err, hint)
 	}
@@ -102,31 +98,7 @@ func (f *folder) current(hint string) error {
 	return nil
 }
 
-// secretKey is the name of the key file in a data folder.
-const secretKey = "secret.key"
-
-// keyFile is the folder's key file, "" if the key is elsewhere.
-func (f *folder) keyFile() string {
-	if file := filepath.Join(f.Data, secretKey); exists(file) {
-		return file
-	}
-	return ""
-}
-
 func exists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil
-}
-
-// bytesText is a size for people.
-func bytesText(n int64) string {
-	switch {
-	case n < 10_000:
-		return fmt.Sprintf("%d bytes", n)
-	case n < 10_000_000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 10_000_000_000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,9 +10,7 @@ import (
 
 	"grapnel/client"
 	"grapnel/internal/disk"
-	"grapnel/internal/store"
-	"grapnel/internal/store/sqlite"
-	"grapnel/internal/telemetry"
+	"grapnel/internal/serve/offline"
 )
 
 type dbBackupCmd struct {
@@ -64,16 +61,16 @@ func (c *dbBackupCmd) Run(p *program) error {
 }
 
 // take copies the backup into out and checks it.
-func (c *dbBackupCmd) take(ctx context.Context, p *program, out io.Writer) (*sqlite.Manifest, int64, error) {
+func (c *dbBackupCmd) take(ctx context.Context, p *program, out io.Writer) (*offline.Backup, int64, error) {
 	var n counter
 	checked, verify := io.Pipe()
 	type result struct {
-		m   *sqlite.Manifest
+		m   *offline.Backup
 		err error
 	}
 	done := make(chan result, 1)
 	go func() {
-		m, err := sqlite.Verify(ctx, checked, nil)
+		m, err := offline.Verify(ctx, checked)
 		if err == nil {
 			_, err = io.Copy(io.Discard, checked) // what tar adds at its end
 		}
@@ -106,22 +103,17 @@ func (c *dbBackupCmd) source(ctx context.Context, p *program, w io.Writer) error
 	if asks {
 		return c.fromServer(ctx, p, w)
 	}
-	st, err := c.folder.open(ctx, "take it from the running server: grapnel db backup --url URL, with an admin key in GRAPNEL_KEY")
+	data, err := c.folder.open(ctx, "take it from the running server: grapnel db backup --url URL, with an admin key in GRAPNEL_KEY")
 	if err != nil {
 		return err
 	}
-	defer st.Close()
+	defer data.Close()
 	bar := p.progress(0, "backing up, bytes")
 	defer bar.end()
-	q := store.BackupQuery{At: time.Now(), Program: telemetry.ReadVersion().Version, KeyFile: c.keyFile(), Progress: func(done, total int64) {
+	return data.Backup(ctx, w, offline.BackupOptions{At: time.Now(), WithKey: !c.WithoutKey, Progress: func(done, total int64) {
 		bar.grow(total)
 		bar.set(done)
-	}}
-	if c.WithoutKey {
-		q.KeyFile = ""
-	}
-	_, err = st.Backup(ctx, w, q)
-	return err
+	}})
 }
 
 func (c *dbBackupCmd) fromServer(ctx context.Context, p *program, w io.Writer) error {
@@ -154,7 +146,7 @@ func (t tick) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (c *dbBackupCmd) tell(p *program, name string, m *sqlite.Manifest, n int64) error {
+func (c *dbBackupCmd) tell(p *program, name string, m *offline.Backup, n int64) error {
 	done := backedUp{File: name, Bytes: n, Files: len(m.Files), Mark: m.Mark, CreatedAt: m.CreatedAt.Format(time.RFC3339), WithKey: m.WithKey}
 	switch {
 	case m.WithKey:
@@ -170,7 +162,7 @@ func (c *dbBackupCmd) tell(p *program, name string, m *sqlite.Manifest, n int64)
 	case p.JSON:
 		return p.object(done)
 	}
-	return p.printf("%s: %s, %d files\n", plain(name), bytesText(n), done.Files)
+	return p.printf("%s: %s, %d files\n", plain(name), sizeText(n), done.Files)
 }
 
 // backupFile is where a backup goes. A file has its name only when it is whole.
@@ -250,26 +242,18 @@ func (c *dbRestoreCmd) Run(p *program) error {
 	defer in.Close()
 	bar := p.progress(size, "restoring, bytes")
 	defer bar.end()
-	look := func(dir string) error {
-		r, err := sqlite.Check(ctx, dir, nil)
-		if err == nil && len(r.Findings) > 0 {
-			f := r.Findings[0]
-			err = fmt.Errorf("the store in the backup is damaged: %s: %s", f.File, f.Problem)
-		}
-		return err
-	}
-	m, err := sqlite.Restore(ctx, in, sqlite.RestoreOptions{Dir: c.Data, Progress: bar.set, Verify: look})
+	m, err := offline.Restore(ctx, in, c.Data, bar.set)
 	if err != nil {
 		return fail(exitFailure, "see grapnel db restore --help", "%w", err)
 	}
 	bar.end()
 	if !m.WithKey {
-		p.note("the key of the secrets was not in the backup: put it at %s, or give it in GRAPNEL_SECRET_KEY, before a server starts", filepath.Join(c.Data, secretKey))
+		p.note("the key of the secrets was not in the backup: put it at %s, or give it in GRAPNEL_SECRET_KEY, before a server starts", filepath.Join(c.Data, offline.KeyName))
 	}
 	if p.JSON {
 		return p.object(m)
 	}
-	return p.printf("%s: restored to what it was at %s, %s in %d files\n", plain(c.Data), m.CreatedAt.Format(time.RFC3339), bytesText(m.Bytes()), len(m.Files))
+	return p.printf("%s: restored to what it was at %s, %s in %d files\n", plain(c.Data), m.CreatedAt.Format(time.RFC3339), sizeText(m.Bytes()), len(m.Files))
 }
 
 // openInput opens a file or standard input. size is 0 where it is not known.

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
-	"grapnel/internal/keyring"
-	"grapnel/internal/manage"
-	"grapnel/internal/store/sqlite"
+	"grapnel/internal/serve/offline"
 )
 
 type dbCheckCmd struct {
@@ -37,11 +34,11 @@ Examples:
 type checked struct {
 	Path     string            `json:"path"`
 	OK       bool              `json:"ok"`
-	Findings []sqlite.Finding  `json:"findings"`
-	Files    []sqlite.FileInfo `json:"files"`
+	Findings []offline.Finding `json:"findings"`
+	Files    []offline.File    `json:"files"`
 	Bytes    int64             `json:"bytes"`
 	Mark     string            `json:"mark,omitempty"` // of a backup
-	Secrets  string            `json:"secrets"`        // readable, unreadable, or not checked
+	Secrets  offline.Secrets   `json:"secrets"`
 }
 
 // Run checks.
@@ -59,7 +56,7 @@ func (c *dbCheckCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	out := &checked{Path: path, Findings: []sqlite.Finding{}, Secrets: "not checked"}
+	out := &checked{Path: path, Findings: []offline.Finding{}, Secrets: offline.NotChecked}
 	if info.IsDir() {
 		err = out.folder(ctx, p, path)
 	} else {
@@ -80,36 +77,13 @@ func (out *checked) folder(ctx context.Context, p *program, dir string) error {
 	}
 	bar := p.progress(0, "checking, files")
 	defer bar.end()
-	r, err := sqlite.Check(ctx, dir, func(string) { bar.add(1) })
+	r, err := offline.Check(ctx, dir, func(string) { bar.add(1) })
 	if err != nil {
 		return inUse(err, "take a backup of the running server and check that: grapnel db backup --url URL --to FILE")
 	}
+	out.Secrets = r.TrySecrets(p.getenv("GRAPNEL_SECRET_KEY"))
 	out.Findings, out.Files, out.Bytes = append(out.Findings, r.Findings...), r.Files, r.Bytes
-	out.secrets(p, dir, r)
 	return nil
-}
-
-// secrets tries whether the secrets can be opened, if there is a key.
-func (out *checked) secrets(p *program, dir string, r *sqlite.Report) {
-	file := filepath.Join(dir, secretKey)
-	given := p.getenv("GRAPNEL_SECRET_KEY")
-	if r.Configuration == nil || given == "" && !exists(file) {
-		return
-	}
-	const advice = "put the key file back that was there when they were sealed, or give the key in GRAPNEL_SECRET_KEY"
-	ring, err := keyring.Open(keyring.Source{File: file, Env: given, MustExist: true})
-	if err != nil {
-		out.Secrets = "unreadable"
-		out.Findings = append(out.Findings, sqlite.Finding{File: secretKey, Problem: err.Error(), Advice: advice})
-		return
-	}
-	out.Secrets = "readable"
-	for i, err := range manage.UnreadableSecrets(ring, r.Configuration.Tenants, r.Configuration.Endpoints) {
-		out.Secrets = "unreadable"
-		if i < 10 {
-			out.Findings = append(out.Findings, sqlite.Finding{File: "control.db", Problem: err.Error(), Advice: advice})
-		}
-	}
 }
 
 // backup checks a backup: first its hashes, then what is in it, unpacked into a
@@ -126,7 +100,7 @@ func (out *checked) backup(ctx context.Context, p *program, file string) error {
 	}
 	defer os.RemoveAll(dir)
 	bar := p.progress(size, "reading, bytes")
-	m, err := sqlite.Unpack(ctx, in, dir, bar.set)
+	m, err := offline.Unpack(ctx, in, dir, bar.set)
 	bar.end()
 	if err := ctx.Err(); err != nil {
 		return err
@@ -136,7 +110,7 @@ func (out *checked) backup(ctx context.Context, p *program, file string) error {
 		return fail(exitFailure, "make room there, or set TMPDIR to a folder with more", "the backup cannot be unpacked to be checked: %w", err)
 	}
 	if err != nil {
-		out.Findings = append(out.Findings, sqlite.Finding{File: file, Problem: err.Error(), Advice: "use another backup"})
+		out.Findings = append(out.Findings, offline.Finding{File: file, Problem: err.Error(), Advice: "use another backup"})
 		return nil
 	}
 	out.Mark = m.Mark
@@ -164,7 +138,7 @@ func (out *checked) tell(p *program) error {
 
 func (out *checked) print(p *program) error {
 	if out.OK {
-		return p.printf("%s: nothing wrong in %d files, %s; secrets %s\n", plain(out.Path), len(out.Files), bytesText(out.Bytes), out.Secrets)
+		return p.printf("%s: nothing wrong in %d files, %s; secrets %s\n", plain(out.Path), len(out.Files), sizeText(out.Bytes), out.Secrets)
 	}
 	rows := make([][]string, len(out.Findings))
 	for i, f := range out.Findings {
@@ -240,7 +214,7 @@ func (c *dbMigrateStatusCmd) Run(p *program) error {
 	return nil
 }
 
-func standing(f sqlite.FileInfo) string {
+func standing(f offline.File) string {
 	switch {
 	case f.Schema < f.Current:
 		return "to migrate"
@@ -250,11 +224,11 @@ func standing(f sqlite.FileInfo) string {
 	return "up to date"
 }
 
-func (f *folder) files() ([]sqlite.FileInfo, error) {
+func (f *folder) files() ([]offline.File, error) {
 	if err := f.there(); err != nil {
 		return nil, err
 	}
-	files, err := sqlite.Schemas(f.Data)
+	files, err := offline.Schemas(f.Data)
 	return files, inUse(err, stopFirst)
 }
 
@@ -292,11 +266,7 @@ func (c *dbMigrateUpCmd) Run(p *program) error {
 	if len(out.Files) > 0 && !c.DryRun {
 		ctx, stop := untilSignal()
 		defer stop()
-		st, err := sqlite.Open(ctx, sqlite.Options{Dir: c.Data})
-		if err == nil {
-			err = st.Close()
-		}
-		if err != nil {
+		if err := offline.Migrate(ctx, c.Data); err != nil {
 			return inUse(err, stopFirst)
 		}
 	}

@@ -7,10 +7,7 @@ import (
 
 	"grapnel/client"
 	"grapnel/internal/config"
-	"grapnel/internal/hook"
-	"grapnel/internal/store"
-	"grapnel/internal/store/directory"
-	"grapnel/internal/store/sqlite"
+	"grapnel/internal/serve/offline"
 )
 
 type dbStatsCmd struct {
@@ -56,29 +53,17 @@ func (c *dbStatsCmd) Run(p *program) error {
 		state = "no: " + s.Problem
 	}
 	return p.fields(field{"engine", s.Engine}, field{"durability", s.Durability}, field{"events", fmt.Sprint(s.Events)}, field{"files", fmt.Sprint(s.Units)},
-		field{"size", bytesText(s.Bytes)}, field{"oldest", when(s.Oldest)}, field{"last event", s.LastEvent}, field{"expired", fmt.Sprint(s.Expired)}, field{"writable", state})
+		field{"size", sizeText(s.Bytes)}, field{"oldest", when(s.Oldest)}, field{"last event", s.LastEvent}, field{"expired", fmt.Sprint(s.Expired)}, field{"writable", state})
 }
 
 // read opens the folder and asks its store.
 func (c *dbStatsCmd) read(ctx context.Context) (*client.Store, error) {
-	st, err := c.folder.open(ctx, "ask the running server: grapnel db stats --url URL, with an admin key in GRAPNEL_KEY")
+	data, err := c.folder.open(ctx, "ask the running server: grapnel db stats --url URL, with an admin key in GRAPNEL_KEY")
 	if err != nil {
 		return nil, err
 	}
-	defer st.Close()
-	s, err := st.Stats(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &client.Store{Engine: s.Engine, Durability: s.Durability, Events: s.Events, Units: int64(s.Units), Bytes: s.Bytes, Expired: s.Expired, Writable: s.Writable, Problem: s.Problem}
-	if !s.Oldest.IsZero() {
-		out.Oldest = &s.Oldest
-	}
-	last, err := st.LastEvent(ctx)
-	if err == nil && !last.IsZero() {
-		out.LastEvent = last.String()
-	}
-	return out, err
+	defer data.Close()
+	return data.Stats(ctx)
 }
 
 type dbPruneCmd struct {
@@ -101,15 +86,6 @@ Examples:
     grapnel db backup --to c.tar && grapnel db restore c.tar --data again && grapnel db prune --data again --before 2026-01-31T00:00:00Z --yes`
 }
 
-// pruned is what --json prints.
-type pruned struct {
-	DryRun  bool      `json:"dry_run"`
-	Before  time.Time `json:"before"`
-	Events  int64     `json:"events"`
-	Files   int       `json:"files"`
-	Expired int64     `json:"expired"` // deliveries that end without having been made
-}
-
 // Run prunes.
 func (c *dbPruneCmd) Run(p *program) error {
 	before := c.Before.Time
@@ -121,74 +97,36 @@ func (c *dbPruneCmd) Run(p *program) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	st, err := c.folder.open(ctx, "stop the server first, or give it a shorter --retention")
+	data, err := c.folder.open(ctx, "stop the server first, or give it a shorter --retention")
 	if err != nil {
 		return err
 	}
-	defer st.Close()
-	dir, err := directory.Load(ctx, st)
+	defer data.Close()
+	would, err := data.Prune(ctx, before, true)
 	if err != nil {
 		return err
 	}
-	q := store.PruneQuery{Before: before, DryRun: true, Inactive: func(n hook.EndpointNum) bool {
-		e, ok := dir.Endpoint(n)
-		return !ok || !e.Active()
-	}}
-	would, err := st.Prune(ctx, q)
-	if err != nil {
-		return err
+	if c.DryRun || would.Files == 0 {
+		would.DryRun = c.DryRun
+		return tellPruned(p, would)
 	}
-	out := newPruned(would, before, true)
-	if c.DryRun || out.Files == 0 {
-		return out.tell(p, c.DryRun)
-	}
-	what := fmt.Sprintf("remove %d events of before %s from %s, and end %d deliveries", out.Events, before.UTC().Format(stampForm), c.Data, out.Expired)
+	what := fmt.Sprintf("remove %d events of before %s from %s, and end %d deliveries", would.Events, before.UTC().Format(stampForm), c.Data, would.Expired)
 	if err := p.confirm(what, c.Yes); err != nil {
 		return err
 	}
-	gone, err := prune(ctx, st, q)
+	gone, err := data.Prune(ctx, before, false)
 	if err != nil {
 		return err
 	}
-	return newPruned(gone, before, false).tell(p, false)
+	return tellPruned(p, gone)
 }
 
-// prune removes: what the first call only ends, the second one removes when it is
-// sealed.
-func prune(ctx context.Context, st *sqlite.Store, q store.PruneQuery) (store.Pruned, error) {
-	q.DryRun = false
-	all := store.Pruned{Expired: map[hook.EndpointNum]int64{}}
-	for range 2 {
-		p, err := st.Prune(ctx, q)
-		if err == nil {
-			err = st.Maintain(ctx)
-		}
-		if err != nil {
-			return all, err
-		}
-		all.Units, all.Events = all.Units+p.Units, all.Events+p.Events
-		for e, n := range p.Expired {
-			all.Expired[e] += n
-		}
-	}
-	return all, nil
-}
-
-func newPruned(p store.Pruned, before time.Time, dry bool) *pruned {
-	out := &pruned{DryRun: dry, Before: before.UTC(), Events: p.Events, Files: p.Units}
-	for _, n := range p.Expired {
-		out.Expired += n
-	}
-	return out
-}
-
-func (out *pruned) tell(p *program, dry bool) error {
-	out.DryRun = dry
+func tellPruned(p *program, out *offline.Pruned) error {
 	if p.JSON {
 		return p.object(out)
 	}
 	verb := "removed"
-	if dry {
+	if out.DryRun {
 		verb = "would remove"
 	}
 	if out.Files == 0 {

@@ -14,20 +14,19 @@ import (
 	"syscall"
 	"time"
 
-	"grapnel/internal/config"
 	"grapnel/internal/disk"
+	"grapnel/internal/serve"
+	"grapnel/internal/serve/offline"
 	"grapnel/internal/store"
-	"grapnel/internal/store/sqlite"
 )
 
 // What is too little for a server.
 const (
-	slowSync       = 20 * time.Millisecond // of one fsync: some hundred events a second remain with one publisher
-	littleRoom     = 1 << 30
-	noRoom         = 64 << 20
-	syncs          = 5 // the median of which counts
-	checkingLimit  = 30 * time.Second
-	daysForRenewal = 14
+	slowSync      = 20 * time.Millisecond // of one fsync: some hundred events a second remain with one publisher
+	littleRoom    = 1 << 30
+	noRoom        = 64 << 20
+	syncs         = 5 // the median of which counts
+	checkingLimit = 30 * time.Second
 )
 
 // folder is where the data is, or the nearest folder above that exists.
@@ -109,7 +108,7 @@ func (d *doctor) checkRoom() {
 	dir, _ := d.folder()
 	free, ok := disk.Free(dir)
 	const hint = "make room, or shorten --retention; without room publishes are refused"
-	switch size := config.Size(free >> 20 << 20); {
+	switch size := sizeText(free); {
 	case !ok:
 		d.add("disk", checkSkipped, "", "how much room there is cannot be told on this system")
 	case free < noRoom:
@@ -117,19 +116,19 @@ func (d *doctor) checkRoom() {
 	case free < littleRoom:
 		d.add("disk", checkWarning, hint, "%s is free in %s", size, dir)
 	default:
-		d.add("disk", checkOK, "", "%.1f GiB are free in %s", float64(free)/(1<<30), dir)
+		d.add("disk", checkOK, "", "%s is free in %s", size, dir)
 	}
 }
 
 // checkDatabases looks through the data, if it is there and not in use.
 func (d *doctor) checkDatabases() {
-	if _, err := os.Stat(filepath.Join(d.settings.Data, "control.db")); err != nil {
+	if found, err := offline.Holds(d.settings.Data); err != nil || !found {
 		d.add("databases", checkSkipped, "", "there is no data in %s yet", d.settings.Data)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkingLimit)
 	defer cancel()
-	report, err := sqlite.Check(ctx, d.settings.Data, nil)
+	report, err := offline.Check(ctx, d.settings.Data, nil)
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		d.add("databases", checkSkipped, "", "a server has them open; stop it, or check a backup with grapnel db check")
@@ -218,12 +217,12 @@ func (d *doctor) checkCertificate() {
 		d.add("certificate", checkFailed, "name a PEM certificate and its key with --tls-cert and --tls-key", "it cannot be used: %s", err)
 		return
 	}
-	left := time.Until(pair.Leaf.NotAfter)
+	now := time.Now()
 	day := pair.Leaf.NotAfter.UTC().Format(time.DateOnly)
 	switch {
-	case left < 0:
+	case now.After(pair.Leaf.NotAfter):
 		d.add("certificate", checkFailed, "renew it; the server takes the new files without a restart", "it expired on %s", day)
-	case left < daysForRenewal*24*time.Hour:
+	case serve.ExpiresSoon(pair.Leaf, now):
 		d.add("certificate", checkWarning, "renew it; the server takes the new files without a restart", "it expires on %s", day)
 	default:
 		d.add("certificate", checkOK, "", "it is valid until %s", day)

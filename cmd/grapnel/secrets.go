@@ -8,13 +8,13 @@ import (
 	"strings"
 
 	"grapnel/internal/dialect"
-	"grapnel/internal/dialect/all"
 	"grapnel/internal/hook"
+	"grapnel/internal/serve"
 )
 
 // dialectNamed finds a contract.
 func dialectNamed(name string) (*dialect.Dialect, error) {
-	registry, err := all.Registry()
+	registry, err := serve.Dialects()
 	if err != nil {
 		return nil, err
 	}

@@ -115,7 +115,7 @@ const maxEventID = 256
 func shapes(headers []hook.Header) []headerShape {
 	out := make([]headerShape, len(headers))
 	for i, h := range headers {
-		out[i] = headerShape(h)
+		out[i] = headerShape{h.Name, h.Value}
 	}
 	return out
 }

@@ -12,7 +12,6 @@ import (
 	"grapnel/internal/auth"
 	"grapnel/internal/config"
 	"grapnel/internal/dialect"
-	"grapnel/internal/dialect/all"
 	"grapnel/internal/dispatch"
 	"grapnel/internal/egress"
 	"grapnel/internal/hook"
@@ -33,7 +32,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err := ring.Covers(s.sealed); err != nil {
 		return fmt.Errorf("open the secrets in the data folder: %w", err)
 	}
-	dialects, err := all.Registry()
+	dialects, err := Dialects()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ const (
 	// certificateCheck is how often the files of a certificate are looked at
 	// for a change, at most: with the first handshake after that time.
 	certificateCheck = time.Second
-	// expirySoon is when the log begins to tell that a certificate ends.
+	// expirySoon is how long before it ends a certificate is to be renewed.
 	expirySoon = 14 * 24 * time.Hour
 )
 
@@ -73,6 +74,11 @@ func (c *certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
+// ExpiresSoon reports whether it is time to renew a certificate.
+func ExpiresSoon(leaf *x509.Certificate, now time.Time) bool {
+	return leaf.NotAfter.Sub(now) < expirySoon
+}
+
 // stat looks at both files. What cannot be looked at is nil.
 func (c *certificate) stat() (out [2]fs.FileInfo) {
 	for i, name := range []string{c.certFile, c.keyFile} {
@@ -112,7 +118,7 @@ func (c *certificate) read() (*tls.Certificate, error) {
 		return nil, &config.Error{Setting: "--tls-cert", Reason: fmt.Sprintf("the certificate in %s expired at %s", c.certFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)), Remedy: "renew it, and start again"}
 	case now.Before(pair.Leaf.NotBefore):
 		return nil, &config.Error{Setting: "--tls-cert", Reason: fmt.Sprintf("the certificate in %s is not valid before %s", c.certFile, pair.Leaf.NotBefore.UTC().Format(time.RFC3339)), Remedy: "set the clock of this machine, or use another certificate"}
-	case pair.Leaf.NotAfter.Sub(now) < expirySoon:
+	case ExpiresSoon(pair.Leaf, now):
 		c.logger.Warn("the certificate expires soon", "file", c.certFile, "not_after", pair.Leaf.NotAfter)
 	}
 	return &pair, nil

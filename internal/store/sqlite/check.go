@@ -18,9 +18,9 @@ import (
 
 // Finding is one thing that is wrong with a folder.
 type Finding struct {
-	File    string `json:"file"`
-	Problem string `json:"problem"`
-	Advice  string `json:"advice"`
+	File    string
+	Problem string
+	Advice  string
 }
 
 // Report is what Check found.
@@ -34,12 +34,12 @@ type Report struct {
 
 // FileInfo is a database of a folder.
 type FileInfo struct {
-	Name    string `json:"name"`
-	Kind    string `json:"kind"`
-	Schema  int64  `json:"schema"`  // version it has
-	Current int64  `json:"current"` // version that this program brings it to
-	Bytes   int64  `json:"bytes"`
-	Events  int64  `json:"events,omitempty"`
+	Name    string
+	Kind    string
+	Schema  int64 // version it has
+	Current int64 // version that this program brings it to
+	Bytes   int64
+	Events  int64
 }
 
 const adviceRestore = "restore the folder from a backup; keep the damaged one aside until that is done"

@@ -23,7 +23,11 @@ type control struct {
 	room    map[string]int64 // requests of a scope that can be stored before they have to be counted anew
 }
 
-const controlName = "control.db"
+// ConfigurationName is the name of the database that holds the configuration. A
+// folder without it is no data folder.
+const ConfigurationName = "control.db"
+
+const controlName = ConfigurationName
 
 // openControl opens control.db and counts the start.
 func (s *Store) openControl() (*control, error) {
