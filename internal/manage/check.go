@@ -187,6 +187,6 @@ func fillState(e *hook.Endpoint, state *hook.EndpointState, now time.Time) error
 	if *state != hook.EndpointActive && *state != hook.EndpointPaused {
 		return hook.Invalid("/state", "can be set to active or paused")
 	}
-	e.State, e.StateReason, e.StateAt = *state, "", now
+	e.State, e.StateReason, e.StateAt = *state, "", touched(e.StateAt, now)
 	return nil
 }

@@ -71,6 +71,9 @@ func (m *Manager) newEndpoint(t *hook.Tenant, id string, in EndpointInput, now t
 	if err := m.fillEndpoint(e, in, now); err != nil {
 		return nil, "", err
 	}
+	if err := m.sealHeaders(e); err != nil {
+		return nil, "", err
+	}
 	secret, err := m.firstSecret(e, in.Secret, now)
 	return e, secret, err
 }
@@ -97,7 +100,10 @@ func (m *Manager) refill(e *hook.Endpoint, in EndpointInput, now time.Time) erro
 	if in.Dialect != nil && *in.Dialect != e.Dialect {
 		return hook.Invalid("/dialect", "cannot change: waiting deliveries are made for %q. Create another endpoint", e.Dialect)
 	}
-	return m.fillEndpoint(e, in, now)
+	if err := m.fillEndpoint(e, in, now); err != nil {
+		return err
+	}
+	return m.sealHeaders(e)
 }
 
 func (m *Manager) endpointChanged(e *hook.Endpoint, was hook.EndpointState) {
@@ -121,6 +127,9 @@ func (m *Manager) changeEndpoint(ctx context.Context, tenant, id string, terms T
 		changed := *old // a fresh copy for each try: a store may still read the last one
 		changed.UpdatedAt = touched(old.UpdatedAt, now)
 		if err := change(&changed, now); err != nil {
+			return nil, err
+		}
+		if err := m.sealHeaders(&changed); err != nil {
 			return nil, err
 		}
 		e = changed
@@ -166,7 +175,7 @@ func (m *Manager) DisableEndpoint(ctx context.Context, num hook.EndpointNum, rea
 			return nil
 		}
 		changed := *e
-		changed.State, changed.StateReason, changed.StateAt, changed.UpdatedAt = hook.EndpointDisabled, reason, now, now
+		changed.State, changed.StateReason, changed.StateAt, changed.UpdatedAt = hook.EndpointDisabled, reason, touched(e.StateAt, now), touched(e.UpdatedAt, now)
 		m.Logger.Info("endpoint disabled", "endpoint_id", e.ID, "tenant_id", e.Tenant, "reason", reason)
 		return &changed
 	})
@@ -196,6 +205,9 @@ func (m *Manager) changeByNum(ctx context.Context, what string, num hook.Endpoin
 		if changed == nil {
 			return nil, nil
 		}
+		if err := m.sealHeaders(changed); err != nil {
+			return nil, err
+		}
 		return &store.Change{Endpoints: []*hook.Endpoint{changed}}, nil
 	})
 	if err == nil && changed != nil {
@@ -208,7 +220,7 @@ func (m *Manager) changeByNum(ctx context.Context, what string, num hook.Endpoin
 // with, and no secret.
 func tombstone(e *hook.Endpoint, now time.Time, reason string) *hook.Endpoint {
 	t := *e
-	t.Deleted, t.UpdatedAt, t.StateAt = true, now, now
+	t.Deleted, t.UpdatedAt, t.StateAt = true, touched(e.UpdatedAt, now), touched(e.StateAt, now)
 	t.StateReason = reason
 	t.Secrets, t.Headers = nil, nil
 	return &t

@@ -90,7 +90,7 @@ func (m *Manager) DeleteEventType(ctx context.Context, name string, terms Terms[
 			return nil, err
 		}
 		t := *old
-		t.Deleted, t.UpdatedAt = true, now
+		t.Deleted, t.UpdatedAt = true, touched(old.UpdatedAt, now)
 		return &store.Change{Types: []*hook.EventType{&t}}, nil
 	})
 }

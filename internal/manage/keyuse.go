@@ -16,7 +16,7 @@ const useEvery = time.Minute
 // use is a minute older or more. Uses of keys that are gone are left out.
 func (m *Manager) NoteKeyUses(ctx context.Context, uses map[string]time.Time) error {
 	return m.commit(ctx, "note the last use of keys", func(time.Time) (*store.Change, error) {
-		c := &store.Change{}
+		c := &store.Change{Note: true} // a use changes nothing that anybody plans by
 		for _, k := range m.Directory.Keys() {
 			at, ok := uses[k.ID]
 			if !ok || at.Sub(k.LastUsedAt) < useEvery {

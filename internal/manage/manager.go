@@ -57,6 +57,7 @@ type Manager struct {
 	Config
 
 	change sync.Mutex // one change at a time, so that this process does not make its own ones stale
+	told   told
 }
 
 // maxTries bounds how often a change is made again because another process
@@ -97,6 +98,10 @@ func (m *Manager) commit(ctx context.Context, what string, build func(now time.T
 		}
 		c.Base = base
 		_, err = m.Store.Configure(ctx, c)
+		if err == nil && c.Note {
+			m.Directory.Note(c)
+			return nil
+		}
 		if err == nil {
 			return m.refresh(ctx, what)
 		}
@@ -125,6 +130,9 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 func storeError(what string, err error) error {
 	if errors.Is(err, store.ErrFull) {
 		return &hook.Error{Code: hook.CodeUnavailable, Message: "the server's storage is full, so nothing was changed: make room, and send the request again", Err: fmt.Errorf("%s: %w", what, err)}
+	}
+	if errors.Is(err, store.ErrTooManyKeys) {
+		return &hook.Error{Code: hook.CodeRateLimited, Message: fmt.Sprintf("this API key has sent %d requests with an Idempotency-Key of their own, which is as many as are remembered for it: nothing was changed. Send the request without one, or wait until the oldest are forgotten", store.MaxRequests), Err: fmt.Errorf("%s: %w", what, err)}
 	}
 	for _, passing := range []error{store.ErrUnavailable, store.ErrUnknown, store.ErrClosed, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, passing) {

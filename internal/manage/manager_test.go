@@ -65,7 +65,9 @@ func (m *memory) Configure(_ context.Context, c *store.Change) (int64, error) {
 			e.Num = hook.EndpointNum(m.num)
 		}
 	}
-	m.revision++
+	if !c.Note {
+		m.revision++
+	}
 	m.log = append(m.log, store.Configuration{Revision: m.revision, Tenants: c.Tenants, Endpoints: c.Endpoints, Types: c.Types, Keys: c.Keys, Replays: c.Replays})
 	return m.revision, nil
 }

@@ -2,8 +2,10 @@ package manage
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -55,23 +57,60 @@ type EndpointNotice struct {
 	At       time.Time `json:"at" doc:"since when"`
 }
 
+// told are the notices that need not be told again by this process, by their
+// keys, with their times.
+type told struct {
+	mu   sync.Mutex
+	keys map[string]time.Time
+}
+
+func (t *told) add(key string, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.keys == nil {
+		t.keys = map[string]time.Time{}
+	}
+	t.keys[key] = at
+}
+
+func (t *told) has(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.keys[key]
+	return ok
+}
+
+// forget drops what nobody asks for any more.
+func (t *told) forget(until time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.keys, func(_ string, at time.Time) bool { return !at.After(until) })
+}
+
 // tellOf tells the tenant of what has become of its endpoint, if one of its
 // endpoints wants to know. A failure is logged: what the notice is about has
-// been stored.
+// been stored, and TellAgain tries again.
 func (m *Manager) tellOf(ctx context.Context, noticeType string, e *hook.Endpoint) {
-	if m.Tell == nil || !m.wantsNotice(e.Tenant, noticeType) {
+	if m.Tell == nil {
+		return
+	}
+	key := noticeType + "/" + e.ID + "/" + strconv.FormatInt(e.StateAt.UnixMilli(), 10)
+	if m.told.has(key) {
+		return
+	}
+	if !m.wantsNotice(e.Tenant, noticeType) {
+		m.told.add(key, e.StateAt) // who subscribes later is not told of what was before
 		return
 	}
 	data, err := json.Marshal(EndpointNotice{Endpoint: e.ID, URL: e.URL, Reason: e.StateReason, At: e.StateAt})
 	if err == nil {
-		err = m.Tell(ctx, Notice{
-			Key:    noticeType + "/" + e.ID + "/" + strconv.FormatInt(e.StateAt.UnixMilli(), 10),
-			Tenant: e.Tenant, Type: noticeType, Time: e.StateAt, Data: data,
-		})
+		err = m.Tell(ctx, Notice{Key: key, Tenant: e.Tenant, Type: noticeType, Time: e.StateAt, Data: data})
 	}
 	if err != nil {
 		m.Logger.Error("a tenant could not be told", "notice", noticeType, "endpoint_id", e.ID, "tenant_id", e.Tenant, "error", err)
+		return
 	}
+	m.told.add(key, e.StateAt)
 }
 
 // wantsNotice reports whether a tenant has an endpoint for a type of notice.
@@ -82,21 +121,24 @@ func (m *Manager) wantsNotice(tenant, noticeType string) bool {
 	})
 }
 
-// TellAgain tells of the endpoints that were disabled since a time. After a
-// crash the process may have fallen between the disabling and the telling; a
-// notice that did get through is recognised by its key while since is within
-// the window for such keys.
+// TellAgain tells of the endpoints that the server has disabled or removed since
+// a time, unless this process has told of them. After a crash the process may
+// have fallen between the change and the telling; a notice that did get through
+// is recognised by its key while since is within the window for such keys.
 func (m *Manager) TellAgain(ctx context.Context, since time.Time) {
 	if m.Tell == nil {
 		return
 	}
+	m.told.forget(since)
 	for _, t := range m.Directory.Tenants() {
-		if !m.wantsNotice(t.ID, NoticeDisabled) {
-			continue
-		}
 		for _, e := range m.Directory.Endpoints(t.ID) {
 			if e.State == hook.EndpointDisabled && e.StateAt.After(since) {
 				m.tellOf(ctx, NoticeDisabled, e)
+			}
+		}
+		for _, e := range m.Directory.DeletedEndpoints(t.ID) {
+			if e.StateReason != "" && e.StateAt.After(since) { // its owner would have given none
+				m.tellOf(ctx, NoticeRemoved, e)
 			}
 		}
 	}

@@ -30,9 +30,17 @@ type ReplayInput struct {
 	Keep         Keep[hook.Replay]
 }
 
+// The bounds of a count that somebody waits for.
+const (
+	countAtOnce = 2 // over all tenants
+	countPages  = 400
+	countTime   = 5 * time.Second
+)
+
 // ReplayCount is what a replay would begin with.
 type ReplayCount struct {
 	Count          int64
+	Exact          bool      // false: there may be more, for counting took too long
 	Oldest, Newest time.Time // acceptance of the first and last event; zero without one
 }
 
@@ -78,7 +86,8 @@ func (m *Manager) replayFilter(tenant string, in ReplayInput) (f hook.ReplayFilt
 	return f, nil
 }
 
-// CountReplay counts what a replay of an input would begin with.
+// CountReplay counts what a replay of an input would begin with, as far as that
+// can be waited for. The error is of CodeUnavailable while others count.
 func (r *Replayer) CountReplay(ctx context.Context, tenant string, in ReplayInput) (ReplayCount, error) {
 	t, err := r.Manager.tenant(tenant)
 	if err != nil {
@@ -88,15 +97,27 @@ func (r *Replayer) CountReplay(ctx context.Context, tenant string, in ReplayInpu
 	if err != nil {
 		return ReplayCount{}, err
 	}
+	select {
+	case r.counting <- struct{}{}:
+	default:
+		return ReplayCount{}, hook.Errorf(hook.CodeUnavailable, "the server counts for %d others already: try again in a moment", countAtOnce)
+	}
+	defer func() { <-r.counting }()
 	through, err := r.Log.LastEvent(ctx)
 	if err != nil {
 		return ReplayCount{}, storeError("count a replay", err)
 	}
-	c, err := r.count(ctx, &hook.Replay{TenantNum: t.Num, Filter: f, Through: through})
-	if err != nil {
-		return ReplayCount{}, storeError("count a replay", err)
+	p, begun := &hook.Replay{TenantNum: t.Num, Filter: f, Through: through}, time.Now()
+	var n tally
+	for range countPages / replayPages {
+		if err := r.count(ctx, p, &n); err != nil {
+			return ReplayCount{}, storeError("count a replay", err)
+		}
+		if n.Exact || time.Since(begun) > countTime {
+			break
+		}
 	}
-	return c, nil
+	return n.ReplayCount, nil
 }
 
 // CreateReplay stores a replay and begins it. What is sent from then on is not
@@ -145,16 +166,38 @@ func (m *Manager) roomForReplay(tenant hook.TenantNum, now time.Time) (gone []*h
 		switch {
 		case !old.Over():
 			running++
-		case len(all)-len(gone) >= maxReplays, m.Retention > 0 && now.Sub(old.FinishedAt) > m.Retention:
-			c := *old
-			c.Deleted, c.UpdatedAt = true, now
-			gone = append(gone, &c)
+		case len(all)-len(gone) >= maxReplays:
+			gone = append(gone, forgotten(old, now))
 		}
 	}
 	if running >= maxRunning {
 		return nil, hook.Errorf(hook.CodeConflict, "%d replays of this tenant are running, which is the limit: wait for one to end, or cancel one", running)
 	}
 	return gone, nil
+}
+
+func forgotten(old *hook.Replay, now time.Time) *hook.Replay {
+	c := *old
+	c.Deleted, c.UpdatedAt = true, touched(old.UpdatedAt, now)
+	return &c
+}
+
+// ForgetReplays deletes the replays that ended before an instant, and says how
+// many these were.
+func (m *Manager) ForgetReplays(ctx context.Context, before time.Time) (n int, err error) {
+	err = m.commit(ctx, "forget replays", func(now time.Time) (*store.Change, error) {
+		c := &store.Change{}
+		for _, old := range m.Directory.Replays(0) {
+			if old.Over() && old.FinishedAt.Before(before) {
+				c.Replays = append(c.Replays, forgotten(old, now))
+			}
+		}
+		if n = len(c.Replays); n == 0 {
+			return nil, nil
+		}
+		return c, nil
+	})
+	return n, err
 }
 
 // CancelReplay stops a replay. What it has sent stays sent. One that is over

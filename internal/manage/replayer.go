@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -14,13 +13,14 @@ import (
 	"grapnel/internal/store"
 )
 
-// How replays keep out of the way of what is published now: one batch at a
-// time over all of them, and as long a pause behind it as it took.
+// How replays keep out of the way of what is published now: one batch, or one
+// piece of a count, at a time over all of them, and as long a pause behind it as
+// it took.
 const (
 	replayBatch  = 200 // deliveries that are redelivered and then noted together
 	replayAtOnce = 16  // redeliveries at once: they share the store's transactions
 	replayPage   = 500 // deliveries that are read at once
-	replayPages  = 20  // pages that are read for one batch
+	replayPages  = 20  // pages that are read for one batch, or counted at once
 	replayPause  = 10 * time.Millisecond
 	replayRetry  = 5 * time.Second // after an error of the store that passes
 )
@@ -47,7 +47,8 @@ type ReplayConfig struct {
 type Replayer struct {
 	ReplayConfig
 
-	turn chan struct{} // held by whoever works on a batch
+	turn     chan struct{} // held by whoever works on a batch
+	counting chan struct{} // has one for each dry run that counts
 
 	mu      sync.Mutex
 	ctx     context.Context // of all jobs; nil before Start
@@ -60,7 +61,7 @@ func NewReplayer(c ReplayConfig) (*Replayer, error) {
 	if c.Manager == nil || c.Log == nil || c.Wake == nil {
 		return nil, errors.New("make a replayer: a part is missing")
 	}
-	return &Replayer{ReplayConfig: c, turn: make(chan struct{}, 1)}, nil
+	return &Replayer{ReplayConfig: c, turn: make(chan struct{}, 1), counting: make(chan struct{}, countAtOnce)}, nil
 }
 
 // Start goes on with the replays that were running when the last process
@@ -96,14 +97,23 @@ func (r *Replayer) begin(id string, tenant hook.TenantNum) {
 	r.running.Go(func() { r.run(ctx, tenant, id) })
 }
 
+// job is what this process knows of a replay that it runs, besides what is
+// stored.
+type job struct {
+	tally tally
+	done  map[hook.DeliveryKey]bool // dealt with and counted, but behind the position
+	noted *batch                    // it is done, and still to be noted; nil: there is none
+}
+
 // run works on a replay until it is over or ctx ends.
 func (r *Replayer) run(ctx context.Context, tenant hook.TenantNum, id string) {
+	j := &job{done: map[hook.DeliveryKey]bool{}}
 	for ctx.Err() == nil {
 		p, ok := r.Manager.Directory.Replay(tenant, id)
 		if !ok || p.Over() {
 			return
 		}
-		pause, err := r.step(ctx, p)
+		pause, err := r.step(ctx, p, j)
 		if err != nil && ctx.Err() == nil {
 			if pause = replayRetry; !passes(err) {
 				r.Manager.Logger.Error("a replay failed", "replay_id", id, "error", err)
@@ -138,45 +148,71 @@ func (r *Replayer) fail(ctx context.Context, p *hook.Replay) {
 	}
 }
 
-// step counts a replay, or does its next batch, and says how long to wait.
-func (r *Replayer) step(ctx context.Context, p *hook.Replay) (time.Duration, error) {
+// step counts a piece of a replay, or does its next batch, and says how long to
+// wait.
+func (r *Replayer) step(ctx context.Context, p *hook.Replay, j *job) (time.Duration, error) {
 	select {
 	case r.turn <- struct{}{}:
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
 	defer func() { <-r.turn }()
-	if !p.Counted {
-		n, err := r.count(ctx, p)
-		if err != nil {
-			return 0, err
-		}
-		return 0, r.save(ctx, p, func(c *hook.Replay, _ time.Time) { c.Counted, c.Total = true, n.Count })
-	}
 	begun := time.Now()
-	b := batch{position: p.Position, left: p.Filter.Limit - p.Redelivered - p.Skipped - p.Failed}
-	if err := r.collect(ctx, p, &b); err != nil {
-		return 0, err
+	work := r.batch
+	if !p.Counted {
+		work = r.countPiece
 	}
-	if err := r.redeliver(ctx, p, &b); err != nil {
-		return 0, err
+	err := work(ctx, p, j)
+	return max(replayPause, time.Since(begun)), err
+}
+
+func (r *Replayer) countPiece(ctx context.Context, p *hook.Replay, j *job) error {
+	if !j.tally.Exact {
+		if err := r.count(ctx, p, &j.tally); err != nil || !j.tally.Exact {
+			return err
+		}
 	}
-	err := r.save(ctx, p, func(c *hook.Replay, now time.Time) {
+	return r.save(ctx, p, func(c *hook.Replay, _ time.Time) { c.Counted, c.Total = true, j.tally.Count })
+}
+
+// batch does the next batch of a replay. What was done counts, also when it
+// could not be done to the end.
+func (r *Replayer) batch(ctx context.Context, p *hook.Replay, j *job) error {
+	var failure error
+	if j.noted == nil {
+		b := &batch{position: p.Position, left: p.Filter.Limit - p.Redelivered - p.Skipped - p.Failed}
+		if err := r.collect(ctx, p, j, b); err != nil {
+			return err
+		}
+		failure = r.redeliver(ctx, p, j, b)
+		j.noted = b
+	}
+	b := j.noted
+	// The server's end is no reason to forget what was done.
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayRetry)
+	defer cancel()
+	err := r.save(saving, p, func(c *hook.Replay, now time.Time) {
 		c.Position = b.position
-		c.Redelivered += b.redelivered
-		c.Skipped += b.skipped
-		c.Failed += b.failed
+		c.Redelivered += b.fates[redelivered]
+		c.Skipped += b.fates[skipped]
+		c.Failed += b.fates[refused]
 		if b.last {
 			*c = *ended(c, hook.ReplayDone, "", now)
 		}
 	})
-	if err == nil && b.last {
+	if err != nil {
+		return errors.Join(failure, err)
+	}
+	j.noted = nil
+	if b.last {
 		r.Manager.Logger.Info("replay done", "replay_id", p.ID, "tenant_id", p.Tenant)
 	}
-	return max(replayPause, time.Since(begun)), err
+	return failure
 }
 
-// save stores what has become of a replay, unless it has ended meanwhile.
+// save stores what has become of a replay, unless it has ended meanwhile. Only an
+// end is news to others: all else is noted without a revision, so that nothing
+// that is published meanwhile has to be matched anew.
 func (r *Replayer) save(ctx context.Context, p *hook.Replay, change func(c *hook.Replay, now time.Time)) error {
 	m := r.Manager
 	return m.commit(ctx, "note the progress of a replay", func(now time.Time) (*store.Change, error) {
@@ -190,7 +226,7 @@ func (r *Replayer) save(ctx context.Context, p *hook.Replay, change func(c *hook
 			c.State, c.Reason, c.FinishedAt = old.State, old.Reason, old.FinishedAt
 		}
 		c.UpdatedAt = touched(old.UpdatedAt, now)
-		return &store.Change{Replays: []*hook.Replay{&c}}, nil
+		return &store.Change{Note: c.State == old.State, Replays: []*hook.Replay{&c}}, nil
 	})
 }
 
@@ -200,12 +236,11 @@ type batch struct {
 	left     int64            // of the filter's limit, if it has one
 	last     bool             // there is nothing behind it
 	work     []*hook.Delivery
-
-	redelivered, skipped, failed int64
+	fates    [fates]int64
 }
 
 // collect reads what a batch works on.
-func (r *Replayer) collect(ctx context.Context, p *hook.Replay, b *batch) error {
+func (r *Replayer) collect(ctx context.Context, p *hook.Replay, j *job, b *batch) error {
 	most := replayBatch
 	if p.Filter.Limit > 0 {
 		most = int(min(b.left, replayBatch))
@@ -214,7 +249,7 @@ func (r *Replayer) collect(ctx context.Context, p *hook.Replay, b *batch) error 
 		if len(b.work) == most {
 			return false
 		}
-		if selected {
+		if selected && !j.done[d.Key] {
 			b.work = append(b.work, d)
 		}
 		return true
@@ -264,43 +299,71 @@ func (r *Replayer) walk(ctx context.Context, p *hook.Replay, from hook.DeliveryK
 	return reached, false, nil
 }
 
-// count counts what a replay takes.
-func (r *Replayer) count(ctx context.Context, p *hook.Replay) (c ReplayCount, err error) {
-	_, _, err = r.walk(ctx, p, p.Position, math.MaxInt, func(d *hook.Delivery, selected bool) bool {
+// tally is a count of what a replay takes, as far as it has come.
+type tally struct {
+	ReplayCount
+	reached hook.DeliveryKey
+}
+
+// count counts on, so many pages that others are not kept waiting for long.
+func (r *Replayer) count(ctx context.Context, p *hook.Replay, n *tally) error {
+	reached, end, err := r.walk(ctx, p, n.reached, replayPages, func(d *hook.Delivery, selected bool) bool {
 		if !selected {
 			return true
 		}
 		at := d.Key.Event.Time()
-		if c.Count++; c.Count == 1 {
-			c.Oldest = at
+		if n.Count++; n.Count == 1 {
+			n.Oldest = at
 		}
-		c.Newest = at
-		return c.Count != p.Filter.Limit
+		n.Newest, n.Exact = at, n.Count == p.Filter.Limit
+		return !n.Exact
 	})
-	return c, err
+	n.reached, n.Exact = reached, n.Exact || end
+	return err
 }
 
-// redeliver makes the deliveries of a batch pending.
-func (r *Replayer) redeliver(ctx context.Context, p *hook.Replay, b *batch) error {
+// redeliver makes the deliveries of a batch pending. If that fails at one, the
+// batch ends before it; those behind it that were dealt with count, and are
+// left out when it is come to them again.
+func (r *Replayer) redeliver(ctx context.Context, p *hook.Replay, j *job, b *batch) error {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var failure error
+	end := len(b.work)
 	places := make(chan struct{}, replayAtOnce)
-	for _, d := range b.work {
+	for i, d := range b.work {
 		places <- struct{}{}
+		mu.Lock()
+		failed := failure != nil
+		mu.Unlock()
+		if failed {
+			break
+		}
 		wg.Go(func() {
 			defer func() { <-places }()
 			what, err := r.one(ctx, p, d)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				failure = err
-				return
+			switch {
+			case err == nil:
+				b.fates[what]++
+				j.done[d.Key] = true
+			case i < end:
+				failure, end = err, i
 			}
-			*b.counter(what)++
 		})
 	}
 	wg.Wait()
+	switch {
+	case failure == nil:
+		clear(j.done)
+		return nil
+	case end == 0:
+		b.position = p.Position
+	default:
+		b.position = b.work[end-1].Key
+	}
+	b.last = false
 	return failure
 }
 
@@ -311,11 +374,8 @@ const (
 	redelivered fate = iota
 	skipped
 	refused
+	fates // how many there are
 )
-
-func (b *batch) counter(f fate) *int64 {
-	return map[fate]*int64{redelivered: &b.redelivered, skipped: &b.skipped, refused: &b.failed}[f]
-}
 
 // one makes a delivery pending, if it may be.
 func (r *Replayer) one(ctx context.Context, p *hook.Replay, d *hook.Delivery) (fate, error) {

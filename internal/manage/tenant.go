@@ -176,7 +176,7 @@ func (m *Manager) DeleteTenant(ctx context.Context, id string, terms Terms[hook.
 		}
 		gone = Deleted{}
 		t := *old
-		t.Deleted, t.UpdatedAt, t.Secrets = true, now, nil
+		t.Deleted, t.UpdatedAt, t.Secrets = true, touched(old.UpdatedAt, now), nil
 		c := &store.Change{Tenants: []*hook.Tenant{&t}}
 		for _, e := range m.Directory.Endpoints(id) {
 			c.Endpoints = append(c.Endpoints, tombstone(e, now, "its tenant was deleted"))
