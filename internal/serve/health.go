@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,15 +50,22 @@ func (s *Server) checks(ctx context.Context) []check {
 // cannot write, or is stopping, is alive: a restart would not help it.
 func (s *Server) Alive(ctx context.Context) error {
 	s.gate.isClosed() // its lock can be had
+
+	var asked atomic.Bool // the store has answered
 	answered := make(chan struct{})
 	go func() {
 		_, _ = s.store.Stats(ctx) // that it cannot tell is no reason to end it
+		asked.Store(true)
+		s.dispatch.Gauges() // its lock can be had
 		close(answered)
 	}()
 	select {
 	case <-answered:
 		return nil
 	case <-ctx.Done():
+		if asked.Load() {
+			return fmt.Errorf("dispatch does not answer: %w", ctx.Err())
+		}
 		return fmt.Errorf("the store does not answer: %w", ctx.Err())
 	}
 }

@@ -25,11 +25,10 @@ func (s *Server) Start(ctx context.Context) error {
 	s.cancel = cancel
 	s.running.Go(func() { s.upkeep(background) })
 	s.running.Go(func() { s.noteKeyUses(background) })
-	s.running.Go(func() { s.tellAgain(background) })
 	s.running.Go(func() {
 		select {
 		case <-s.dispatch.Lost():
-			s.failed <- fmt.Errorf("nothing is sent any more: %w", store.ErrLeaseLost)
+			s.fail(fmt.Errorf("nothing is sent any more: %w", store.ErrLeaseLost))
 		case <-background.Done():
 		}
 	})

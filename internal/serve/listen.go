@@ -69,7 +69,7 @@ func (s *Server) serve(h *http.Server, l net.Listener, c *certificate) {
 			err = h.ServeTLS(l, "", "")
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("the listener failed: %w", err)
+			s.fail(fmt.Errorf("the listener failed: %w", err))
 		}
 	})
 }

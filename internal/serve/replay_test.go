@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"grapnel/client"
+	"grapnel/internal/config"
 	"grapnel/internal/inbox"
 	"grapnel/internal/serve"
 	"grapnel/internal/store/sqlite"
@@ -72,6 +73,33 @@ func TestReplayAfterAnOutage(t *testing.T) {
 			t.Errorf("event %s came %d times", id, times)
 		}
 	}
+}
+
+// Whatever window an operator may set, an id that comes twice is a duplicate.
+func TestAnIDTwiceInTheShortestWindow(t *testing.T) {
+	t.Parallel()
+	for _, window := range []time.Duration{0, time.Millisecond, time.Second, time.Minute} {
+		cfg := serve.Config{Settings: settings(t.TempDir())}
+		cfg.Settings.IdempotencyWindow = config.Duration(window)
+		if cfg.Settings.Validate(nil) != nil {
+			continue
+		}
+		_, c := start(t, cfg)
+		if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
+			t.Fatal(err)
+		}
+		event := client.Event{ID: "one", Type: "a.b", Data: json.RawMessage(`{}`)}
+		first, err := c.Publish(t.Context(), "acme", event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := c.Publish(t.Context(), "acme", event)
+		if err != nil || again.ID != first.ID || !again.Duplicate {
+			t.Errorf("within %s: %+v, then %+v, %v", window, first, again, err)
+		}
+		return
+	}
+	t.Error("no window is allowed")
 }
 
 // What waits for a paused endpoint is cancelled and does not come when it goes

@@ -73,7 +73,7 @@ type Server struct {
 // New builds all parts and takes possession of the data folder, but serves
 // and sends nothing yet. Whoever has a Server must end it by Stop.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now, cancel: func() {}, failed: make(chan error, 2)}
+	s := &Server{settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now, cancel: func() {}, failed: make(chan error, 1)}
 	if err := s.assemble(ctx, cfg); err != nil {
 		for i := len(s.undo) - 1; i >= 0; i-- {
 			s.undo[i]()
@@ -102,7 +102,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		Dir: s.settings.Data, Logger: s.logger,
 		// Crash tests make segments small and short-lived; else Set changes nothing.
 		SegmentEvents:     crashpoint.Set("segment-events", 0),
-		IdempotencyWindow: crashpoint.Set("idempotency-window", s.settings.IdempotencyWindow.Std()),
+		IdempotencyWindow: crashpoint.Set("idempotency-window", s.window()),
 	})
 	if err != nil {
 		return fmt.Errorf("open the data folder: %w", err)
@@ -119,6 +119,9 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	return err
 }
 
+// window is how long keys are remembered, by all parts.
+func (s *Server) window() time.Duration { return s.settings.IdempotencyWindow.Std() }
+
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
@@ -133,6 +136,16 @@ func (s *Server) AdminAddr() net.Addr {
 // Failed gets the reason when the server cannot go on. Stop has still to be
 // called.
 func (s *Server) Failed() <-chan error { return s.failed }
+
+// fail says that the server cannot go on. The first reason is told; nobody waits
+// until somebody listens.
+func (s *Server) fail(why error) {
+	select {
+	case s.failed <- why:
+	default:
+		s.logger.Error("the server cannot go on for one more reason", "error", why)
+	}
+}
 
 // AdminKey is the admin key that this start has made, to be shown once; ""
 // if there was one.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -248,5 +249,40 @@ func TestStopEndsStreams(t *testing.T) {
 	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "the server ended the stream") {
 		t.Errorf("the stream ended with %v", err)
+	}
+}
+
+// brokenListener fails as soon as a connection is waited for.
+type brokenListener struct{ net.Listener }
+
+func (l brokenListener) Accept() (net.Conn, error) { return nil, errors.New("broken") }
+
+// However many parts fail, and though nobody listens, the server can be
+// stopped.
+func TestStopAfterFailures(t *testing.T) {
+	t.Parallel()
+	var log testaid.Buffer
+	cfg := serve.Config{Settings: settings(t.TempDir()), Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: time.Now}
+	cfg.Settings.AdminListen = "127.0.0.1:0"
+	for _, to := range []*net.Listener{&cfg.Listener, &cfg.AdminListener} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		*to = brokenListener{l}
+	}
+	s, err := serve.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "both to fail", func() bool { return strings.Contains(log.String(), "one more reason") })
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-s.Failed(); err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("got %v", err)
 	}
 }

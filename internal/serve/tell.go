@@ -18,8 +18,8 @@ func (s *Server) tell(ctx context.Context, n manage.Notice) error {
 	return err
 }
 
-// tellAgain repeats the notices that a crash may have swallowed. Half the
+// tellAgain repeats the notices that a crash or a failure swallowed. Half the
 // window in which ids are recognised is far enough back, and surely within it.
 func (s *Server) tellAgain(ctx context.Context) {
-	s.manager.TellAgain(ctx, s.now().Add(-s.settings.IdempotencyWindow.Std()/2))
+	s.manager.TellAgain(ctx, s.now().Add(-s.window()/2))
 }

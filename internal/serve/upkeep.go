@@ -14,12 +14,15 @@ import (
 // at most, so that more often would find nothing.
 const upkeepEvery = 10 * time.Minute
 
-// upkeep removes what is past its time, until ctx ends.
+// upkeep removes what is past its time, and tells what could not be told yet,
+// until ctx ends.
 func (s *Server) upkeep(ctx context.Context) {
 	tick := time.NewTicker(crashpoint.Set("upkeep-every", upkeepEvery))
 	defer tick.Stop()
 	for {
+		s.tellAgain(ctx)
 		s.prune(ctx)
+		s.forgetReplays(ctx)
 		s.dropSecrets(ctx)
 		select {
 		case <-ctx.Done():
@@ -53,14 +56,26 @@ func (s *Server) noteKeyUses(ctx context.Context) {
 
 // prune removes events older than the retention once.
 func (s *Server) prune(ctx context.Context) {
-	before := s.now().Add(-crashpoint.Set("retention", s.settings.Retention.Std()))
-	pruned, err := s.store.Prune(ctx, store.PruneQuery{Before: before, Inactive: s.inactive})
+	before := s.retained()
+	pruned, err := s.store.Prune(ctx, store.PruneQuery{Before: before, Requests: s.now().Add(-s.window()), Inactive: s.inactive})
 	switch {
 	case errors.Is(err, context.Canceled):
 	case err != nil:
 		s.logger.Error("old events cannot be removed", "error", err)
 	case pruned.Units > 0:
 		s.logger.Info("old events removed", "before", before, "events", pruned.Events, "units", pruned.Units, "expired_deliveries", expired(pruned))
+	}
+}
+
+// retained is since when events are kept.
+func (s *Server) retained() time.Time {
+	return s.now().Add(-crashpoint.Set("retention", s.settings.Retention.Std()))
+}
+
+// forgetReplays deletes the replays that ended before all events that are kept.
+func (s *Server) forgetReplays(ctx context.Context) {
+	if _, err := s.manager.ForgetReplays(ctx, s.retained()); err != nil && !errors.Is(err, context.Canceled) {
+		s.logger.Error("old replays cannot be removed", "error", err)
 	}
 }
 
