@@ -28,11 +28,7 @@ func (p proxies) trusts(addr netip.Addr) bool {
 // it. So when they disagree neither is believed, and the proxy itself counts
 // as the client. The zero Addr stands for a peer without an IP address.
 func (p proxies) client(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	peer := ap.Addr().Unmap().WithZone("")
+	peer := peerOf(r)
 	if len(p) == 0 || !p.trusts(peer) {
 		return peer
 	}

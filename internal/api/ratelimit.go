@@ -30,7 +30,7 @@ func (a *API) recognise(c *call) (err error) {
 	switch {
 	case a.failed == nil:
 	case err == nil:
-		err = a.failed.worked(c.Header(), a.client(c.r), c.caller.KeyID(), a.Now())
+		err = a.worked(c)
 	case given != "" && hook.CodeOf(err) == hook.CodeUnauthorized:
 		err = a.failed.failed(c.Header(), a.client(c.r), a.Now(), err)
 	}

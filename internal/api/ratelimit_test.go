@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -219,6 +220,37 @@ func TestClientAddress(t *testing.T) {
 		line, _, _ = strings.Cut(line, "\n")
 		if !strings.Contains(line, `"client":"`+c.want+`"`) {
 			t.Errorf("%s: want %s: %s", c.name, c.want, line)
+		}
+	}
+}
+
+// case 102: what is remembered of a connection is about the key that worked on
+// it, and no other.
+func TestFailedKeysOnOneConnection(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *api.Config) { c.FailedKeys = api.Rate{N: 3, Per: time.Hour} })
+	known, late := b.key(`{"scopes":["read"]}`), b.key(`{"scopes":["read"]}`)
+	srv := httptest.NewUnstartedServer(b.api)
+	srv.Config.ConnContext = api.ConnContext
+	srv.Start()
+	defer srv.Close()
+	for _, step := range []struct {
+		key  string
+		want int
+	}{{known, 200}, {known, 200}, {"gk_wrong", 401}, {"gk_wrong", 401}, {"gk_wrong", 401}, {"gk_wrong", 429}, {late, 429}, {known, 200}, {late, 429}} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+"/v1/tenants", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+step.key)
+		a, err := srv.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, a.Body)
+		a.Body.Close()
+		if a.StatusCode != step.want {
+			t.Fatalf("with %.8s: %d, want %d", step.key, a.StatusCode, step.want)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"grapnel/internal/api"
 )
 
 // Bounds of the listeners that are no settings. A request's body is bounded by
@@ -53,7 +55,7 @@ func (s *Server) bind(ctx context.Context, given net.Listener, addr string) (l n
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	read := s.settings.RequestTimeout.Std()
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: min(readHeaderTimeout, read), ReadTimeout: read, WriteTimeout: read + answerTime,
+		Handler: h, ConnContext: api.ConnContext, ReadHeaderTimeout: min(readHeaderTimeout, read), ReadTimeout: read, WriteTimeout: read + answerTime,
 		IdleTimeout: s.settings.IdleTimeout.Std(), MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 }
