@@ -120,25 +120,14 @@ func withSecret(e *hook.Endpoint, secret hook.Secret) createdEndpoint {
 	return out
 }
 
-// hidden stands where a credential was.
-const hidden = "[secret]"
-
-// confidential reports whether a header's value is a credential of the
-// receiver, by its name.
-func confidential(name string) bool {
-	lower := strings.ToLower(name)
-	return lower == "cookie" || slices.ContainsFunc([]string{"authorization", "token", "secret", "password", "api-key", "apikey", "credential"},
-		func(word string) bool { return strings.Contains(lower, word) })
-}
-
 // redact hides credentials among headers (case 105).
 func redact(in []hook.Header) headers {
 	out := make(headers, len(in))
 	for i, h := range in {
-		if confidential(h.Name) {
-			h.Value = hidden
+		out[i] = hook.Header{Name: h.Name, Value: h.Value}
+		if h.Sealed != "" || hook.Confidential(h.Name) {
+			out[i].Value = hook.Hidden
 		}
-		out[i] = h
 	}
 	return out
 }
@@ -227,14 +216,14 @@ func (a *API) patchEndpoint(c *call) error {
 // those values.
 func unhide(into, given headers, stored []hook.Header) error {
 	for i, h := range given {
-		if h.Value != hidden {
+		if h.Value != hook.Hidden {
 			continue
 		}
 		at := slices.IndexFunc(stored, func(s hook.Header) bool { return strings.EqualFold(s.Name, h.Name) })
 		if at < 0 {
-			return hook.Invalid(string(jsontext.Pointer("/headers").AppendToken(h.Name)), "%s stands for a value that is not shown, and there is none: give the value", hidden)
+			return hook.Invalid(string(jsontext.Pointer("/headers").AppendToken(h.Name)), "%s stands for a value that is not shown, and there is none: give the value", hook.Hidden)
 		}
-		into[i].Value = stored[at].Value
+		into[i].Value, into[i].Sealed = stored[at].Value, stored[at].Sealed
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func (in *endpointInput) change(c *call) (manage.EndpointInput, error) {
 		return manage.EndpointInput{}, err
 	}
 	given := slices.Clone(in.Headers.value)
-	if slices.ContainsFunc(given, func(h hook.Header) bool { return h.Value == hidden }) {
+	if slices.ContainsFunc(given, func(h hook.Header) bool { return h.Value == hook.Hidden }) {
 		allow := on.Allow
 		on.Allow = func(current *hook.Endpoint) error {
 			if allow != nil {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -66,11 +67,11 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		dl.body = body
 	}
 	now := time.Now()
-	keys, err := d.signers(dl.lane, c, endpoint, tenant, now)
+	keys, extra, err := d.opened(dl.lane, c, endpoint, tenant, now)
 	if err != nil {
 		return d.postpone(dl, err.Error())
 	}
-	header, err := headerOf(c, endpoint, dialect.Request{Event: dl.event, Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys})
+	header, err := headerOf(c, endpoint, extra, dialect.Request{Event: dl.event, Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys})
 	if err != nil {
 		return d.postpone(dl, err.Error())
 	}
@@ -267,12 +268,34 @@ func (d *Dispatcher) endpointID(key hook.DeliveryKey) string {
 func newAttempt(dl *delivery, c *dialect.Dialect, endpoint *hook.Endpoint, r *egress.Result) *hook.Attempt {
 	return &hook.Attempt{
 		Key: dl.key(), N: dl.attempts + 1, At: r.At, Trigger: dl.trigger,
-		Method: c.Method(), URL: endpoint.URL, RequestHeader: r.RequestHeader,
+		Method: c.Method(), URL: endpoint.URL, RequestHeader: withoutCredentials(r.RequestHeader),
 		BodySHA256: sha256.Sum256(dl.body), BodySize: len(dl.body),
 		Class: r.Class, Detail: r.Detail, Status: r.Status, Proto: r.Proto,
 		ResponseHeader: headerLines(r.Header), ResponseBody: r.Body, Truncated: r.Truncated,
 		RemoteAddr: r.RemoteAddr, TLSVersion: r.TLSVersion, Reused: r.Reused, Timing: r.Timing,
 	}
+}
+
+// withoutCredentials is a request's header as it is kept: nobody is shown the
+// values of credentials, so they are not stored either (case 104).
+func withoutCredentials(lines []byte) []byte {
+	var out []byte // nil: there are none so far
+	done := 0
+	for at := 0; at < len(lines); {
+		end := len(lines)
+		if n := bytes.Index(lines[at:], []byte("\r\n")); n >= 0 {
+			end = at + n
+		}
+		if colon := bytes.IndexByte(lines[at:end], ':'); colon >= 0 && hook.Confidential(lines[at:at+colon]) {
+			out = append(append(append(out, lines[done:at+colon]...), ": "...), hook.Hidden...)
+			done = end
+		}
+		at = end + len("\r\n")
+	}
+	if out == nil {
+		return lines
+	}
+	return append(out, lines[done:]...)
 }
 
 // headerLines writes an answer's header as lines, sorted by name.

@@ -37,16 +37,18 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 	if err != nil {
 		return nil, errors.New("the body cannot be rendered: " + err.Error())
 	}
-	if owner := d.SecretOwner(); keys == nil && owner != dialect.SecretNone {
+	extra := e.Headers
+	if keys == nil {
 		s, err := openKeys(c.Ring, d, e, t, now)
 		if err != nil {
 			return nil, err
 		}
-		if keys, err = s.signing(owner, now); err != nil {
+		if keys, err = s.signing(d.SecretOwner(), now); err != nil {
 			return nil, err
 		}
+		extra = s.headers
 	}
-	header, err := headerOf(d, e, dialect.Request{Event: event, Body: body, At: now, N: 1, Keys: keys})
+	header, err := headerOf(d, e, extra, dialect.Request{Event: event, Body: body, At: now, N: 1, Keys: keys})
 	if err != nil {
 		return nil, err
 	}
@@ -54,14 +56,15 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 }
 
 // headerOf makes the header of an attempt: what the contract sends, signed,
-// then what the endpoint wants besides. Of r, URL and Method are set here.
-func headerOf(d *dialect.Dialect, e *hook.Endpoint, r dialect.Request) ([]hook.Header, error) {
+// then what the endpoint wants besides, which is opened. Of r, URL and Method
+// are set here.
+func headerOf(d *dialect.Dialect, e *hook.Endpoint, extra []hook.Header, r dialect.Request) ([]hook.Header, error) {
 	r.URL, r.Method = e.URL, d.Method()
 	header, err := d.Header(r)
 	if err != nil {
 		return nil, errors.New("the request cannot be signed: " + err.Error())
 	}
-	return append(header, e.Headers...), nil
+	return append(header, extra...), nil
 }
 
 func noDialect(name string) error { return errors.New("there is no dialect \"" + name + "\"") }

@@ -102,6 +102,7 @@ type request struct {
 	id       string
 	body     [32]byte
 	sig      string
+	token    string
 }
 
 // world is a dispatcher with everything around it.
@@ -255,6 +256,8 @@ func (w *world) Do(ctx context.Context, r *egress.Request) *egress.Result {
 			seen.id = h.Value
 		case "signature":
 			seen.sig = h.Value
+		case "X-Token":
+			seen.token = h.Value
 		}
 	}
 	w.requests = append(w.requests, seen)
@@ -272,6 +275,9 @@ func (w *world) Do(ctx context.Context, r *egress.Request) *egress.Result {
 		res = answer(ctx, count)
 	}
 	res.At, res.Timing.Total = at, time.Since(at)
+	for _, h := range r.Header {
+		res.RequestHeader = append(append(append(append(res.RequestHeader, h.Name...), ": "...), h.Value...), "\r\n"...)
+	}
 	return res
 }
 

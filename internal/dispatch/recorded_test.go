@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,5 +83,52 @@ func TestComposeIsWhatIsSent(t *testing.T) {
 			t.Errorf("composed %+v, sent %+v", got, sent)
 		}
 		w.stop()
+	})
+}
+
+// case 104: the values of credentials are opened for the request alone; what is
+// kept of it does not have them. A new value counts from the next attempt on.
+func TestCredentialsAreOpenedForTheRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		give := func(value string) {
+			w.change(1, func(e *hook.Endpoint) {
+				headers, err := w.ring.SealHeaders([]hook.Header{{Name: "X-Team", Value: "blue"}, {Name: "X-Token", Value: value}}, e.Tenant, e.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.Headers = headers
+			})
+		}
+		give("canary1")
+		w.start()
+		e := w.publish(1)
+		synctest.Wait()
+		give("canary2")
+		w.publish(1)
+		synctest.Wait()
+		endpoint, _ := w.book.Endpoint(1)
+		tenant, _ := w.book.TenantByNum(1)
+		c := dispatch.Composer{Dialects: registry(t), Ring: w.ring}
+		m, err := c.Compose(e, endpoint, tenant, nil, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := lastOf(m.Header); h.Value != "canary2" {
+			t.Errorf("composed with %q", h.Value)
+		}
+		for i, want := range []string{"canary1", "canary2"} {
+			if got := w.seen(1)[i].token; got != want {
+				t.Errorf("request %d has %q, want %q", i, got, want)
+			}
+		}
+		w.stop()
+		want := "X-Team: blue\r\nX-Token: [secret]\r\n"
+		for _, a := range w.queue.attempts {
+			if got := string(a.RequestHeader); !strings.HasSuffix(got, want) {
+				t.Errorf("kept: %q, want %q at the end", got, want)
+			}
+		}
 	})
 }

@@ -9,37 +9,38 @@ import (
 	"grapnel/internal/keyring"
 )
 
-// keyset holds the opened and parsed secrets of an endpoint. It is made anew
-// when the endpoint or its tenant changes, which makes new pointers.
+// keyset holds the opened secrets of an endpoint: keys that sign, parsed, and its
+// headers as they are sent. It is made anew when the endpoint or its tenant changes, which makes new pointers.
 type keyset struct {
 	endpoint *hook.Endpoint
 	tenant   *hook.Tenant
 	keys     []dialect.Key // newest first
 	expires  []time.Time   // of each key; zero: never
 	last     time.Time     // the latest of expires that is not zero
+	headers  []hook.Header // with the values of credentials
 }
 
-// signers are the keys that sign at a time. The error is a sentence for the
-// endpoint's owner.
-func (d *Dispatcher) signers(l *lane, c *dialect.Dialect, e *hook.Endpoint, t *hook.Tenant, now time.Time) ([]dialect.Key, error) {
-	owner := c.SecretOwner()
-	if owner == dialect.SecretNone {
-		return nil, nil
-	}
+// opened are the keys that sign at a time, and the endpoint's headers as they
+// are sent. The error is a sentence for the endpoint's owner.
+func (d *Dispatcher) opened(l *lane, c *dialect.Dialect, e *hook.Endpoint, t *hook.Tenant, now time.Time) ([]dialect.Key, []hook.Header, error) {
 	s := l.keys.Load()
 	if s == nil || s.endpoint != e || s.tenant != t {
 		var err error
 		if s, err = openKeys(d.Ring, c, e, t, now); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		l.keys.Store(s)
 	}
-	return s.signing(owner, now)
+	keys, err := s.signing(c.SecretOwner(), now)
+	return keys, s.headers, err
 }
 
 // signing are the keys that sign at a time, of which there has to be one
 // unless the contract can do without.
 func (s *keyset) signing(owner dialect.SecretOwner, now time.Time) ([]dialect.Key, error) {
+	if owner == dialect.SecretNone {
+		return nil, nil
+	}
 	keys := s.at(now)
 	if len(keys) == 0 && owner != dialect.SecretEndpointOptional {
 		return nil, errors.New("there is no secret to sign with")
@@ -47,11 +48,18 @@ func (s *keyset) signing(owner dialect.SecretOwner, now time.Time) ([]dialect.Ke
 	return keys, nil
 }
 
-// openKeys opens all secrets that still sign.
+// openKeys opens the values of headers, and all secrets that still sign.
 func openKeys(ring *keyring.Ring, c *dialect.Dialect, e *hook.Endpoint, t *hook.Tenant, now time.Time) (*keyset, error) {
 	s := &keyset{endpoint: e, tenant: t}
+	var err error
+	if s.headers, err = ring.OpenHeaders(e.Headers, e.Tenant, e.ID); err != nil {
+		return nil, errors.New("the value of a header cannot be opened: " + err.Error())
+	}
 	secrets, record := e.Secrets, e.ID
-	if c.SecretOwner() == dialect.SecretTenant {
+	switch c.SecretOwner() {
+	case dialect.SecretNone:
+		return s, nil
+	case dialect.SecretTenant:
 		secrets, record = nil, "tenant/"+c.Name()
 		if sealed := t.Secrets[c.Name()]; sealed != "" {
 			secrets = []hook.EndpointSecret{{Sealed: sealed}}

@@ -17,7 +17,11 @@ const (
 )
 
 // Header is one extra request header of an endpoint, name as it is sent.
-type Header struct{ Name, Value string }
+// A credential is sealed where it is kept: then Value is "" until it is opened.
+type Header struct {
+	Name, Value string
+	Sealed      Sealed `json:",omitempty"`
+}
 
 // EndpointSecret is one signing secret of an endpoint.
 type EndpointSecret struct {

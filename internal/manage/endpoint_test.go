@@ -11,6 +11,7 @@ import (
 
 	"grapnel/internal/hook"
 	"grapnel/internal/manage"
+	"grapnel/internal/store"
 )
 
 func TestEndpointLife(t *testing.T) {
@@ -373,5 +374,59 @@ func TestSecretsStayHidden(t *testing.T) {
 	other, _ := b.endpointOf(t, "acme", manage.EndpointInput{})
 	if _, err := b.ring.Open(e.Secrets[0].Sealed, "acme", other.ID); err == nil {
 		t.Error("a secret opens at another endpoint")
+	}
+}
+
+// case 104: a credential is sealed when it is set; one of a folder from before
+// is at the next change, whatever that changes.
+func TestCredentialsAreSealed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.tenant(t, "acme")
+	given := []hook.Header{{Name: "X-Team", Value: "a"}, {Name: "Authorization", Value: "Bearer canary"}}
+	check := func(what string, e *hook.Endpoint) {
+		t.Helper()
+		if e.Headers[0] != given[0] || e.Headers[1].Value != "" || e.Headers[1].Sealed == "" {
+			t.Errorf("%s: %+v", what, e.Headers)
+		}
+		opened, err := b.ring.OpenHeaders(e.Headers, e.Tenant, e.ID)
+		if diff := cmp.Diff(given, opened); err != nil || diff != "" {
+			t.Errorf("%s: %v %s", what, err, diff)
+		}
+	}
+	e, _ := b.endpointOf(t, "acme", manage.EndpointInput{URL: new("https://example.com/"), Headers: &given})
+	check("created", e)
+	for what, change := range map[string]func(id string) error{
+		"patched": func(id string) error {
+			_, err := b.UpdateEndpoint(t.Context(), "acme", id, manage.EndpointInput{Description: new("d")})
+			return err
+		},
+		"put": func(id string) error {
+			_, err := b.PutEndpoint(t.Context(), "acme", id, manage.EndpointInput{Description: new("d")})
+			return err
+		},
+		"rotated": func(id string) error {
+			_, _, err := b.RotateSecret(t.Context(), "acme", id, manage.Rotation{})
+			return err
+		},
+		"disabled": func(id string) error {
+			e, _ := b.dir.EndpointByID("acme", id)
+			return b.DisableEndpoint(t.Context(), e.Num, "gone")
+		},
+	} {
+		e, _ := b.endpointOf(t, "acme", manage.EndpointInput{URL: new("https://example.com/")})
+		before := *e
+		before.Headers = given
+		if _, err := b.store.Configure(t.Context(), &store.Change{Endpoints: []*hook.Endpoint{&before}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.dir.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := change(e.ID); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		e, _ = b.dir.EndpointByID("acme", e.ID)
+		check(what, e)
 	}
 }

@@ -62,6 +62,16 @@ func checkHeaders(headers []hook.Header, d *dialect.Dialect) error {
 	return nil
 }
 
+// sealHeaders seals the credentials among an endpoint's headers: those that were
+// just given, and those of a folder from before they were sealed (case 104).
+func (m *Manager) sealHeaders(e *hook.Endpoint) error {
+	headers, err := m.Ring.SealHeaders(e.Headers, e.Tenant, e.ID)
+	if err == nil {
+		e.Headers = headers
+	}
+	return err
+}
+
 func isReserved(lower string) bool {
 	return slices.Contains(reserved, lower) ||
 		slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })

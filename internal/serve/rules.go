@@ -39,7 +39,7 @@ func (s *Server) checkRetention(dialects *dialect.Registry) error {
 }
 
 // sealed goes through all sealed secrets that still sign, those of tenants and
-// of endpoints.
+// of endpoints, and the sealed values of headers.
 func (s *Server) sealed(yield func(hook.Sealed) bool) {
 	now := s.now()
 	for _, t := range s.directory.Tenants() {
@@ -49,6 +49,11 @@ func (s *Server) sealed(yield func(hook.Sealed) bool) {
 			}
 		}
 		for _, e := range s.directory.Endpoints(t.ID) {
+			for _, h := range e.Headers {
+				if h.Sealed != "" && !yield(h.Sealed) {
+					return
+				}
+			}
 			for _, secret := range e.Secrets {
 				if (secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(now)) && !yield(secret.Sealed) {
 					return
