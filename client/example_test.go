@@ -108,7 +108,7 @@ func ExampleIfMatch() {
 // After an outage of a receiver, send again what it missed.
 func ExampleClient_CreateReplay() {
 	c, done := canned(map[string]string{
-		"POST /v1/tenants/acme/replays":      `{"id":"rpl_1","state":"running","dry_run":true,"count":270}`,
+		"POST /v1/tenants/acme/replays":      `{"id":"rpl_1","state":"running","dry_run":true,"count":270,"exact":true}`,
 		"GET /v1/tenants/acme/replays/rpl_1": `{"id":"rpl_1","state":"done","total":270,"redelivered":270}`,
 	})
 	defer done()

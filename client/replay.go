@@ -53,6 +53,7 @@ func (r *Replay) Over() bool { return r.State != ReplayRunning }
 type ReplayPreview struct {
 	DryRun bool       `json:"dry_run"`
 	Count  int64      `json:"count"`
+	Exact  bool       `json:"exact"` // false: there are at least so many, for they were too many to count
 	Oldest *time.Time `json:"oldest,omitempty"`
 	Newest *time.Time `json:"newest,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -124,7 +125,11 @@ func (c *replayStartCmd) Run(p *program) error {
 
 // would says what a replay would do.
 func would(v *client.ReplayPreview) string {
-	text := "send " + count(v.Count, "delivery") + " again"
+	text := "send "
+	if !v.Exact {
+		text += "at least "
+	}
+	text += count(v.Count, "delivery") + " again"
 	if v.Oldest != nil && v.Newest != nil {
 		text += ", accepted from " + v.Oldest.UTC().Format(stampForm) + " to " + v.Newest.UTC().Format(stampForm)
 	}
@@ -202,17 +207,9 @@ func (*replayStatusCmd) Help() string {
 
 // Run shows.
 func (c *replayStatusCmd) Run(p *program) error {
-	api, tenant, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	r, err := api.Replay(ctx, tenant, c.ID)
-	if err != nil {
-		return err
-	}
-	return p.replay(r)
+	return oneOfTenant(p, &c.scoped, func(ctx context.Context, api *client.Client, tenant string) (*client.Replay, error) {
+		return api.Replay(ctx, tenant, c.ID)
+	}, p.replay)
 }
 
 type replayCancelCmd struct{ oneReplay }
@@ -227,17 +224,9 @@ func (*replayCancelCmd) Help() string {
 
 // Run stops.
 func (c *replayCancelCmd) Run(p *program) error {
-	api, tenant, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	r, err := api.CancelReplay(ctx, tenant, c.ID)
-	if err != nil {
-		return err
-	}
-	return p.replay(r)
+	return oneOfTenant(p, &c.scoped, func(ctx context.Context, api *client.Client, tenant string) (*client.Replay, error) {
+		return api.CancelReplay(ctx, tenant, c.ID)
+	}, p.replay)
 }
 
 type replayListCmd struct {
@@ -255,11 +244,7 @@ func (*replayListCmd) Help() string {
 
 // Run lists.
 func (c *replayListCmd) Run(p *program) error {
-	api, tenant, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	return show(p, c.limited, api.Replays(ctx, tenant), replayView)
+	return listOf(p, &c.scoped, c.limited, replayView, func(ctx context.Context, api *client.Client, tenant string) iter.Seq2[*client.Replay, error] {
+		return api.Replays(ctx, tenant)
+	})
 }

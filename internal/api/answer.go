@@ -28,12 +28,25 @@ func (c *call) answer(status int, v any) error {
 		return err
 	}
 	if status == http.StatusOK && c.reads() {
-		return c.read(b)
+		return c.read(b, tagOf(b))
 	}
 	c.Header().Set("Content-Type", "application/json")
 	c.WriteHeader(status)
 	c.Write(b)
 	return nil
+}
+
+// answerAs answers a GET whose entity tag is that of a part of the answer.
+func (c *call) answerAs(v, tagged any) error {
+	b, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	tag, err := shapeTag(tagged)
+	if err != nil {
+		return err
+	}
+	return c.read(b, tag)
 }
 
 // list is a page of a list.

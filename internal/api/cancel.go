@@ -30,30 +30,49 @@ func (a *API) cancelEvent(c *call) error {
 		return err
 	}
 	var out cancelAnswer
+	asked := map[hook.EndpointNum]bool{}
 	q := store.DeliveryQuery{Tenant: c.tenant.Num, Event: e.ID, States: []hook.DeliveryState{hook.Pending, hook.Held}, Oldest: true, Limit: maxLimit}
+	err = a.eachDelivery(ctx, q, func(some []*hook.Delivery) error {
+		running, err := a.Canceller.Cancel(ctx, some, hook.ByRequest)
+		out.Running += running
+		for _, d := range some {
+			asked[d.Key.Endpoint] = true
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// What was still to be cancelled has ended by now. An event that has gone
+	// meanwhile has none.
+	q.States = []hook.DeliveryState{hook.Cancelled}
+	err = a.eachDelivery(ctx, q, func(some []*hook.Delivery) error {
+		for _, d := range some {
+			if d.Reason == hook.ByRequest && asked[d.Key.Endpoint] {
+				out.Cancelled++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.Logger.Info("event cancelled", "event_id", e.ID.String(), "tenant_id", c.tenant.ID, "deliveries", out.Cancelled, "running", out.Running)
+	return c.answer(http.StatusOK, out)
+}
+
+// eachDelivery visits what a query selects, page by page.
+func (a *API) eachDelivery(ctx context.Context, q store.DeliveryQuery, visit func([]*hook.Delivery) error) error {
 	for {
 		p, err := a.Reader.Deliveries(ctx, q)
 		if err != nil {
 			return err
 		}
-		running, err := a.Canceller.Cancel(ctx, p.Deliveries, hook.ByRequest)
-		if err != nil {
+		if err := visit(p.Deliveries); err != nil {
 			return err
 		}
-		out.Running += running
-		for _, d := range p.Deliveries {
-			now, err := a.Reader.Delivery(ctx, c.tenant.Num, d.Key)
-			if err != nil {
-				return err
-			}
-			if now.State == hook.Cancelled && now.Reason == hook.ByRequest {
-				out.Cancelled++
-			}
-		}
 		if q.After = p.Next; p.Next == (hook.DeliveryKey{}) {
-			break
+			return nil
 		}
 	}
-	a.Logger.Info("event cancelled", "event_id", e.ID.String(), "tenant_id", c.tenant.ID, "deliveries", out.Cancelled, "running", out.Running)
-	return c.answer(http.StatusOK, out)
 }

@@ -14,7 +14,8 @@ import (
 // it is strong, and the same again when a thing is as it was. That of an event
 // or a delivery changes with what becomes of it, which makes asking again
 // cheap. The answer to a change carries the tag of the GET that would follow:
-// a secret that is shown once is no part of it.
+// a secret that is shown once is no part of it, nor is when a key was last used,
+// which reading the key changes.
 
 // tagOf is the entity tag of an answer's bytes.
 func tagOf(body []byte) string {
@@ -134,8 +135,7 @@ func unconditional(r *http.Request) error {
 }
 
 // read answers a GET, or says that what the caller has is what there is.
-func (c *call) read(body []byte) error {
-	tag := tagOf(body)
+func (c *call) read(body []byte, tag string) error {
 	asked, err := readConditions(c.r.Header)
 	if err != nil {
 		return err

@@ -313,8 +313,9 @@ func TestLastUseOfKeys(t *testing.T) {
 	b := setup(t)
 	made := b.want(http.StatusCreated, "POST", "/v1/keys", `{"scopes":["read"]}`)
 	path := "/v1/keys/" + made.text("id")
-	if a := b.want(http.StatusOK, "GET", path, ""); a.json()["last_used_at"] != nil {
-		t.Error(a.body)
+	unused := b.want(http.StatusOK, "GET", path, "")
+	if unused.json()["last_used_at"] != nil {
+		t.Error(unused.body)
 	}
 	begun := time.Now().Truncate(time.Minute)
 	b.want(http.StatusForbidden, "POST", "/v1/keys", `{}`, as(made.text("key"))) // that is a use, too
@@ -322,4 +323,6 @@ func TestLastUseOfKeys(t *testing.T) {
 	if err != nil || at.Before(begun) || at.After(time.Now()) || at.Second() != 0 {
 		t.Errorf("%v, %v", at, err)
 	}
+	// A use does not stand in the way of a change.
+	b.want(http.StatusNoContent, "DELETE", path, "", "If-Match: "+unused.header.Get("ETag"))
 }

@@ -30,7 +30,7 @@ func (a *API) serveDocument(c *call) error {
 		return err
 	}
 	c.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(documentAge))
-	return c.read(body)
+	return c.read(body, tagOf(body))
 }
 
 // explainProblem serves what a problem's type points at: a page to a browser,

@@ -58,6 +58,14 @@ type createdKey struct {
 	Key string `json:"key" doc:"the key itself, told this once" example:"gk_7f3a9c2e5b8d1f4a6c0e"`
 }
 
+// lasting is a key without what changes by its use, which its entity tag is made
+// of: using a key does not make a change of it stale.
+func (a *API) lasting(k *hook.Key) keyShape {
+	s := a.shapeKey(k)
+	s.LastUsedAt = stamp{}
+	return s
+}
+
 func (a *API) shapeKey(k *hook.Key) keyShape {
 	return keyShape{
 		LastUsedAt: stamp(manage.LastUsed(k, a.Auth.LastUsed(k.ID))), ID: k.ID, Hint: k.Hint + "…", Tenants: k.Tenants, Scopes: k.Scopes, CreatedAt: stamp(k.CreatedAt), ExpiresAt: stamp(k.ExpiresAt)}
@@ -73,7 +81,7 @@ func (a *API) createKey(c *call) error {
 		return err
 	}
 	answer := func(k *hook.Key, text hook.Secret) error {
-		return c.changed(http.StatusCreated, false, createdKey{a.shapeKey(k), string(text)}, a.shapeKey(k))
+		return c.changed(http.StatusCreated, false, createdKey{a.shapeKey(k), string(text)}, a.lasting(k))
 	}
 	input.Keep = keep(a, c, answer)
 	k, text, err := a.Manager.CreateKey(c.r.Context(), input)
@@ -100,11 +108,11 @@ func (a *API) getKey(c *call) error {
 	if !ok {
 		return hook.Errorf(hook.CodeNotFound, "there is no key %q", hook.Clip(id))
 	}
-	return c.answer(http.StatusOK, a.shapeKey(k))
+	return c.answerAs(a.shapeKey(k), a.lasting(k))
 }
 
 func (a *API) revokeKey(c *call) error {
-	on, err := terms(c, a.shapeKey)
+	on, err := terms(c, a.lasting)
 	if err != nil {
 		return err
 	}

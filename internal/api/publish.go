@@ -322,6 +322,9 @@ func (a *API) testEndpoint(c *call) error {
 		if err := hook.ValidType(*in.Type); err != nil {
 			return hook.Invalid("/type", "%v", err)
 		}
+		if hook.Operational(*in.Type) {
+			return hook.Invalid("/type", "begins with %q, as only events of the server itself do: use another name", hook.OperationalPrefix)
+		}
 		item.Type = *in.Type
 	}
 	item.Data = a.testData(item.Type, in.Data)

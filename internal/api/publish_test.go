@@ -435,4 +435,7 @@ func TestEndpointTest(t *testing.T) {
 	b.want(http.StatusBadRequest, "POST", path, `{"type":"a b"}`)
 	b.want(http.StatusBadRequest, "POST", path, `{"typ":"a"}`)
 	b.want(http.StatusNotFound, "POST", "/v1/tenants/other/endpoints/"+id+"/test", ``)
+	if a := b.want(http.StatusBadRequest, "POST", path, `{"type":"grapnel.endpoint.removed"}`); !strings.Contains(a.body, "the server itself") {
+		t.Error(a.body)
+	}
 }

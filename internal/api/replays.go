@@ -128,6 +128,7 @@ func (a *API) shapeReplay(r *hook.Replay) replayShape {
 type replayCount struct {
 	DryRun bool  `json:"dry_run" doc:"true"`
 	Count  int64 `json:"count" doc:"deliveries that the replay would begin with"`
+	Exact  bool  `json:"exact" doc:"false: there are at least so many, for counting them all would take too long"`
 	Oldest stamp `json:"oldest,omitzero" doc:"when the first of their events was accepted"`
 	Newest stamp `json:"newest,omitzero" doc:"when the last of their events was accepted"`
 }
@@ -150,7 +151,7 @@ func (a *API) createReplay(c *call) error {
 		if err != nil {
 			return err
 		}
-		return c.changed(http.StatusOK, true, replayCount{true, n.Count, stamp(n.Oldest), stamp(n.Newest)}, nil)
+		return c.changed(http.StatusOK, true, replayCount{true, n.Count, n.Exact, stamp(n.Oldest), stamp(n.Newest)}, nil)
 	}
 	answer := func(r *hook.Replay, _ hook.Secret) error {
 		return c.answer(http.StatusAccepted, a.shapeReplay(r))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"grapnel/internal/api"
 	"grapnel/internal/hook"
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
@@ -76,7 +77,7 @@ func TestReplay(t *testing.T) {
 	for _, dry := range []*answer{
 		b.want(http.StatusOK, "POST", acmeReplays+"?dry_run=true", filter+`}`), b.want(http.StatusOK, "POST", acmeReplays, filter+`,"dry_run":true}`),
 	} {
-		if j := dry.json(); j["count"] != 3.0 || j["dry_run"] != true || dry.text("oldest") > dry.text("newest") {
+		if j := dry.json(); j["count"] != 3.0 || j["exact"] != true || j["dry_run"] != true || dry.text("oldest") > dry.text("newest") {
 			t.Error(dry.body)
 		}
 	}
@@ -291,6 +292,13 @@ func TestCancelReplay(t *testing.T) {
 	}
 }
 
+// unreadable is a log whose deliveries can only be listed.
+type unreadable struct{ store.Reader }
+
+func (unreadable) Delivery(context.Context, hook.TenantNum, hook.DeliveryKey) (*hook.Delivery, error) {
+	return nil, store.ErrNotFound
+}
+
 func TestCancelEvent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -310,6 +318,14 @@ func TestCancelEvent(t *testing.T) {
 		t.Errorf("%v", states)
 	}
 	if a := b.want(http.StatusOK, "POST", acmeEvents+"/"+event+"/cancel", ""); a.body != `{"cancelled":0}` {
+		t.Error(a.body)
+	}
+	many := setup(t, func(c *api.Config) { c.Reader = unreadable{c.Reader} })
+	for i := range 5 {
+		many.endpoint("acme", fmt.Sprintf(`{"url":"https://example.com/%d"}`, i))
+	}
+	many.publish("acme", `{"id":"many","type":"a","data":1}`)
+	if a := many.want(http.StatusOK, "POST", acmeEvents+"/many/cancel", ""); a.body != `{"cancelled":5}` {
 		t.Error(a.body)
 	}
 	b.want(http.StatusNotFound, "POST", acmeEvents+"/none/cancel", "")

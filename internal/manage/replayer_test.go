@@ -302,3 +302,12 @@ func TestEveryChangeHasItsTime(t *testing.T) {
 		}
 	}
 }
+
+// Where no more keys can be remembered, the caller is told so, and that it is no
+// fault of the server's.
+func TestTooManyKeys(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.store.fail = fmt.Errorf("configure: %w", store.ErrTooManyKeys)
+	refused(t, "remember", b.Remember(t.Context(), &store.Request{}), hook.CodeRateLimited, "")
+}
