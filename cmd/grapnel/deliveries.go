@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -62,14 +64,10 @@ func (*deliveriesListCmd) Help() string {
 
 // Run lists.
 func (c *deliveriesListCmd) Run(p *program) error {
-	api, tenant, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
 	f := client.DeliveryFilter{Endpoint: c.Endpoint, Event: c.Event, Type: c.Type, States: c.State, Since: c.Since.Time, Until: c.Until.Time}
-	return show(p, c.limited, api.Deliveries(ctx, tenant, f), deliveryView)
+	return listOf(p, &c.scoped, c.limited, deliveryView, func(ctx context.Context, api *client.Client, tenant string) iter.Seq2[*client.Delivery, error] {
+		return api.Deliveries(ctx, tenant, f)
+	})
 }
 
 type deliveriesGetCmd struct {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"strings"
 
 	"grapnel/client"
@@ -113,13 +115,9 @@ func (*endpointsListCmd) Help() string {
 
 // Run lists.
 func (c *endpointsListCmd) Run(p *program) error {
-	api, tenant, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	return show(p, c.limited, api.Endpoints(ctx, tenant, client.EndpointFilter{State: c.State, URL: c.To}), endpointView)
+	return listOf(p, &c.scoped, c.limited, endpointView, func(ctx context.Context, api *client.Client, tenant string) iter.Seq2[*client.Endpoint, error] {
+		return api.Endpoints(ctx, tenant, client.EndpointFilter{State: c.State, URL: c.To})
+	})
 }
 
 // oneEndpoint is what every command takes that is about an endpoint.
@@ -140,17 +138,9 @@ func (*endpointsGetCmd) Help() string {
 
 // Run shows.
 func (c *endpointsGetCmd) Run(p *program) error {
-	api, tenant, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	e, err := api.Endpoint(ctx, tenant, c.ID)
-	if err != nil {
-		return err
-	}
-	return p.endpoint(e)
+	return oneOfTenant(p, &c.scoped, func(ctx context.Context, api *client.Client, tenant string) (*client.Endpoint, error) {
+		return api.Endpoint(ctx, tenant, c.ID)
+	}, p.endpoint)
 }
 
 type endpointsDeleteCmd struct {
@@ -208,15 +198,7 @@ func (*endpointsResumeCmd) Help() string {
 func (c *endpointsResumeCmd) Run(p *program) error { return c.become(p, client.Active) }
 
 func (c *oneEndpoint) become(p *program, state string) error {
-	api, tenant, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	e, err := api.UpdateEndpoint(ctx, tenant, c.ID, client.EndpointInput{State: client.Set(state)})
-	if err != nil {
-		return err
-	}
-	return p.endpoint(e)
+	return oneOfTenant(p, &c.scoped, func(ctx context.Context, api *client.Client, tenant string) (*client.Endpoint, error) {
+		return api.UpdateEndpoint(ctx, tenant, c.ID, client.EndpointInput{State: client.Set(state)})
+	}, p.endpoint)
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 
 	"grapnel/client"
 )
@@ -49,14 +51,10 @@ func (*eventsListCmd) Help() string {
 
 // Run lists.
 func (c *eventsListCmd) Run(p *program) error {
-	api, tenant, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
 	f := client.EventFilter{Type: c.Type, Since: c.Since.Time, Until: c.Until.Time}
-	return show(p, c.limited, api.Events(ctx, tenant, f), eventView)
+	return listOf(p, &c.scoped, c.limited, eventView, func(ctx context.Context, api *client.Client, tenant string) iter.Seq2[*client.EventInfo, error] {
+		return api.Events(ctx, tenant, f)
+	})
 }
 
 type eventsGetCmd struct {

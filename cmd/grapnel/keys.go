@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"iter"
 	"strings"
 
 	"grapnel/client"
@@ -69,13 +71,9 @@ func (*keysListCmd) Help() string {
 
 // Run lists.
 func (c *keysListCmd) Run(p *program) error {
-	api, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	return show(p, c.limited, api.Keys(ctx), keyView)
+	return list(p, &c.remote, c.limited, keyView, func(ctx context.Context, api *client.Client) iter.Seq2[*client.Key, error] {
+		return api.Keys(ctx)
+	})
 }
 
 type keysGetCmd struct {
@@ -93,17 +91,9 @@ func (*keysGetCmd) Help() string {
 
 // Run shows.
 func (c *keysGetCmd) Run(p *program) error {
-	api, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	k, err := api.Key(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	return p.key(k)
+	return one(p, &c.remote, func(ctx context.Context, api *client.Client) (*client.Key, error) {
+		return api.Key(ctx, c.ID)
+	}, p.key)
 }
 
 type keysCreateCmd struct {
@@ -137,17 +127,9 @@ func (c *keysCreateCmd) Run(p *program) error {
 		}
 		in.Key = string(key)
 	}
-	api, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	k, err := api.CreateKey(ctx, in)
-	if err != nil {
-		return err
-	}
-	return p.key(k)
+	return one(p, &c.remote, func(ctx context.Context, api *client.Client) (*client.Key, error) {
+		return api.CreateKey(ctx, in)
+	}, p.key)
 }
 
 type keysRevokeCmd struct {

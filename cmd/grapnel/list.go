@@ -57,6 +57,59 @@ func show[T any](p *program, l limited, all iter.Seq2[*T, error], v view[T]) err
 	return t.end()
 }
 
+// list asks the server for a list and shows it.
+func list[T any](p *program, r *remote, l limited, v view[T], ask func(context.Context, *client.Client) iter.Seq2[*T, error]) error {
+	api, err := r.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	return show(p, l, ask(ctx, api), v)
+}
+
+// listOf is list of what a tenant has.
+func listOf[T any](p *program, s *scoped, l limited, v view[T], ask func(context.Context, *client.Client, string) iter.Seq2[*T, error]) error {
+	api, tenant, err := s.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	return show(p, l, ask(ctx, api, tenant), v)
+}
+
+// one asks the server for one thing, or for a change of it, and shows what it
+// is then.
+func one[T any](p *program, r *remote, ask func(context.Context, *client.Client) (*T, error), tell func(*T) error) error {
+	api, err := r.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	thing, err := ask(ctx, api)
+	if err != nil {
+		return err
+	}
+	return tell(thing)
+}
+
+// oneOfTenant is one about what a tenant has.
+func oneOfTenant[T any](p *program, s *scoped, ask func(context.Context, *client.Client, string) (*T, error), tell func(*T) error) error {
+	api, tenant, err := s.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	thing, err := ask(ctx, api, tenant)
+	if err != nil {
+		return err
+	}
+	return tell(thing)
+}
+
 // untilSignal is a context that ends with SIGINT or SIGTERM.
 func untilSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -68,13 +70,9 @@ func (*tenantsListCmd) Help() string {
 
 // Run lists.
 func (c *tenantsListCmd) Run(p *program) error {
-	api, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	return show(p, c.limited, api.Tenants(ctx), tenantView)
+	return list(p, &c.remote, c.limited, tenantView, func(ctx context.Context, api *client.Client) iter.Seq2[*client.Tenant, error] {
+		return api.Tenants(ctx)
+	})
 }
 
 type tenantsGetCmd struct {
@@ -92,17 +90,9 @@ func (*tenantsGetCmd) Help() string {
 
 // Run shows.
 func (c *tenantsGetCmd) Run(p *program) error {
-	api, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	t, err := api.Tenant(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	return p.tenant(t)
+	return one(p, &c.remote, func(ctx context.Context, api *client.Client) (*client.Tenant, error) {
+		return api.Tenant(ctx, c.ID)
+	}, p.tenant)
 }
 
 // tenantFields is what can be set on a tenant.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"iter"
 
 	"grapnel/client"
 )
@@ -57,13 +59,9 @@ func (*typesListCmd) Help() string {
 
 // Run lists.
 func (c *typesListCmd) Run(p *program) error {
-	api, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	return show(p, c.limited, api.EventTypes(ctx), typeView)
+	return list(p, &c.remote, c.limited, typeView, func(ctx context.Context, api *client.Client) iter.Seq2[*client.EventType, error] {
+		return api.EventTypes(ctx)
+	})
 }
 
 // oneType is what every command takes that is about an event type.
@@ -84,17 +82,9 @@ func (*typesGetCmd) Help() string {
 
 // Run shows.
 func (c *typesGetCmd) Run(p *program) error {
-	api, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	t, err := api.EventType(ctx, c.Name)
-	if err != nil {
-		return err
-	}
-	return p.eventType(t)
+	return one(p, &c.remote, func(ctx context.Context, api *client.Client) (*client.EventType, error) {
+		return api.EventType(ctx, c.Name)
+	}, p.eventType)
 }
 
 type typesPutCmd struct {
