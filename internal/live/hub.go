@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,7 @@ type Hub struct {
 	mu       sync.Mutex
 	streams  int
 	perKey   map[string]int
-	watchers map[*Watcher]struct{}
+	watchers map[hook.TenantNum]map[*Watcher]struct{} // 0: those of all tenants
 	alarms   map[hook.TenantNum]map[*Alarm]struct{}
 }
 
@@ -51,7 +52,7 @@ func New(c Config) *Hub {
 		c.Backlog = DefaultBacklog
 	}
 	h := &Hub{
-		Config: c, perKey: map[string]int{}, watchers: map[*Watcher]struct{}{}, alarms: map[hook.TenantNum]map[*Alarm]struct{}{},
+		Config: c, perKey: map[string]int{}, watchers: map[hook.TenantNum]map[*Watcher]struct{}{}, alarms: map[hook.TenantNum]map[*Alarm]struct{}{},
 	}
 	h.open, h.closeAll = context.WithCancel(context.Background())
 	return h
@@ -120,21 +121,23 @@ type Attempt struct {
 // Filter selects changes. Its zero value selects all.
 type Filter struct {
 	Tenant    hook.TenantNum                // 0: all
-	Sees      func(hook.TenantNum) bool     // asked besides; it must not block. nil: all
+	Sees      func(hook.TenantNum) bool     // asked besides, by Take. nil: all
 	Endpoints map[hook.EndpointNum]struct{} // nil: all
 	Type      string                        // "": all
 }
 
+// wants reports whether a change of a tenant that is watched is to be kept. It
+// is asked by whoever recorded the change, and must cost next to nothing: what
+// Sees says is for Take.
 func (f *Filter) wants(c *Change) bool {
-	if f.Tenant != 0 && f.Tenant != c.Tenant || f.Type != "" && c.Type != "" && f.Type != c.Type {
+	if f.Type != "" && c.Type != "" && f.Type != c.Type {
 		return false
 	}
-	if f.Endpoints != nil {
-		if _, ok := f.Endpoints[c.Key.Endpoint]; !ok {
-			return false
-		}
+	if f.Endpoints == nil {
+		return true
 	}
-	return f.Sees == nil || f.Sees(c.Tenant)
+	_, ok := f.Endpoints[c.Key.Endpoint]
+	return ok
 }
 
 // Watcher gathers changes for one who watches. Whoever makes one must close it.
@@ -153,31 +156,42 @@ func (h *Hub) Watch(f Filter) *Watcher {
 	w := &Watcher{hub: h, filter: f, ready: make(chan struct{}, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.watchers[w] = struct{}{}
+	if h.watchers[f.Tenant] == nil {
+		h.watchers[f.Tenant] = map[*Watcher]struct{}{}
+	}
+	h.watchers[f.Tenant][w] = struct{}{}
 	h.watched.Add(1)
 	return w
 }
 
 // Close ends the gathering.
 func (w *Watcher) Close() {
-	w.hub.mu.Lock()
-	defer w.hub.mu.Unlock()
-	if _, ok := w.hub.watchers[w]; ok {
-		delete(w.hub.watchers, w)
-		w.hub.watched.Add(-1)
+	h, tenant := w.hub, w.filter.Tenant
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.watchers[tenant][w]; !ok {
+		return
+	}
+	h.watched.Add(-1)
+	if delete(h.watchers[tenant], w); len(h.watchers[tenant]) == 0 {
+		delete(h.watchers, tenant)
 	}
 }
 
 // Ready has a value when there is something to take.
 func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 
-// Take returns the changes since the last call, oldest first, and how many
-// more came after them that are lost, for there was no room.
+// Take returns the changes since the last call that the filter's Sees allows,
+// oldest first, and how many more came after them that are lost, for there was
+// no room: some of these may be such as Sees would not have allowed.
 func (w *Watcher) Take() (changes []Change, missed int) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	changes, missed = w.changes, w.missed
 	w.changes, w.missed = nil, 0
+	w.mu.Unlock()
+	if sees := w.filter.Sees; sees != nil {
+		changes = slices.DeleteFunc(changes, func(c Change) bool { return !sees(c.Tenant) })
+	}
 	return changes, missed
 }
 
@@ -214,9 +228,11 @@ func (h *Hub) Recorded(tenant hook.TenantNum, key hook.DeliveryKey, eventType st
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for w := range h.watchers {
-		if w.filter.wants(&c) {
-			w.add(&c)
+	for _, watched := range [...]hook.TenantNum{0, tenant} {
+		for w := range h.watchers[watched] {
+			if w.filter.wants(&c) {
+				w.add(&c)
+			}
 		}
 	}
 }

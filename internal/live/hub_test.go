@@ -28,6 +28,13 @@ func TestFilters(t *testing.T) {
 	t.Parallel()
 	h := live.New(live.Config{})
 	defer h.Close()
+	var recording atomic.Bool
+	sees := func(n hook.TenantNum) bool {
+		if recording.Load() {
+			t.Error("who records is kept waiting by a watcher's filter")
+		}
+		return n == 1
+	}
 	one := map[hook.EndpointNum]struct{}{7: {}}
 	for name, c := range map[string]struct {
 		filter live.Filter
@@ -38,13 +45,15 @@ func TestFilters(t *testing.T) {
 		"endpoint": {live.Filter{Endpoints: one}, []int64{1, 3}},
 		"none":     {live.Filter{Endpoints: map[hook.EndpointNum]struct{}{}}, nil},
 		"type":     {live.Filter{Type: "a"}, []int64{1, 4}}, // 4 has a type that is not known
-		"sees":     {live.Filter{Sees: func(n hook.TenantNum) bool { return n == 1 }}, []int64{1, 2}},
+		"sees":     {live.Filter{Sees: sees}, []int64{1, 2}},
 	} {
 		w := h.Watch(c.filter)
+		recording.Store(true)
 		h.Recorded(1, key(1, 7), "a", nil)
 		h.Recorded(1, key(2, 8), "b", nil)
 		h.Recorded(2, key(3, 7), "b", nil)
 		h.Recorded(2, key(4, 8), "", nil)
+		recording.Store(false)
 		got, missed := w.Take()
 		if diff := cmp.Diff(c.want, seqs(got)); diff != "" || missed != 0 {
 			t.Errorf("%s: missed %d, %s", name, missed, diff)

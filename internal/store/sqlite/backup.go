@@ -174,8 +174,12 @@ func (b *backup) database(ctx context.Context, c *connection, name string) error
 	if _, err := c.int(`SELECT count(*) FROM sqlite_schema`); err != nil { // the snapshot begins
 		return err
 	}
-	if free, ok := disk.Free(b.s.dir); ok && free < pages*4096+spareBytes {
-		return fmt.Errorf("%w: a copy of %d bytes has to be made beside the store, and only %d are free there: make room, or stop the server and copy the folder", store.ErrFull, pages*4096, free)
+	size, err := c.int(`PRAGMA page_size`)
+	if err != nil {
+		return err
+	}
+	if free, ok := disk.Free(b.s.dir); ok && free < pages*size+spareBytes {
+		return fmt.Errorf("%w: a copy of %d bytes has to be made beside the store, and only %d are free there: make room, or stop the server and copy the folder", store.ErrFull, pages*size, free)
 	}
 	return b.copyPages(ctx, c, b.copied(name))
 }
