@@ -73,7 +73,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	}
 	s.ingest, err = ingest.New(ctx, ingest.Config{
 		Log: s.store, Directory: s.directory, Policy: policies(dialects), Offer: s.offer,
-		Window: s.settings.IdempotencyWindow.Std(), Metrics: metrics, Tracer: s.tracer, Logger: s.logger,
+		Window: s.window(), Metrics: metrics, Tracer: s.tracer, Logger: s.logger,
 	})
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	native, err := api.New(api.Config{
 		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.dispatch, Replayer: s.replayer,
 		Reader: s.store, Extent: s.store, Backup: backuper, KeyFile: s.keyFile(ring), Program: telemetry.ReadVersion().Version,
-		IdempotencyWindow: s.settings.IdempotencyWindow.Std(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL()},
+		IdempotencyWindow: s.window(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL()},
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
 		MaxBatchBytes: int64(s.settings.MaxBatchSize), Proxies: s.settings.ProxyPrefixes(),
 		RateLimit:  api.Rate{N: s.settings.RateLimit.N, Per: s.settings.RateLimit.Per, Burst: s.settings.RateBurst},
