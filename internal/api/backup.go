@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -100,14 +101,32 @@ func (a *API) backup(c *call) error {
 	panic(http.ErrAbortHandler) // the reader sees that it is not whole
 }
 
-// piecewise gives every piece of an answer its own time to be written.
+// A reader of a backup has to take this much a second over all, once it has
+// been waited for so long: a backup keeps others, and the removal of old events,
+// from their turn.
+const (
+	backupRate  = 64 << 10
+	backupGrace = time.Minute
+)
+
+// piecewise gives every piece of an answer its own time to be written, as long as
+// the reader keeps up.
 type piecewise struct {
-	c   *call
-	out *http.ResponseController
-	now func() time.Time
+	c      *call
+	out    *http.ResponseController
+	now    func() time.Time
+	waited time.Duration // for the reader, up to now
+	taken  int64         // bytes
 }
 
 func (w *piecewise) Write(p []byte) (int, error) {
-	_ = w.out.SetWriteDeadline(w.now().Add(backupWrite)) // where it cannot be set, there is none
-	return w.c.Write(p)
+	if w.waited > backupGrace && float64(w.taken) < backupRate*w.waited.Seconds() {
+		return 0, fmt.Errorf("the reader takes less than %d bytes a second: %d in %s", backupRate, w.taken, w.waited)
+	}
+	begun := w.now()
+	_ = w.out.SetWriteDeadline(begun.Add(backupWrite)) // where it cannot be set, there is none
+	n, err := w.c.Write(p)
+	w.waited += w.now().Sub(begun)
+	w.taken += int64(n)
+	return n, err
 }

@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"grapnel/internal/api"
 	"grapnel/internal/live"
@@ -128,5 +130,44 @@ func TestBackupThatFails(t *testing.T) {
 	hub.Close()
 	if err := take(); err == nil {
 		t.Error("it goes on though the server has stopped")
+	}
+}
+
+// drops is a backup in small pieces without an end.
+type drops struct{ failed chan error }
+
+func (d drops) Backup(ctx context.Context, w io.Writer, _ store.BackupQuery) (store.BackupInfo, error) {
+	for range 10_000 {
+		if _, err := w.Write([]byte("drop")); err != nil {
+			d.failed <- err
+			return store.BackupInfo{}, err
+		}
+	}
+	d.failed <- nil
+	return store.BackupInfo{}, nil
+}
+
+// A reader that takes a little now and then does not keep a backup open for
+// ever.
+func TestBackupThatIsReadSlowly(t *testing.T) {
+	t.Parallel()
+	d := drops{make(chan error, 1)}
+	var seconds atomic.Int64 // each look at the clock takes one
+	begun := time.Now()
+	b := setup(t, func(c *api.Config) {
+		c.Backup, c.Now = d, func() time.Time { return begun.Add(time.Duration(seconds.Add(1)) * time.Second) }
+	})
+	server := httptest.NewServer(b.api)
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/v1/backup", http.NoBody)
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+adminKey)
+	res, err := server.Client().Do(r)
+	if err == nil {
+		_, err = io.ReadAll(res.Body)
+		res.Body.Close()
+	}
+	if failure := <-d.failed; err == nil || failure == nil || !strings.Contains(failure.Error(), "bytes a second") {
+		t.Errorf("read: %v, written: %v", err, failure)
 	}
 }
