@@ -103,3 +103,18 @@ func TestDeliveryStates(t *testing.T) {
 		t.Error("no name is a state")
 	}
 }
+
+func TestClipCutsNoCharacterInTwo(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"short":                         "short",
+		strings.Repeat("a", 64):         strings.Repeat("a", 64),
+		strings.Repeat("a", 65):         strings.Repeat("a", 64) + "…",
+		strings.Repeat("a", 63) + "éé":  strings.Repeat("a", 63) + "…",
+		strings.Repeat("a", 62) + "éée": strings.Repeat("a", 62) + "é…",
+	} {
+		if got := hook.Clip(given); got != want {
+			t.Errorf("Clip(%q) = %q, want %q", given, got, want)
+		}
+	}
+}
