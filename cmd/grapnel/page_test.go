@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 
+	"grapnel/internal/config"
 	"grapnel/internal/testaid"
 )
 
@@ -49,21 +53,24 @@ func cliPage(model *kong.Application) string {
 	for _, f := range all[0].flags {
 		global[f.Name] = true
 	}
-	serve := map[string]bool{}
-	for _, c := range all {
-		if c.path == "grapnel serve" {
-			for _, f := range c.flags {
-				serve[f.Name] = !global[f.Name]
-			}
-		}
-	}
 	for _, c := range all[1:] {
-		section(&b, c, global, serve)
+		section(&b, c, global)
 	}
 	return b.String()
 }
 
-func section(b *strings.Builder, c command, global, serve map[string]bool) {
+// takesSettings reports whether a command has the flags of grapnel serve: not
+// whether some have the same names.
+func takesSettings(c command) bool {
+	of := reflect.Indirect(c.Target)
+	if c.path == "grapnel serve" || of.Kind() != reflect.Struct {
+		return false
+	}
+	f, ok := of.Type().FieldByName("Config")
+	return ok && f.Anonymous && f.Type == reflect.TypeFor[config.Config]()
+}
+
+func section(b *strings.Builder, c command, global map[string]bool) {
 	fmt.Fprintf(b, "\n##%s %s\n\n%s\n\n```\n%s\n```\n", strings.Repeat("#", strings.Count(c.path, " ")-1), c.path, c.Help, synopsis(c))
 	text, examples := detail(c.Node)
 	if text != "" {
@@ -76,12 +83,11 @@ func section(b *strings.Builder, c command, global, serve map[string]bool) {
 		}
 	}
 	var own []*kong.Flag
-	shared := false
+	shared := takesSettings(c)
 	for _, f := range c.flags {
 		switch {
 		case global[f.Name]:
-		case serve[f.Name] && c.path != "grapnel serve":
-			shared = true
+		case shared && (f.Name == "config" || isSetting(f.Name)):
 		default:
 			own = append(own, f)
 		}
@@ -116,6 +122,40 @@ func TestCLIPage(t *testing.T) {
 	t.Parallel()
 	var tree cli
 	testaid.Fresh(t, filepath.Join("..", "..", "docs", "cli.md"), cliPage(parser(t, &tree).Model))
+}
+
+// The page has, in a command's own section, each flag that --help shows of it,
+// but for those of every command and those that are told to be grapnel serve's.
+func TestCLIPageHasEveryFlag(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree cli
+	all := commands(parser(t, &tree).Model)
+	for _, c := range all[1:] {
+		_, own, ok := strings.Cut(string(b), fmt.Sprintf("\n##%s %s\n", strings.Repeat("#", strings.Count(c.path, " ")-1), c.path))
+		if !ok {
+			t.Errorf("there is no section of %s", c.path)
+			continue
+		}
+		own, _, _ = strings.Cut(own, "\n## ")
+		own, _, _ = strings.Cut(own, "\n### ")
+		own, _, _ = strings.Cut(own, "\n#### ")
+		asServe := strings.Contains(own, "It takes the settings of [grapnel serve]")
+		for _, f := range c.flags {
+			row := "| `" + flagText(f) + "` | "
+			common := slices.ContainsFunc(all[0].flags, func(g *kong.Flag) bool { return g == f })
+			ofServe := asServe && strings.Contains(strings.Join(f.Envs, " "), config.EnvName(f.Name))
+			if !common && !ofServe && !strings.Contains(own, row) {
+				t.Errorf("%s: the page lacks --%s", c.path, f.Name)
+			}
+		}
+		if asServe && c.path != "grapnel dev" && c.path != "grapnel doctor" && !strings.HasPrefix(c.path, "grapnel config ") {
+			t.Errorf("%s is said to take the settings of grapnel serve", c.path)
+		}
+	}
 }
 
 // What --help shows is what the page and the manual pages are made of: every
