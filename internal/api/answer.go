@@ -70,7 +70,7 @@ func page[T any](c *call, data []T, l links) error {
 		}
 	}
 	if refs != nil {
-		c.Header().Set("Link", strings.Join(refs, ", "))
+		c.link = strings.Join(refs, ", ")
 	}
 	return c.answer(http.StatusOK, list[T]{data, l.next, l.prev})
 }

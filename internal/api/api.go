@@ -160,6 +160,7 @@ type call struct {
 	status int          // 0 before the answer has begun
 	held   hold         // of the publishes' budget
 	span   telemetry.RequestSpan
+	link   string // of a list: its neighbours, if the list itself is answered
 	keyed  *keyed // it carries an Idempotency-Key, and is no publish
 }
 
@@ -200,13 +201,15 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		a.finish(c, a.Now().Sub(begin))
 	}()
-	if unclean(r.URL.Path) { // the mux would answer with a redirection
+	if unclean(r.URL.EscapedPath()) { // the mux would answer with a redirection
 		a.fail(c, nothingHere())
 		return
 	}
 	a.mux.ServeHTTP(c, r)
 }
 
+// unclean looks at a path as it came: what is escaped in it, such as an event's
+// own id, is no part of its form.
 func unclean(path string) bool {
 	return strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/../") ||
 		strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..")
@@ -306,7 +309,7 @@ func (a *API) admit(c *call, r *routeRow) error {
 	if err := c.caller.May(r.scope, tenant); err != nil {
 		return err
 	}
-	if err := r.refuseUnknown(c.r.URL); err != nil {
+	if err := r.checkQuery(c.r.URL); err != nil {
 		return err
 	}
 	if tenant == "" || r.creates {
@@ -341,7 +344,9 @@ func (a *API) allowed(r *http.Request) []string {
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
 		if _, pattern := a.mux.Handler(probe); pattern != "/" && pattern != "" {
-			out = append(out, method)
+			if out = append(out, method); method == http.MethodGet {
+				out = append(out, http.MethodHead)
+			}
 		}
 	}
 	return out

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
+	"sync"
 	"time"
 
 	"grapnel/internal/hook"
@@ -25,7 +25,7 @@ func (a *API) storeRoutes() []routeRow {
 		{
 			pattern: "POST /v1/backup", name: "createBackup", summary: "Take a backup while the server runs",
 			doc: "A tar stream: the store's files, then MANIFEST.json, without which it was cut short. Every event that was accepted before the call is in it, and every outcome that was recorded. " +
-				"With the key of the secrets, unless without_key is true or the key is not in a file of the data folder: whoever has such a backup can read the secrets in it. grapnel db restore makes a data folder of it. One at a time.",
+				"With the key of the secrets, unless without_key is true or the key is not in a file of the data folder: whoever has such a backup can read the secrets in it. grapnel db restore makes a data folder of it. One at a time, and with an Idempotency-Key none: each is a backup of its own.",
 			scope: hook.ScopeAdmin, handle: a.backup, out: archive{},
 			params:   []param{{"without_key", "true: leave the key of the secrets out; the backup is worth nothing to whoever has not kept it elsewhere", formBool}},
 			problems: []hook.Code{hook.CodeConflict},
@@ -71,19 +71,20 @@ func (a *API) backup(c *call) error {
 		return hook.Errorf(hook.CodeNotFound, "this store has a way of its own to be backed up: see its manual")
 	}
 	q := store.BackupQuery{At: a.Now(), Program: a.Program, KeyFile: a.KeyFile}
-	if text := c.r.URL.Query().Get("without_key"); text != "" {
-		without, err := strconv.ParseBool(text)
-		if err != nil {
-			return hook.Invalid("", "without_key is true or false")
-		}
-		if without {
-			q.KeyFile = ""
-		}
+	without, err := c.flag("without_key")
+	if err != nil {
+		return err
+	}
+	if without {
+		q.KeyFile = ""
+	}
+	if _, given := c.r.Header["Idempotency-Key"]; given {
+		return hook.Invalid("", "this call takes no Idempotency-Key: a backup changes nothing, and each is one of its own. Leave the header out")
 	}
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
-	defer context.AfterFunc(a.Live.Open(), cancel)() // the server's stop ends it
 	out := &piecewise{c: c, out: http.NewResponseController(c.ResponseWriter), now: a.Now}
+	defer out.endWith(a.Live.Open(), cancel)()
 	_ = out.out.SetReadDeadline(time.Time{}) // it would end the request when it comes
 	c.Header().Set("Content-Type", "application/x-tar")
 	info, err := a.Backup.Backup(ctx, out, q)
@@ -117,6 +118,9 @@ type piecewise struct {
 	now    func() time.Time
 	waited time.Duration // for the reader, up to now
 	taken  int64         // bytes
+
+	mu    sync.Mutex
+	ended bool // the server stops: no piece has its time any more
 }
 
 func (w *piecewise) Write(p []byte) (int, error) {
@@ -124,9 +128,42 @@ func (w *piecewise) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("the reader takes less than %d bytes a second: %d in %s", backupRate, w.taken, w.waited)
 	}
 	begun := w.now()
-	_ = w.out.SetWriteDeadline(begun.Add(backupWrite)) // where it cannot be set, there is none
+	if err := w.begin(begun.Add(backupWrite)); err != nil {
+		return 0, err
+	}
 	n, err := w.c.Write(p)
 	w.waited += w.now().Sub(begun)
 	w.taken += int64(n)
 	return n, err
+}
+
+// begin puts off the deadline for a piece.
+func (w *piecewise) begin(deadline time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return context.Canceled
+	}
+	_ = w.out.SetWriteDeadline(deadline) // where it cannot be set, there is none
+	return nil
+}
+
+// endWith ends the answer when the server stops. What is being written gets a
+// moment, so that a reader who has stalled does not hold up the stop. What is
+// returned undoes that, or waits for it where it has begun.
+func (w *piecewise) endWith(open context.Context, cancel func()) func() {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(open, func() {
+		defer close(ended)
+		cancel()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.ended = true
+		_ = w.out.SetWriteDeadline(w.now().Add(feedEnd))
+	})
+	return func() {
+		if !stop() {
+			<-ended
+		}
+	}
 }

@@ -143,12 +143,16 @@ func (c *call) read(body []byte, tag string) error {
 	if asked.match.given && !asked.match.hold(tag, false) {
 		return failed("it is not any more what If-Match names")
 	}
-	c.Header().Set("ETag", tag)
+	h := c.Header()
+	h.Set("ETag", tag)
 	if asked.noneMatch.given && asked.noneMatch.hold(tag, true) {
 		c.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	c.Header().Set("Content-Type", "application/json")
+	if c.link != "" {
+		h.Set("Link", c.link)
+	}
+	h.Set("Content-Type", "application/json")
 	c.Write(body)
 	return nil
 }
@@ -162,16 +166,7 @@ func (c *call) reads() bool {
 var dryParam = param{"dry_run", "true: check everything, store nothing, and answer as it would be", formBool}
 
 // dry reports whether a change is only to be checked.
-func (c *call) dry() (bool, error) {
-	switch text := c.r.URL.Query().Get("dry_run"); text {
-	case "", "false":
-		return false, nil
-	case "true":
-		return true, nil
-	default:
-		return false, hook.Invalid("", "dry_run is true or false, not %q", hook.Clip(text))
-	}
-}
+func (c *call) dry() (bool, error) { return c.flag(dryParam.name) }
 
 // terms are what a request attaches to the change of a record: its conditions,
 // held against the record as GET would show it, and whether it is meant.

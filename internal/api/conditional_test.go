@@ -185,7 +185,7 @@ func TestPutEndpoint(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if e, _ := b.dir.EndpointByID("acme", "billing:eu-1"); e.Headers[1].Value != "Bearer canary" {
+	if e, _ := b.dir.EndpointByID("acme", "billing:eu-1"); b.opens(e)[1].Value != "Bearer canary" {
 		t.Error("a hidden value was lost")
 	}
 	// A part leaves the rest alone; null is the default, and an empty schedule is none.

@@ -217,7 +217,7 @@ func TestProblems(t *testing.T) {
 		b.want(http.StatusNotFound, "GET", path, "")
 	}
 	for route, allow := range map[string]string{
-		"DELETE /v1/tenants": "GET", "POST /v1/tenants/acme": "GET, PUT, DELETE", "PUT /v1/tenants/acme/events": "GET, POST", "OPTIONS /v1/keys": "GET, POST",
+		"DELETE /v1/tenants": "GET, HEAD", "POST /v1/tenants/acme": "GET, HEAD, PUT, DELETE", "PUT /v1/tenants/acme/events": "GET, HEAD, POST", "OPTIONS /v1/keys": "GET, HEAD, POST",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		if a := b.want(http.StatusMethodNotAllowed, method, path, ""); a.header.Get("Allow") != allow {

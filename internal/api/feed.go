@@ -54,9 +54,6 @@ func (a *API) feed(c *call, scope hook.Scope) (context.Context, *feed, error) {
 		}
 		_ = f.out.SetWriteDeadline(a.Now().Add(feedWrite)) // for what ends the answer; the last one may be over
 	})
-	h := c.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // for proxies that would gather it
 	return ctx, f, nil
 }
 
@@ -107,6 +104,11 @@ func (f *feed) flush(ctx context.Context) error {
 	_ = f.out.SetWriteDeadline(f.api.Now().Add(feedWrite)) // where it cannot be set, there is none
 	if err := ctx.Err(); err != nil {
 		return err // it may have ended before the deadline that we have just put off
+	}
+	if f.c.status == 0 { // what fails before is no stream
+		h := f.c.Header()
+		h.Set("Content-Type", "text/event-stream")
+		h.Set("X-Accel-Buffering", "no") // for proxies that would gather it
 	}
 	if _, err := f.c.Write(f.buf); err != nil {
 		return err

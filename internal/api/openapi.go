@@ -287,6 +287,9 @@ func (r *routeRow) mayFail(method, path string) []hook.Code {
 	if r.in != nil {
 		out = append(out, hook.CodeTooLarge, codeUnsupported)
 	}
+	if r.hasETag(method) {
+		out = append(out, hook.CodeInvalid) // tags that cannot be read
+	}
 	if r.repeatable(method) {
 		out = append(out, hook.CodeConflict, hook.CodeMismatch)
 	}

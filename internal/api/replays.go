@@ -154,6 +154,7 @@ func (a *API) createReplay(c *call) error {
 		return c.changed(http.StatusOK, true, replayCount{true, n.Count, n.Exact, stamp(n.Oldest), stamp(n.Newest)}, nil)
 	}
 	answer := func(r *hook.Replay, _ hook.Secret) error {
+		c.Header().Set("Location", c.r.URL.EscapedPath()+"/"+r.ID)
 		return c.answer(http.StatusAccepted, a.shapeReplay(r))
 	}
 	input.Keep = keep(a, c, answer)

@@ -54,10 +54,11 @@ type liveHello struct {
 	Secret   string `json:"secret,omitzero" doc:"what they are signed with, where that is not a secret of an endpoint or tenant"`
 }
 
-// liveGap says that events may be missing because they are not kept any more.
+// liveGap says that events may be missing: they are not kept any more, or the
+// cursor is of a log that went on further than this one.
 type liveGap struct {
 	After  string `json:"after" doc:"the event that the stream was to go on behind"`
-	Oldest stamp  `json:"oldest" doc:"when the oldest event that is kept was accepted"`
+	Oldest stamp  `json:"oldest,omitzero" doc:"when the oldest event that is kept was accepted; absent: none is"`
 	Detail string `json:"detail" doc:"what may be missing, in words"`
 }
 
@@ -82,7 +83,8 @@ func (a *API) liveRequestsRoutes() []routeRow {
 		doc: "Server-sent events, oldest first and without end. The first is hello, with the cursor where the stream begins. Each of the others is a request with method, headers and body, " +
 			"signed as its endpoint's are; without an endpoint, all of the tenant's events are rendered under its dialect and signed with the secret that hello tells. " +
 			"Each has the event's id: with it as after, or as Last-Event-ID, the stream goes on where it was, and nothing is missed or sent twice. " +
-			"The event gap says that events were asked for that are not kept any more, the event skipped that no request can be made of one.",
+			"The values of an endpoint's credential headers are replaced by [secret]. " +
+			"The event gap says that what the cursor asks for is not there: it is not kept any more, or the cursor is beyond the last event; the event skipped that no request can be made of one.",
 		scope: hook.ScopeManage, handle: a.listen, out: stream[requestEvents]{},
 		params: []param{
 			{"endpoint", "only events that go to this endpoint, as they are sent to it", formText},
@@ -103,6 +105,8 @@ type listening struct {
 	dialect string         // that hello tells
 	secret  hook.Secret    // that signs without an endpoint; "": the tenant's own, or none
 	keys    []dialect.Key  // made of secret; nil: those that sign anyway
+	asked   string         // the cursor, as it was given
+	missing *liveGap       // to be told first; nil: nothing is missing
 
 	after hook.EventID // everything up to here has been told
 	told  hook.EventID // the last id that the client knows
@@ -111,6 +115,9 @@ type listening struct {
 func (a *API) listen(c *call) error {
 	l := &listening{api: a, c: c}
 	if err := l.ask(); err != nil {
+		return err
+	}
+	if err := l.place(c.r.Context()); err != nil {
 		return err
 	}
 	ctx, f, err := a.feed(c, hook.ScopeManage)
@@ -130,6 +137,7 @@ func (a *API) listen(c *call) error {
 // ask reads what is wanted.
 func (l *listening) ask() error {
 	values := l.c.r.URL.Query()
+	l.asked = cmp.Or(l.c.r.Header.Get("Last-Event-ID"), values.Get("after"), cursorNow)
 	for name := range strings.SplitSeq(strings.Join(values["types"], ","), ",") {
 		if name == "" {
 			continue
@@ -173,53 +181,54 @@ func (l *listening) deriveSecret() error {
 	return err
 }
 
-// begin finds out where the stream begins, and says so.
-func (l *listening) begin(ctx context.Context) error {
-	asked := cmp.Or(l.c.r.Header.Get("Last-Event-ID"), l.c.r.URL.Query().Get("after"), cursorNow)
-	hello := liveHello{Cursor: cursorStart, Dialect: l.dialect, Secret: string(l.secret)}
-	switch asked {
-	case cursorStart:
-	case cursorNow:
-		last, err := l.api.Extent.LastEvent(ctx)
-		if err != nil {
-			return err
-		}
-		l.after = last
-	default:
-		id, err := hook.ParseEventID(asked)
-		if err != nil {
-			return hook.Invalid("", `after is the id of an event, %q or %q, not %q`, cursorNow, cursorStart, hook.Clip(asked))
-		}
-		l.after = id
+// place finds out where the stream begins.
+func (l *listening) place(ctx context.Context) error {
+	if l.asked == cursorStart {
+		return nil
 	}
+	id, err := hook.ParseEventID(l.asked)
+	if err != nil && l.asked != cursorNow {
+		return hook.Invalid("", `after is the id of an event, %q or %q, not %q`, cursorNow, cursorStart, hook.Clip(l.asked))
+	}
+	last, err := l.api.Extent.LastEvent(ctx)
+	if err != nil {
+		return err
+	}
+	if l.after = last; l.asked == cursorNow {
+		return nil
+	}
+	stats, err := l.api.Extent.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	gap := &liveGap{After: id.String(), Oldest: stamp(stats.Oldest)}
+	switch {
+	case string(id[:]) > string(last[:]):
+		gap.Detail = "the cursor is beyond the last event, as one from before a restore can be: the stream goes on behind the last one that there is"
+		l.missing = gap
+		return nil
+	case !stats.Oldest.IsZero() && id.Time().Before(stats.Oldest):
+		gap.Detail = "events older than the oldest one kept may be missing: the cursor is from before it"
+		l.missing = gap
+	}
+	l.after = id
+	return nil
+}
+
+// begin says where the stream begins, and what is missing there.
+func (l *listening) begin(ctx context.Context) error {
+	hello := liveHello{Cursor: cursorStart, Dialect: l.dialect, Secret: string(l.secret)}
 	if l.told = l.after; !l.after.IsZero() {
 		hello.Cursor = l.after.String()
 	}
 	if l.only != nil {
 		hello.Endpoint = l.only.ID
 	}
-	if err := l.f.message(ctx, "hello", "", hello); err != nil {
-		return endOf(ctx, errGone)
+	err := l.f.message(ctx, "hello", "", hello)
+	if err == nil && l.missing != nil {
+		err = l.f.message(ctx, "gap", "", *l.missing)
 	}
-	if asked == cursorNow || asked == cursorStart {
-		return nil
-	}
-	return l.gap(ctx)
-}
-
-// gap says so if the log may have lost events that were asked for.
-func (l *listening) gap(ctx context.Context) error {
-	stats, err := l.api.Extent.Stats(ctx)
-	if err != nil {
-		return err
-	}
-	if stats.Oldest.IsZero() || !l.after.Time().Before(stats.Oldest) {
-		return nil
-	}
-	return l.f.message(ctx, "gap", "", liveGap{
-		After: l.after.String(), Oldest: stamp(stats.Oldest),
-		Detail: "events older than the oldest one kept may be missing: the cursor is from before it",
-	})
+	return err
 }
 
 func (l *listening) run(ctx context.Context, alarm *live.Alarm) error {
@@ -318,6 +327,9 @@ func (l *listening) tell(ctx context.Context, e *hook.Event) error {
 		if endpoint, ok = l.api.Directory.Endpoint(l.only.Num); !ok || endpoint.Deleted || endpoint.Dialect != l.dialect {
 			return errGone
 		}
+		shown := *endpoint
+		shown.Headers = redact(endpoint.Headers) // case 104: whoever listens need not have them
+		endpoint = &shown
 		r.Delivery = hook.DeliveryKey{Event: e.ID, Endpoint: l.only.Num}.String()
 	}
 	err := l.compose(&r, e, endpoint, tenant)

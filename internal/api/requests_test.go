@@ -85,7 +85,7 @@ func TestListen(t *testing.T) {
 		if took := time.Since(begin); took > 0 {
 			t.Errorf("waited %s for a poll", took)
 		}
-		want := map[string]any{"event": event, "type": "a", "method": "POST", "delivery": m["delivery"]}
+		want := map[string]any{"event": event, "type": "a", "method": "POST", "delivery": m["delivery"], "signed_at": m["signed_at"]}
 		if headers := m["headers"].([]any); cmp.Diff([]any{"X-Custom", "yes"}, headers[len(headers)-1]) != "" {
 			t.Errorf("headers %v", headers)
 		}

@@ -84,9 +84,10 @@ func (r *routeRow) known() []string {
 	return out
 }
 
-// refuseUnknown refuses parameters that are not in the row, so that a typing
-// error does not ask for something else.
-func (r *routeRow) refuseUnknown(asked *url.URL) error {
+// checkQuery refuses parameters that are not in the row, and what cannot be told
+// what it means, so that a typing error does not ask for something else: a
+// parameter of one value that is there twice, or one of two values with neither.
+func (r *routeRow) checkQuery(asked *url.URL) error {
 	if asked.RawQuery == "" || r.open {
 		return nil
 	}
@@ -103,8 +104,48 @@ func (r *routeRow) refuseUnknown(asked *url.URL) error {
 		default:
 			return hook.Invalid("", "the parameter %q is not known here: %s", hook.Clip(name), suggest(name, known))
 		}
+		if err := r.checkValues(name, values[name]); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (r *routeRow) checkValues(name string, values []string) error {
+	form := formText
+	for i := range r.params {
+		if r.params[i].name == name {
+			form = r.params[i].form
+		}
+	}
+	if len(values) > 1 && form != formNames && form != formDelivery {
+		return hook.Invalid("", "the parameter %s is there %d times: give it once", name, len(values))
+	}
+	if form != formBool {
+		return nil
+	}
+	_, err := parseBool(name, values[0])
+	return err
+}
+
+// parseBool reads a parameter of two values.
+func parseBool(name, text string) (bool, error) {
+	switch text {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, hook.Invalid("", "%s is true or false, not %q", name, hook.Clip(text))
+}
+
+// flag is a parameter of two values; absent: false.
+func (c *call) flag(name string) (bool, error) {
+	values := c.r.URL.Query()
+	if !values.Has(name) {
+		return false, nil
+	}
+	return parseBool(name, values.Get(name))
 }
 
 const (

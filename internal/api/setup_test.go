@@ -58,6 +58,7 @@ type bundle struct {
 	store   *sqlite.Store
 	dir     *directory.Directory
 	manager *manage.Manager
+	ring    *keyring.Ring
 	log     *testaid.Buffer
 	reader  *flaky
 	counts  *counts
@@ -139,6 +140,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	must(t, err)
 	ring, err := keyring.Open(keyring.Source{Env: keyring.NewKey()})
 	must(t, err)
+	b.ring = ring
 	door, err := egress.New(egress.Config{Logger: logger})
 	must(t, err)
 	t.Cleanup(door.Close)
@@ -366,4 +368,12 @@ func (b *bundle) attempt(event, endpoint string, at hook.Attempt) {
 	must(b.t, b.store.Record(b.t.Context(), lease, []*store.Outcome{{
 		Key: at.Key, Attempt: &at, At: at.At, State: at.State, Reason: at.Reason, NextAt: at.NextAt, FirstAt: at.At,
 	}}))
+}
+
+// opens are an endpoint's headers as they are sent.
+func (b *bundle) opens(e *hook.Endpoint) []hook.Header {
+	b.t.Helper()
+	headers, err := b.ring.OpenHeaders(e.Headers, e.Tenant, e.ID)
+	must(b.t, err)
+	return headers
 }
