@@ -39,8 +39,9 @@ func (f *ReplayFilter) Selects(d *Delivery) bool {
 // Replay is a job that sends past deliveries again, oldest first: those that
 // its filter selects, of events that were accepted before it was made.
 //
-// It goes on from Position after a restart. Position and the counts are stored
-// together after each batch.
+// A batch is noted in InHand before the first of it is made pending, and the
+// counts with what is left of it afterwards, so that a replay that was
+// interrupted goes on with the same deliveries.
 type Replay struct {
 	ID        string // "rpl_…"
 	Tenant    string
@@ -48,9 +49,10 @@ type Replay struct {
 	Filter    ReplayFilter
 	Through   EventID // the last event that belongs to it: the newest one when it was made
 	State     ReplayState
-	Reason    string      // why it failed or was cancelled
-	Position  DeliveryKey // the last delivery that it has come to; zero: none yet
-	Counted   bool        // Total is known
+	Reason    string        // why it failed or was cancelled
+	Position  DeliveryKey   // the last delivery that it has come to; zero: none yet
+	InHand    []DeliveryKey // those up to Position that are selected and not dealt with
+	Counted   bool          // Total is known
 
 	Total       int64 // deliveries selected when it began
 	Redelivered int64 // made pending again

@@ -28,6 +28,7 @@ const (
 // Log is the slice of a store that replays need.
 type Log interface {
 	Deliveries(ctx context.Context, q store.DeliveryQuery) (store.DeliveryPage, error)
+	Delivery(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) (*hook.Delivery, error)
 	LastEvent(ctx context.Context) (hook.EventID, error)
 }
 
@@ -39,11 +40,11 @@ type ReplayConfig struct {
 }
 
 // Replayer runs replays. What it promises: a delivery is redelivered at most
-// once by one replay. The deliveries of a batch are made pending one by one,
-// and then the batch is noted. After a kill between these, the batch is gone
-// through again, and leaves alone what has been attempted since the replay was
-// created, or is not in a state any more that the filter takes. So the counts
-// may lack a batch then, and nothing is sent twice.
+// once by one replay, and no more of them than its limit. A batch is noted
+// first, then its deliveries are made pending one by one, and then that is
+// noted. After a kill between these, the same batch is gone through again, and
+// what has left the states that the filter takes, or was attempted since the
+// replay was created, has been redelivered already.
 type Replayer struct {
 	ReplayConfig
 
@@ -100,14 +101,14 @@ func (r *Replayer) begin(id string, tenant hook.TenantNum) {
 // job is what this process knows of a replay that it runs, besides what is
 // stored.
 type job struct {
-	tally tally
-	done  map[hook.DeliveryKey]bool // dealt with and counted, but behind the position
-	noted *batch                    // it is done, and still to be noted; nil: there is none
+	tally   tally
+	resumed bool   // the batch in hand is from before this process
+	noted   *batch // it is done, and still to be noted; nil: there is none
 }
 
 // run works on a replay until it is over or ctx ends.
 func (r *Replayer) run(ctx context.Context, tenant hook.TenantNum, id string) {
-	j := &job{done: map[hook.DeliveryKey]bool{}}
+	j := &job{resumed: true}
 	for ctx.Err() == nil {
 		p, ok := r.Manager.Directory.Replay(tenant, id)
 		if !ok || p.Over() {
@@ -159,8 +160,11 @@ func (r *Replayer) step(ctx context.Context, p *hook.Replay, j *job) (time.Durat
 	defer func() { <-r.turn }()
 	begun := time.Now()
 	work := r.batch
-	if !p.Counted {
+	switch {
+	case !p.Counted:
 		work = r.countPiece
+	case len(p.InHand) == 0:
+		work = r.take
 	}
 	err := work(ctx, p, j)
 	return max(replayPause, time.Since(begun)), err
@@ -175,38 +179,61 @@ func (r *Replayer) countPiece(ctx context.Context, p *hook.Replay, j *job) error
 	return r.save(ctx, p, func(c *hook.Replay, _ time.Time) { c.Counted, c.Total = true, j.tally.Count })
 }
 
-// batch does the next batch of a replay. What was done counts, also when it
-// could not be done to the end.
+// take notes the next batch, before anything is done with it; without one the
+// replay is done.
+func (r *Replayer) take(ctx context.Context, p *hook.Replay, j *job) error {
+	j.resumed = false
+	most := replayBatch
+	if p.Filter.Limit > 0 {
+		most = int(min(p.Filter.Limit-p.Redelivered-p.Skipped-p.Failed, replayBatch))
+	}
+	var work []hook.DeliveryKey
+	reached, end, err := r.walk(ctx, p, p.Position, replayPages, func(d *hook.Delivery, selected bool) bool {
+		if len(work) == most {
+			return false
+		}
+		if selected {
+			work = append(work, d.Key)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	done := len(work) == 0 && (end || most == 0)
+	err = r.save(ctx, p, func(c *hook.Replay, now time.Time) {
+		if c.Position, c.InHand = reached, work; done {
+			*c = *ended(c, hook.ReplayDone, "", now)
+		}
+	})
+	if err == nil && done {
+		r.Manager.Logger.Info("replay done", "replay_id", p.ID, "tenant_id", p.Tenant)
+	}
+	return err
+}
+
+// batch does the batch in hand. What was done counts, also when it could not be
+// done to the end.
 func (r *Replayer) batch(ctx context.Context, p *hook.Replay, j *job) error {
 	var failure error
 	if j.noted == nil {
-		b := &batch{position: p.Position, left: p.Filter.Limit - p.Redelivered - p.Skipped - p.Failed}
-		if err := r.collect(ctx, p, j, b); err != nil {
-			return err
-		}
-		failure = r.redeliver(ctx, p, j, b)
-		j.noted = b
+		j.noted = &batch{}
+		failure = r.redeliver(ctx, p, j)
 	}
 	b := j.noted
 	// The server's end is no reason to forget what was done.
 	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayRetry)
 	defer cancel()
-	err := r.save(saving, p, func(c *hook.Replay, now time.Time) {
-		c.Position = b.position
+	err := r.save(saving, p, func(c *hook.Replay, _ time.Time) {
+		c.InHand = b.rest
 		c.Redelivered += b.fates[redelivered]
 		c.Skipped += b.fates[skipped]
 		c.Failed += b.fates[refused]
-		if b.last {
-			*c = *ended(c, hook.ReplayDone, "", now)
-		}
 	})
 	if err != nil {
 		return errors.Join(failure, err)
 	}
 	j.noted = nil
-	if b.last {
-		r.Manager.Logger.Info("replay done", "replay_id", p.ID, "tenant_id", p.Tenant)
-	}
 	return failure
 }
 
@@ -230,33 +257,10 @@ func (r *Replayer) save(ctx context.Context, p *hook.Replay, change func(c *hook
 	})
 }
 
-// batch is a part of a replay.
+// batch is what was done of a batch in hand.
 type batch struct {
-	position hook.DeliveryKey // the last delivery that was looked at
-	left     int64            // of the filter's limit, if it has one
-	last     bool             // there is nothing behind it
-	work     []*hook.Delivery
-	fates    [fates]int64
-}
-
-// collect reads what a batch works on.
-func (r *Replayer) collect(ctx context.Context, p *hook.Replay, j *job, b *batch) error {
-	most := replayBatch
-	if p.Filter.Limit > 0 {
-		most = int(min(b.left, replayBatch))
-	}
-	reached, last, err := r.walk(ctx, p, b.position, replayPages, func(d *hook.Delivery, selected bool) bool {
-		if len(b.work) == most {
-			return false
-		}
-		if selected && !j.done[d.Key] {
-			b.work = append(b.work, d)
-		}
-		return true
-	})
-	b.position = reached
-	b.last = last || p.Filter.Limit > 0 && int64(len(b.work)) == b.left
-	return err
+	rest  []hook.DeliveryKey // not dealt with
+	fates [fates]int64
 }
 
 // walk visits the deliveries of a replay behind a position, oldest first, and
@@ -322,48 +326,38 @@ func (r *Replayer) count(ctx context.Context, p *hook.Replay, n *tally) error {
 	return err
 }
 
-// redeliver makes the deliveries of a batch pending. If that fails at one, the
-// batch ends before it; those behind it that were dealt with count, and are
-// left out when it is come to them again.
-func (r *Replayer) redeliver(ctx context.Context, p *hook.Replay, j *job, b *batch) error {
+// redeliver makes the deliveries in hand pending, as far as it comes.
+func (r *Replayer) redeliver(ctx context.Context, p *hook.Replay, j *job) error {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var failure error
-	end := len(b.work)
 	places := make(chan struct{}, replayAtOnce)
-	for i, d := range b.work {
+	for _, key := range p.InHand {
 		places <- struct{}{}
-		mu.Lock()
-		failed := failure != nil
-		mu.Unlock()
-		if failed {
-			break
-		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			what, err := r.one(ctx, p, d)
+			mu.Lock()
+			failed := failure != nil
+			mu.Unlock()
+			var what fate
+			var err error
+			if !failed {
+				what, err = r.one(ctx, p, key, j.resumed)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case err == nil:
-				b.fates[what]++
-				j.done[d.Key] = true
-			case i < end:
-				failure, end = err, i
+			case err != nil:
+				failure = errors.Join(failure, err)
+				fallthrough
+			case failed:
+				j.noted.rest = append(j.noted.rest, key)
+			default:
+				j.noted.fates[what]++
 			}
 		})
 	}
 	wg.Wait()
-	switch {
-	case failure == nil:
-		clear(j.done)
-		return nil
-	case end == 0:
-		b.position = p.Position
-	default:
-		b.position = b.work[end-1].Key
-	}
-	b.last = false
 	return failure
 }
 
@@ -378,25 +372,37 @@ const (
 )
 
 // one makes a delivery pending, if it may be.
-func (r *Replayer) one(ctx context.Context, p *hook.Replay, d *hook.Delivery) (fate, error) {
+func (r *Replayer) one(ctx context.Context, p *hook.Replay, key hook.DeliveryKey, resumed bool) (fate, error) {
 	m := r.Manager
+	d, err := r.Log.Delivery(ctx, p.TenantNum, key)
 	switch {
-	case m.canSend(d.Key.Endpoint) != nil:
+	case errors.Is(err, store.ErrNotFound):
 		return skipped, nil
-	case !d.LastAt.Before(p.CreatedAt): // by this replay before a kill, or of itself
+	case err != nil:
+		return 0, fmt.Errorf("read delivery %s: %w", key, err)
+	}
+	seen := *d
+	seen.State, _ = m.Shown(d)
+	switch {
+	case !d.LastAt.Before(p.CreatedAt) || !p.Filter.Selects(&seen):
+		if resumed {
+			return redelivered, nil // before the kill
+		}
+		return skipped, nil
+	case m.canSend(key.Endpoint) != nil:
 		return skipped, nil
 	case d.State == hook.Pending && (d.Attempts == 0 || m.waitsForEndpoint(d)):
 		return skipped, nil // it is on its way, or nothing can be sent
 	case d.Attempts >= maxAttempts:
 		return refused, nil
 	}
-	switch err := m.Deliveries.Redeliver(ctx, d.Key, now()); {
+	switch err := m.Deliveries.Redeliver(ctx, key, now()); {
 	case errors.Is(err, store.ErrNotFound):
 		return skipped, nil
 	case err != nil:
-		return 0, fmt.Errorf("replay delivery %s: %w", d.Key, err)
+		return 0, fmt.Errorf("replay delivery %s: %w", key, err)
 	}
-	r.Wake(d.Key)
+	r.Wake(key)
 	return redelivered, nil
 }
 

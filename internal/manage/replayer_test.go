@@ -56,6 +56,21 @@ func (s *shelf) Deliveries(_ context.Context, q store.DeliveryQuery) (p store.De
 	return p, nil
 }
 
+func (s *shelf) Delivery(_ context.Context, _ hook.TenantNum, key hook.DeliveryKey) (*hook.Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.list {
+		if d.Key == key {
+			found := *d
+			if s.sent[key] > 0 {
+				found.State = hook.Pending
+			}
+			return &found, nil
+		}
+	}
+	return nil, store.ErrNotFound
+}
+
 func (s *shelf) Redeliver(_ context.Context, key hook.DeliveryKey, _ time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,8 +167,53 @@ func TestReplayThatFailsKeepsItsCounts(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		got := r.now(t, p)
-		if got.State != hook.ReplayFailed || got.Redelivered != int64(len(r.shelf.sent)) || got.Redelivered < 60 || got.Position != r.shelf.list[59].Key {
+		if got.State != hook.ReplayFailed || got.Redelivered != int64(len(r.shelf.sent)) || got.Redelivered != int64(100-len(got.InHand)) || got.InHand[0] != r.shelf.list[60].Key {
 			t.Errorf("%+v, %d sent", got, len(r.shelf.sent))
+		}
+	})
+}
+
+// A replay that was killed in the middle of a batch goes on with that batch: it
+// sends nothing twice, and no more than its limit.
+func TestReplayGoesOnWithTheBatchInHand(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := replaying(t, 300)
+		for _, d := range r.shelf.list {
+			r.shelf.broken[d.Key] = store.ErrUnavailable
+		}
+		r.Start()
+		p, err := r.CreateReplay(t.Context(), "acme", manage.ReplayInput{States: []string{"failed"}, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		r.Stop()
+		inHand := r.now(t, p).InHand
+		if len(inHand) != 100 {
+			t.Fatalf("%d deliveries are in hand, want 100", len(inHand))
+		}
+		clear(r.shelf.broken)
+		for _, key := range inHand[:40] { // as far as the process came before it was killed
+			if err := r.shelf.Redeliver(t.Context(), key, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.Start()
+		defer r.Stop()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := r.now(t, p); got.State != hook.ReplayDone || got.Redelivered != 100 || got.Skipped+got.Failed != 0 {
+			t.Errorf("%+v", got)
+		}
+		if len(r.shelf.sent) != 100 {
+			t.Errorf("%d deliveries were sent, want 100", len(r.shelf.sent))
+		}
+		for key, n := range r.shelf.sent {
+			if n != 1 {
+				t.Errorf("%s was sent %d times", key, n)
+			}
 		}
 	})
 }
