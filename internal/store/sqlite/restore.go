@@ -87,7 +87,8 @@ func Verify(ctx context.Context, r io.Reader, progress func(read int64)) (*Manif
 }
 
 func (u *unpacker) run(r io.Reader) (*Manifest, error) {
-	m, err := u.read(tar.NewReader(r))
+	u.input.r = r
+	m, err := u.read(tar.NewReader(&u.input))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,21 @@ type unpacker struct {
 	dir      string // "": the files are only read
 	progress func(int64)
 	written  int64
+	input    counting
 	found    []ManifestFile
+}
+
+// counting counts what was read. Nothing is made of a backup that is not in it:
+// a stream that asks for more to be written than it holds is refused (case 114).
+type counting struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // read reads the stream up to its end, where the manifest is.
@@ -114,6 +129,8 @@ func (u *unpacker) read(r *tar.Reader) (*Manifest, error) {
 			return nil, cutShort(err)
 		}
 		switch {
+		case !plain(h):
+			return nil, fmt.Errorf("this is no backup of Grapnel: %q is no plain file, or has records of its own", hook.Clip(h.Name))
 		case h.Typeflag != tar.TypeReg || h.Name != manifestName && !backupName(h.Name):
 			return nil, fmt.Errorf("this is no backup of Grapnel: %q does not belong into one", hook.Clip(h.Name))
 		case h.Name == manifestName:
@@ -126,6 +143,20 @@ func (u *unpacker) read(r *tar.Reader) (*Manifest, error) {
 			return nil, fmt.Errorf("%s: %w", h.Name, cutShort(err))
 		}
 	}
+}
+
+// plain reports whether a header says only what our backups do: a file that lies
+// in the stream as it is. A sparse file is large without being there.
+func plain(h *tar.Header) bool {
+	if h.Typeflag != tar.TypeReg || h.Size < 0 {
+		return false
+	}
+	for name := range h.PAXRecords {
+		if name != "size" && name != "mtime" && name != "path" {
+			return false
+		}
+	}
+	return true
 }
 
 // last reads the manifest, and that nothing follows it.
@@ -187,7 +218,9 @@ func (u *unpacker) copy(name string, to io.Writer, r io.Reader) error {
 
 // Write counts what was written.
 func (u *unpacker) Write(p []byte) (int, error) {
-	u.written += int64(len(p))
+	if u.written += int64(len(p)); u.written > u.input.n {
+		return 0, errors.New("the file is larger than what the backup holds of it")
+	}
 	if u.progress != nil {
 		u.progress(u.written)
 	}
