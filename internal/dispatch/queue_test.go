@@ -291,6 +291,7 @@ func (m *memory) Checkpoint(_ context.Context, l store.Lease, p store.Progress) 
 		return fmt.Errorf("checkpoint: %w", store.ErrLeaseLost)
 	}
 	m.checkpoints++
+	moved := m.floor != p.Floor.Seq() || len(p.Behind)+len(p.CaughtUp) > 0
 	m.floor = p.Floor.Seq()
 	for _, b := range p.Behind {
 		m.marks[b.Endpoint] = b.From.Seq()
@@ -298,7 +299,9 @@ func (m *memory) Checkpoint(_ context.Context, l store.Lease, p store.Progress) 
 	for _, num := range p.CaughtUp {
 		delete(m.marks, num)
 	}
-	m.checkProgress()
+	if moved { // else it is as far ahead as it was, or less
+		m.checkProgress()
+	}
 	return nil
 }
 
