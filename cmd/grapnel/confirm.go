@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -20,6 +21,9 @@ func (p *program) confirm(what string, yes bool) error {
 	answer, err := bufio.NewReader(p.stdin).ReadString('\n')
 	if err != nil && answer == "" {
 		fmt.Fprintln(p.stderr)
+	}
+	if errors.Is(err, errInterrupted) {
+		return err
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":

@@ -99,8 +99,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		return report(stderr, usageError(err))
 	}
-	p := &program{global: tree.Global, stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, sources: sourcesOf(selected, file.file), model: parser.Model}
-	return report(stderr, selected.Run(p))
+	p := &program{global: tree.Global, stdin: interactive(stdin), stdout: stdout, stderr: stderr, getenv: os.Getenv, sources: sourcesOf(selected, file.file), model: parser.Model}
+	err = selected.Run(p)
+	if gaveUp(p.stdin) {
+		return exitInterrupted
+	}
+	return report(stderr, err)
 }
 
 // newParser makes the parser of the command line.

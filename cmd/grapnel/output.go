@@ -26,6 +26,9 @@ type global struct {
 
 // terminal reports whether a stream is one.
 func terminal(stream any) bool {
+	if keys, ok := stream.(*keyboard); ok {
+		stream = keys.File
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
