@@ -133,10 +133,11 @@ type LiveRequest struct {
 	Body     []byte      `json:"-"`
 }
 
-// Gap says that events may be missing, for they are not kept any more.
+// Gap says that events may be missing: they are not kept any more, or the cursor
+// was beyond the last event.
 type Gap struct {
 	After  string    `json:"after"`
-	Oldest time.Time `json:"oldest"` // the oldest event that is kept
+	Oldest time.Time `json:"oldest"` // the oldest event that is kept; zero: none is
 }
 
 // Skipped is an event of which no request can be made.

@@ -32,7 +32,8 @@ func (*listenCmd) Help() string {
 	return `Gets a tenant's events as the requests that the server sends, over the connection that this command
 opens to the server, and forwards each to a server on this machine: in order, one at a time.
 Without --endpoint, all of the tenant's events come, signed with a secret made for this; it is
-shown at the start, and stays the same.
+shown at the start, and stays the same. With --endpoint, the values of the endpoint's own headers that
+are credentials, such as Authorization, do not come: [secret] stands for them.
 
 Any answer counts: the endpoint's real deliveries go on beside this. While the target does not
 answer, the command waits; a request that waited for long is got anew, so that its signature is
