@@ -22,7 +22,8 @@ type dbCmd struct {
 // Help gives examples.
 func (*dbCmd) Help() string {
 	return `Most of these work on a data folder that no server has open. backup and stats can ask a
-running server instead: name it with --url or --context.
+running server instead: name it with --url or --context, which go before GRAPNEL_DATA, or
+with GRAPNEL_URL alone.
 
 Examples:
 
@@ -41,9 +42,16 @@ type either struct {
 	folder
 }
 
-// asks reports whether a server is meant: one is named, and no folder.
+// asks reports whether a server is meant. What stands on the command line goes
+// before all that the environment says.
 func (e *either) asks(p *program) (bool, error) {
-	if p.sources("data") != "default" {
+	data, named := p.sources("data"), p.sources("url") == "flag" || p.sources("context") == "flag"
+	switch {
+	case named && data == "flag":
+		return false, fail(exitUsage, "name the folder, or the server that has it open", "--data and --url or --context cannot be together")
+	case named:
+		return true, nil
+	case data != "default":
 		return false, nil
 	}
 	c, chosen, err := p.context()

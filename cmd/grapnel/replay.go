@@ -22,7 +22,8 @@ type replayCmd struct {
 // Help gives examples.
 func (*replayCmd) Help() string {
 	return `After an outage of a receiver, a replay sends again what did not arrive, oldest first, with
-the ids and bodies of the first time.
+the ids and bodies of the first time. grapnel replay alone is replay start, whose --help has
+the flags.
 
 Examples:
 

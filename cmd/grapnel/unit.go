@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"grapnel/internal/config"
 )
 
 type systemdUnitCmd struct {
 	Socket  bool   `help:"Print the socket unit instead, which opens the port before the server runs and keeps it over restarts."`
-	Program string `placeholder:"FILE" help:"The program to start (default: this one)."`
-	Listen  string `default:":8080" placeholder:"ADDR" help:"Address to listen on (default ${default})."`
+	Program string `placeholder:"FILE" help:"The program to start (default: this one if it is below /usr or /opt, else /usr/local/bin/grapnel)."`
+	Listen  string `default:":8080" placeholder:"ADDR" help:"Address to listen on, which names the port in the socket unit, and gives the service the right to one below 1024 (default ${default})."`
 	Config  string `placeholder:"FILE" help:"Settings file that the server reads, such as /etc/grapnel/grapnel.yaml."`
 }
 
@@ -18,7 +20,8 @@ type systemdUnitCmd struct {
 func (*systemdUnitCmd) Help() string {
 	return `The unit runs grapnel serve as a user of its own that exists while it runs, with its data in
 /var/lib/grapnel and nothing else to write to. Secrets and further settings go into
-/etc/grapnel/grapnel.env, one GRAPNEL_NAME=value a line, which need not exist.
+/etc/grapnel/grapnel.env, one GRAPNEL_NAME=value a line, which need not exist. It goes before
+what the unit says itself. No setting of this shell goes into the unit.
 
 Examples:
 
@@ -28,7 +31,8 @@ Examples:
 }
 
 // serviceUnit is the unit of the server. %[1]s is the command, %[2]s the
-// capability that a port below 1024 needs.
+// capability that a port below 1024 needs, %[3]s the settings that the
+// environment file may change: flags would go before it.
 const serviceUnit = `[Unit]
 Description=Grapnel webhook delivery
 Wants=network-online.target
@@ -40,6 +44,7 @@ StartLimitBurst=5
 Type=notify
 NotifyAccess=main
 ExecStart=%[1]s
+Environment=%[3]s
 EnvironmentFile=-/etc/grapnel/grapnel.env
 Restart=on-failure
 RestartSec=2
@@ -108,11 +113,11 @@ func (c *systemdUnitCmd) Run(p *program) error {
 	if c.Socket {
 		text = fmt.Sprintf(socketUnit, listenStream(c.Listen))
 	} else {
-		command, err := c.command()
+		command, err := c.command(p)
 		if err != nil {
 			return err
 		}
-		text = fmt.Sprintf(serviceUnit, command, c.capability())
+		text = fmt.Sprintf(serviceUnit, command, c.capability(), c.environment())
 	}
 	if p.JSON {
 		name := "grapnel.service"
@@ -124,16 +129,17 @@ func (c *systemdUnitCmd) Run(p *program) error {
 	return p.printf("%s", text)
 }
 
-func (c *systemdUnitCmd) command() (string, error) {
+func (c *systemdUnitCmd) command(p *program) (string, error) {
 	program := c.Program
 	if program == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return "", fail(exitFailure, "name it with --program", "the path of this program cannot be found: %w", err)
+		program = installed
+		if self, err := os.Executable(); err == nil && (strings.HasPrefix(self, "/usr/") || strings.HasPrefix(self, "/opt/")) {
+			program = self
+		} else {
+			p.note("note: the unit starts %s: put the program there, or name another with --program (not one in a home or temporary folder, which the unit hides)", installed)
 		}
-		program = self
 	}
-	args := []string{program, "serve", "--data", "%S/grapnel", "--listen", c.Listen}
+	args := []string{program, "serve"}
 	if c.Config != "" {
 		args = append(args, "--config", c.Config)
 	}
@@ -148,12 +154,24 @@ func (c *systemdUnitCmd) command() (string, error) {
 	return strings.Join(args, " "), nil
 }
 
+// installed is where the unit looks for a program that it cannot start where it
+// is.
+const installed = "/usr/local/bin/grapnel"
+
+// environment is what the service is told besides the environment file. The
+// address is only there where it is not what it would be anyway, so that a
+// settings file can say another.
+func (c *systemdUnitCmd) environment() string {
+	settings := "GRAPNEL_DATA=%S/grapnel"
+	if c.Listen != config.Serve().Listen {
+		settings += " GRAPNEL_LISTEN=" + unitQuote(c.Listen)
+	}
+	return settings
+}
+
 // unitQuote quotes a word of ExecStart where it needs that (systemd.service(5),
 // "Command lines").
 func unitQuote(s string) string {
-	if s == "%S/grapnel" {
-		return s
-	}
 	s = strings.NewReplacer("%", "%%", "$", "$$").Replace(s)
 	if strings.ContainsAny(s, " \t\"'\\;") {
 		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
