@@ -12,16 +12,18 @@ import (
 
 // Limits of a hub; 0 is the default.
 const (
-	DefaultStreams       = 256 // at once
-	DefaultStreamsPerKey = 32  // at once, of one API key
-	DefaultBacklog       = 1024
+	DefaultStreams          = 256 // at once
+	DefaultStreamsPerTenant = 64  // at once, of one tenant
+	DefaultStreamsPerKey    = 32  // at once, of one API key
+	DefaultBacklog          = 1024
 )
 
 // Config bounds a Hub.
 type Config struct {
-	Streams       int // at once; 0: DefaultStreams
-	StreamsPerKey int // at once, of one API key; 0: DefaultStreamsPerKey
-	Backlog       int // changes that wait for one watcher; 0: DefaultBacklog
+	Streams          int // at once; 0: DefaultStreams
+	StreamsPerTenant int // at once, of one tenant; 0: DefaultStreamsPerTenant
+	StreamsPerKey    int // at once, of one API key; 0: DefaultStreamsPerKey
+	Backlog          int // changes that wait for one watcher; 0: DefaultBacklog
 }
 
 // Hub passes on what happens to all who watch. Its methods may be called from
@@ -35,7 +37,7 @@ type Hub struct {
 
 	mu       sync.Mutex
 	streams  int
-	perKey   map[string]int
+	held     map[holder]int                           // streams
 	watchers map[hook.TenantNum]map[*Watcher]struct{} // 0: those of all tenants
 	alarms   map[hook.TenantNum]map[*Alarm]struct{}
 }
@@ -45,6 +47,9 @@ func New(c Config) *Hub {
 	if c.Streams == 0 {
 		c.Streams = DefaultStreams
 	}
+	if c.StreamsPerTenant == 0 {
+		c.StreamsPerTenant = DefaultStreamsPerTenant
+	}
 	if c.StreamsPerKey == 0 {
 		c.StreamsPerKey = DefaultStreamsPerKey
 	}
@@ -52,7 +57,7 @@ func New(c Config) *Hub {
 		c.Backlog = DefaultBacklog
 	}
 	h := &Hub{
-		Config: c, perKey: map[string]int{}, watchers: map[hook.TenantNum]map[*Watcher]struct{}{}, alarms: map[hook.TenantNum]map[*Alarm]struct{}{},
+		Config: c, held: map[holder]int{}, watchers: map[hook.TenantNum]map[*Watcher]struct{}{}, alarms: map[hook.TenantNum]map[*Alarm]struct{}{},
 	}
 	h.open, h.closeAll = context.WithCancel(context.Background())
 	return h
@@ -64,31 +69,40 @@ func (h *Hub) Close() { h.closeAll() }
 // Open ends when the hub is closed.
 func (h *Hub) Open() context.Context { return h.open }
 
-// Enter counts a stream of an API key until leave is called. The error is of
-// CodeRateLimited when the key has as many as it may, and of CodeUnavailable
-// when the server has, or is stopping.
-func (h *Hub) Enter(key string) (leave func(), err error) {
+// holder is a key or a tenant that streams are counted for.
+type holder struct{ key, tenant string }
+
+// Enter counts a stream of an API key about a tenant ("": about all) until
+// leave is called. The error is of CodeRateLimited when the key or the tenant
+// has as many as it may, and of CodeUnavailable when the server has, or is
+// stopping.
+func (h *Hub) Enter(key, tenant string) (leave func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.open.Err() != nil:
 		return nil, hook.Errorf(hook.CodeUnavailable, "the server is stopping: open the stream again in a moment")
-	case h.perKey[key] >= h.StreamsPerKey:
+	case h.held[holder{key: key}] >= h.StreamsPerKey:
 		return nil, hook.Errorf(hook.CodeRateLimited, "this key has %d live streams open, which is as many as one may have: end one, or use another key", h.StreamsPerKey)
+	case tenant != "" && h.held[holder{tenant: tenant}] >= h.StreamsPerTenant:
+		return nil, hook.Errorf(hook.CodeRateLimited, "this tenant has %d live streams open, which is as many as one may have: end one", h.StreamsPerTenant)
 	case h.streams >= h.Streams:
 		return nil, hook.Errorf(hook.CodeUnavailable, "the server has %d live streams open, which is as many as it takes: try again later", h.Streams)
 	}
 	h.streams++
-	h.perKey[key]++
-	return sync.OnceFunc(func() { h.leave(key) }), nil
+	h.held[holder{key: key}]++
+	h.held[holder{tenant: tenant}]++
+	return sync.OnceFunc(func() { h.leave(holder{key: key}, holder{tenant: tenant}) }), nil
 }
 
-func (h *Hub) leave(key string) {
+func (h *Hub) leave(all ...holder) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.streams--
-	if h.perKey[key]--; h.perKey[key] == 0 {
-		delete(h.perKey, key)
+	for _, one := range all {
+		if h.held[one]--; h.held[one] == 0 {
+			delete(h.held, one)
+		}
 	}
 }
 

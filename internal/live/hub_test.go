@@ -153,29 +153,31 @@ func TestAttemptIsSummed(t *testing.T) {
 
 func TestEnterIsBounded(t *testing.T) {
 	t.Parallel()
-	h := live.New(live.Config{Streams: 3, StreamsPerKey: 2})
-	enter := func(key string, want hook.Code) func() {
+	h := live.New(live.Config{Streams: 4, StreamsPerTenant: 3, StreamsPerKey: 2})
+	enter := func(key, tenant string, want hook.Code) func() {
 		t.Helper()
-		leave, err := h.Enter(key)
+		leave, err := h.Enter(key, tenant)
 		if got := hook.CodeOf(err); err != nil && got != want || err == nil && want != "" {
 			t.Errorf("%s: %v, want %q", key, err, want)
 		}
 		return leave
 	}
-	first := enter("a", "")
-	enter("a", "")
-	enter("a", hook.CodeRateLimited)
-	enter("b", "")
-	enter("c", hook.CodeUnavailable)
+	first := enter("a", "acme", "")
+	enter("a", "acme", "")
+	enter("a", "acme", hook.CodeRateLimited)
+	enter("b", "acme", "")
+	enter("c", "acme", hook.CodeRateLimited) // with all its keys
+	enter("c", "globex", "")
+	enter("d", "initech", hook.CodeUnavailable)
 	first()
 	first()
-	if h.Count() != 2 {
-		t.Errorf("%d are open, want 2", h.Count())
+	if h.Count() != 3 {
+		t.Errorf("%d are open, want 3", h.Count())
 	}
-	enter("c", "")
+	enter("c", "", "")
 	h.Close()
 	if h.Open().Err() == nil {
 		t.Error("open after Close")
 	}
-	enter("d", hook.CodeUnavailable)
+	enter("d", "acme", hook.CodeUnavailable)
 }
