@@ -190,7 +190,7 @@ const noRoute = "none"
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := a.Now()
 	r, span := a.Tracer.Request(r)
-	c := &call{ResponseWriter: w, r: r, id: [1]string{newRequestID()}, span: span}
+	c := &call{ResponseWriter: w, r: r, id: [1]string{NewRequestID()}, span: span}
 	h := w.Header()
 	h["Request-Id"] = c.id[:]
 	h["Cache-Control"] = a.headers.noStore
@@ -215,8 +215,8 @@ func unclean(path string) bool {
 		strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..")
 }
 
-// newRequestID names a request in its answer and in the log. It is no secret.
-func newRequestID() string {
+// NewRequestID names a request in its answer and in the log. It is no secret.
+func NewRequestID() string {
 	return string(strconv.AppendUint(append(make([]byte, 0, 20), "req_"...), rand.Uint64(), 32))
 }
 

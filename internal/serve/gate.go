@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"grapnel/internal/api"
 )
 
 // stoppingRetryAfter is the Retry-After of a stopping server in seconds: by
@@ -90,6 +92,7 @@ func refuse(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
 		return
 	}
+	h.Set("Request-Id", api.NewRequestID())
 	h.Set("Content-Type", "application/problem+json")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	// The caller may have gone; there is nobody to tell.
