@@ -142,13 +142,17 @@ func interruptible(stderr io.Writer) (ctx context.Context, stop func()) {
 func startError(err error) error {
 	var listen *net.OpError
 	var file *fs.PathError
+	setting := "--listen"
+	if bound := (*serve.ListenError)(nil); errors.As(err, &bound) {
+		setting = bound.Setting
+	}
 	switch {
 	case err == nil || len(settingFaults(err)) > 0:
 		return err
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fail(exitUnavailable, "another process listens there: end it, or choose another address with --listen", "%w", err)
+		return fail(exitUnavailable, "another process listens there: end it, or choose another address with "+setting, "%w", err)
 	case errors.As(err, &listen):
-		return fail(exitUnavailable, "choose an address of this machine with --listen", "%w", err)
+		return fail(exitUnavailable, "choose an address of this machine with "+setting, "%w", err)
 	case errors.Is(err, store.ErrLocked):
 		return fail(exitConflict, "end that process, or name another folder with --data", "%w", err)
 	case errors.Is(err, store.ErrNewer):

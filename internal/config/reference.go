@@ -67,7 +67,8 @@ func All() []Setting {
 }
 
 // Values lists what every setting is set to, but for --config itself, in the
-// order of All. Secrets are only told to be there.
+// order of All. Secrets are only told to be there, and URLs are shown without
+// their user names and passwords.
 func (c *Config) Values(from Sources) []Value {
 	byEnv := map[string]field{}
 	for _, f := range fields() {
@@ -80,6 +81,9 @@ func (c *Config) Values(from Sources) []Value {
 			continue
 		}
 		v := Value{Setting: s, Text: f.text(c), Origin: "default"}
+		if s.Name == "egress-proxy" || s.Name == "public-url" {
+			v.Text = withoutUser(v.Text)
+		}
 		switch {
 		case s.Secret && v.Text == "":
 			v.Text = "not set"

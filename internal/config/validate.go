@@ -174,6 +174,7 @@ func (v *checker) publicURL(raw string) {
 	}
 	const remedy = "write it as others reach this server, such as https://hooks.example.com"
 	u, err := url.Parse(raw)
+	raw = withoutUser(raw) // what is quoted
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
 		v.fault("public-url", fmt.Sprintf("%q is not an absolute http or https URL", raw), remedy)
@@ -229,8 +230,8 @@ func (v *checker) proxy(c *Config) {
 	case u.User != nil:
 		v.fault("egress-proxy", "holds a user name or password, which process lists show", "put USER:PASSWORD into a file and name it with --egress-proxy-auth-file")
 	case u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
-		v.fault("egress-proxy", fmt.Sprintf("%q is not an absolute http or https URL", c.EgressProxy), remedy)
+		v.fault("egress-proxy", fmt.Sprintf("%q is not an absolute http or https URL", withoutUser(c.EgressProxy)), remedy)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
-		v.fault("egress-proxy", fmt.Sprintf("%q has more than a host and a port", c.EgressProxy), remedy)
+		v.fault("egress-proxy", fmt.Sprintf("%q has more than a host and a port", withoutUser(c.EgressProxy)), remedy)
 	}
 }

@@ -30,21 +30,33 @@ func (s *Server) listen(ctx context.Context, cfg Config) (err error) {
 			return err
 		}
 	}
-	if s.listener, err = s.bind(ctx, cfg.Listener, s.settings.Listen); err != nil {
+	if s.listener, err = s.bind(ctx, cfg.Listener, "--listen", s.settings.Listen); err != nil {
 		return err
 	}
 	s.listener = limitListener(s.listener, s.settings.MaxConnections)
 	if cfg.AdminListener != nil || s.settings.AdminListen != "" {
-		s.adminListener, err = s.bind(ctx, cfg.AdminListener, s.settings.AdminListen)
+		s.adminListener, err = s.bind(ctx, cfg.AdminListener, "--admin-listen", s.settings.AdminListen)
 	}
 	return err
 }
 
-func (s *Server) bind(ctx context.Context, given net.Listener, addr string) (l net.Listener, err error) {
+// ListenError is an address that cannot be listened on.
+type ListenError struct {
+	Setting string // the flag that names the address, "--listen" or "--admin-listen"
+	Err     error  // the system's
+}
+
+// Error says what the system says.
+func (e *ListenError) Error() string { return "listen: " + e.Err.Error() }
+
+// Unwrap is the system's error.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+func (s *Server) bind(ctx context.Context, given net.Listener, setting, addr string) (l net.Listener, err error) {
 	if l = given; l == nil {
 		var lc net.ListenConfig
 		if l, err = lc.Listen(ctx, "tcp", addr); err != nil {
-			return nil, fmt.Errorf("listen: %w", err)
+			return nil, &ListenError{Setting: setting, Err: err}
 		}
 	}
 	s.undo = append(s.undo, func() { l.Close() })

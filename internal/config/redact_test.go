@@ -1,0 +1,38 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"grapnel/internal/config"
+)
+
+// TestPasswordInURL has no password of a URL shown, neither as a value nor in a
+// complaint.
+func TestPasswordInURL(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"http://me:hunter2@proxy:3128":    "http://[secret]@proxy:3128",
+		"https://me:hunter2@example.com/": "https://[secret]@example.com/",
+		"http://me:hunter2@proxy:%zz":     "http://[secret]@proxy:%zz",
+		"http://me:a@b/hunter2@proxy":     "http://[secret]@proxy",
+		"ftp://me:hunter2@proxy":          "ftp://[secret]@proxy",
+		"me:hunter2@proxy:3128":           "[secret]@proxy:3128",
+		"http://proxy:3128":               "http://proxy:3128",
+	} {
+		c := config.Serve()
+		c.EgressProxy, c.PublicURL = raw, raw
+		shown := map[string]string{}
+		for _, v := range c.Values(nil) {
+			shown[v.Name] = v.Text
+		}
+		for _, name := range []string{"egress-proxy", "public-url"} {
+			if shown[name] != want {
+				t.Errorf("%s is shown as %q, want %q", name, shown[name], want)
+			}
+		}
+		if err := c.Validate(nil); err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the complaint has the password: %v", err)
+		}
+	}
+}
