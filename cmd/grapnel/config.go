@@ -7,10 +7,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"grapnel/internal/config"
+	"grapnel/internal/serve"
 )
 
 // configCmd is about the server's settings.
@@ -120,7 +122,7 @@ type faultShape struct {
 // Run checks.
 func (c *configCheckCmd) Run(p *program) error {
 	cfg := c.Config
-	err := errors.Join(cfg.ReadSecrets(p.getenv, p.sources), cfg.Validate(p.sources), mistypedEnv(p.model))
+	err := errors.Join(cfg.ReadSecrets(p.getenv, p.sources), cfg.Validate(p.sources), serve.CheckSettings(&cfg, time.Now, p.getenv, p.sources), mistypedEnv(p.model))
 	return p.tellFaults(err)
 }
 

@@ -55,6 +55,9 @@ func (c *serveCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	if err := serve.CheckSettings(&cfg, time.Now, p.getenv, p.sources); err != nil {
+		return err
+	}
 	logger, err := p.logger(&cfg)
 	if err != nil {
 		return err

@@ -76,8 +76,8 @@ func (c *Config) Validate(from Sources) error {
 	if c.Data == "" {
 		v.fault("data", "is empty", "name the folder that holds the server's data, such as /var/lib/grapnel")
 	}
-	if c.IdempotencyWindow < 0 || c.IdempotencyWindow > c.Retention {
-		v.fault("idempotency-window", fmt.Sprintf("%s is not between 0s and the retention of %s", c.IdempotencyWindow, c.Retention),
+	if c.IdempotencyWindow > c.Retention {
+		v.fault("idempotency-window", fmt.Sprintf("%s is longer than the retention of %s", c.IdempotencyWindow, c.Retention),
 			"shorten it, or lengthen --retention: a key is remembered no longer than its event")
 	}
 	if c.RateBurst > 0 && c.RateLimit.Off() {

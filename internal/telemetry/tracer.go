@@ -30,6 +30,20 @@ type Tracer struct {
 	tracer   trace.Tracer
 }
 
+// VariableError says which environment variable cannot be used, why, and what
+// to write instead.
+type VariableError struct{ Variable, Reason, Remedy string }
+
+// Error is the whole of it.
+func (e *VariableError) Error() string { return e.Variable + " " + e.Reason + ": " + e.Remedy }
+
+// CheckTracing finds OTEL_* variables that NewTracer would refuse, as a
+// *VariableError.
+func CheckTracing(getenv func(string) string) error {
+	_, err := tracing(getenv)
+	return err
+}
+
 // tracing reports whether the environment asks for traces. The variables are
 // OpenTelemetry's own; none is Grapnel's.
 func tracing(getenv func(string) string) (bool, error) {
@@ -41,11 +55,11 @@ func tracing(getenv func(string) string) (bool, error) {
 	case exporter == "none", exporter == "" && endpoint == "":
 		return false, nil
 	case exporter != "otlp" && exporter != "":
-		return false, fmt.Errorf("OTEL_TRACES_EXPORTER is %q: write otlp or none", exporter)
+		return false, &VariableError{"OTEL_TRACES_EXPORTER", fmt.Sprintf("is %q", exporter), "write otlp or none"}
 	}
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		if v := getenv(name); v != "" && v != "http/protobuf" {
-			return false, fmt.Errorf("%s is %q: traces leave by http/protobuf alone (port 4318 of most collectors)", name, v)
+			return false, &VariableError{name, fmt.Sprintf("is %q", v), "write http/protobuf, the one way that traces leave by (port 4318 of most collectors)"}
 		}
 	}
 	return true, nil
