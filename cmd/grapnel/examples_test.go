@@ -8,10 +8,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -148,12 +150,22 @@ func (s *trialServer) things(t *testing.T, dir string) []string {
 	}
 }
 
-// tidy removes the tenants that examples before made.
+// tidy removes what examples before made: tenants, and endpoints that nobody
+// answers for, since an example may wait until all has been delivered.
 func (s *trialServer) tidy(ctx context.Context, t *testing.T) {
 	t.Helper()
 	for tenant, err := range s.client.Tenants(ctx) {
 		if err == nil && tenant.ID != s.ready.Tenant {
 			_, err = s.client.DeleteTenant(ctx, tenant.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	receivers := slices.Collect(maps.Values(s.ready.Receivers))
+	for e, err := range s.client.Endpoints(ctx, s.ready.Tenant) {
+		if err == nil && !slices.Contains(receivers, e.URL) {
+			_, err = s.client.DeleteEndpoint(ctx, s.ready.Tenant, e.ID)
 		}
 		if err != nil {
 			t.Fatal(err)
