@@ -27,8 +27,8 @@ quick: ## the tests alone, without set-up, race detector and fuzzing
 	go test ./...
 
 .PHONY: check
-check: ## format, vet and staticcheck
-	./scripts/check
+check: ## format, vet and staticcheck, for every system that there are binaries for
+	SYSTEMS="darwin windows" ./scripts/check
 
 .PHONY: fuzz
 fuzz: ## every fuzz target; FUZZTIME=10000x inputs each
