@@ -153,7 +153,7 @@ func TestBackupUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stop, done := make(chan struct{}), make(chan error, 1)
+	stop, done, at := make(chan struct{}), make(chan error, 1), l.now
 	go func() { done <- l.run(t.Context(), stop) }()
 	events, recorded := l.known()
 	out := &meter{look: func(int) {}}
@@ -167,7 +167,7 @@ func TestBackupUnderLoad(t *testing.T) {
 			}
 		}
 	}
-	info, err := st.Backup(t.Context(), out, store.BackupQuery{At: l.now, Program: "test"})
+	info, err := st.Backup(t.Context(), out, store.BackupQuery{At: at, Program: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
