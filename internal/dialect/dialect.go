@@ -3,6 +3,7 @@ package dialect
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,12 @@ type Dialect struct {
 	body         template
 	events       map[string]string
 	subscription Subscription
+	catalogue    []string
+	perType      int
+	ids          IDs
+	scope        *Scope
+	suppressible bool
+	projects     bool
 	secret       secretRule
 	sign         []signing
 	success      statusSet
@@ -107,12 +114,66 @@ func (s Subscription) Check(types []string) error {
 	return nil
 }
 
-// Input is what a body is made of.
+// Family is the name of the vendor's first dialect: the dialect's own, without
+// what a variant has behind "@". The endpoints and the tenant's secret of a
+// family belong together.
+func (d *Dialect) Family() string {
+	family, _, _ := strings.Cut(d.name, "@")
+	return family
+}
+
+// Catalogue are the contract's events, in the order of the file and in the
+// contract's words; nil if the file names none.
+func (d *Dialect) Catalogue() []string { return slices.Clone(d.catalogue) }
+
+// PerType is how many endpoints of a tenant may subscribe to one event type;
+// 0: any number.
+func (d *Dialect) PerType() int { return d.perType }
+
+// IDs says what a vendor's management API and bodies call an endpoint.
+type IDs uint8
+
+// The kinds of ids.
+const (
+	OwnIDs    IDs = iota // by the id that it has everywhere
+	NumberIDs            // by a number
+	UUIDs                // by a random UUID (version 4)
+)
+
+// IDs is the dialect's kind of ids.
+func (d *Dialect) IDs() IDs { return d.ids }
+
+// Scope says that an endpoint gets only those events whose metadata names the
+// same thing as a setting of the endpoint (A2-M4). Where either says nothing,
+// it means Default.
+type Scope struct {
+	Metadata string // name in the event's metadata
+	Setting  string // name in the endpoint's settings
+	Default  string
+}
+
+// Scope is the dialect's rule; nil: there is none.
+func (d *Dialect) Scope() *Scope { return d.scope }
+
+// Suppressible reports whether a publisher may suppress deliveries (C1-X4).
+func (d *Dialect) Suppressible() bool { return d.suppressible }
+
+// Projects reports whether an endpoint may choose the fields of the data that
+// it gets.
+func (d *Dialect) Projects() bool { return d.projects }
+
+// Input is what a body is made of. All but Event may be left out where the
+// dialect does not name it.
 type Input struct {
-	Event     *hook.Event
+	Event *hook.Event
+	// Data is the event's data in the shape of the tenant's API version; nil: as
+	// it was published.
+	Data      []byte
 	Endpoint  *hook.Endpoint
 	Tenant    *hook.Tenant
-	PublicURL string // the server's own address in links, without a slash at the end
+	Fields    []string // those of the endpoint when the event was matched; empty: all
+	Number    int64    // of the delivery
+	PublicURL string   // the server's own address in links, without a slash at the end
 }
 
 // Body renders the request body: the same bytes for the same input, always.
@@ -129,6 +190,9 @@ func (d *Dialect) Body(in Input) ([]byte, error) {
 type Request struct {
 	Event       *hook.Event
 	ID          string // in place of the event's own id; "" for that
+	Endpoint    *hook.Endpoint
+	Tenant      *hook.Tenant
+	Extra       []hook.Header // the endpoint's own headers, opened: Header puts them last, and signs them where the contract does (A2-S4)
 	URL, Method string
 	Body        []byte
 	At          time.Time // of the attempt

@@ -24,12 +24,18 @@
 //
 //	events: {client_deleted: client_updated}   # names that differ in the contract: ours to theirs
 //	subscription: any             # event types of an endpoint: any | one | all (it cannot choose)
+//	catalogue: [client_created]   # the contract's events; without it any may be subscribed to
+//	ids: number                   # what the vendor calls an endpoint: own (the default) | number | uuid
+//	limits: {endpoints_per_type: 10}   # of one tenant
+//	match: {metadata: store_id, setting: store_id, default: "1"}   # an endpoint gets events of its own store alone
+//	suppress: true                # a publisher's suppress counts; the default is false
 //
 //	secret:
 //	  owner: endpoint             # endpoint | tenant (one for all endpoints of a tenant)
 //	  made: always                # always: made when none is given | optional: unsigned without one | never: the contract knows no secret
 //	  forms: [whsec, whsk]        # what a secret looks like; a new one has the first form
 //	  new: {bytes: 20, encoding: hex}   # for the form text alone: what a new one is
+//	  unique: true                # for tenants alone: no two have the same, so that it finds the tenant
 //
 //	sign:                         # one entry for each signature header
 //	  - header: webhook-signature

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +25,8 @@ func Load(file string, src []byte) (*Dialect, error) {
 }
 
 func (r *reader) dialect(n ast.Node) *Dialect {
-	o := r.object(n, "the dialect", "name!", "title!", "request!", "events", "subscription!", "secret!", "sign",
-		"success!", "retry!", "answers", "on_inactive!")
+	o := r.object(n, "the dialect", "name!", "title!", "request!", "events", "catalogue", "subscription!", "ids", "limits", "match", "suppress",
+		"secret!", "sign", "success!", "retry!", "answers", "on_inactive!")
 	if r.err != nil {
 		return nil
 	}
@@ -47,6 +48,7 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 	default:
 		d.subscription = AllTypes
 	}
+	r.endpoints(o, d)
 	d.secret = r.secretRule(o.node("secret"))
 	r.signSection(o, d)
 	d.success = r.statuses(r.list(o.node("success"), "success"), "success", 200, 299)
@@ -115,6 +117,50 @@ func (r *reader) request(n ast.Node, d *Dialect) {
 	if d.body = r.jsonTemplate(body.node("json")); r.err == nil && len(d.body) == 0 {
 		r.fail(o.node("body"), "the body is empty")
 	}
+}
+
+// endpoints reads what the contract says of its endpoints: the events that
+// there are, their ids, how many there may be, and what they get.
+func (r *reader) endpoints(o object, d *Dialect) {
+	if o.has("catalogue") {
+		d.catalogue = r.catalogue(o.node("catalogue"))
+	}
+	d.ids = map[string]IDs{"own": OwnIDs, "number": NumberIDs, "uuid": UUIDs}[r.choice(o, "ids", "own", "number", "uuid")]
+	if o.has("limits") {
+		in := r.object(o.node("limits"), "limits", "endpoints_per_type!")
+		d.perType = r.count(in.node("endpoints_per_type"), "endpoints_per_type", 1, 100_000)
+	}
+	if o.has("match") {
+		in := r.object(o.node("match"), "match", "metadata!", "setting!", "default!")
+		d.scope = &Scope{Metadata: r.text(in, "metadata", ""), Setting: r.text(in, "setting", ""), Default: r.text(in, "default", "")}
+		if r.err == nil && (d.scope.Metadata == "" || d.scope.Setting == "") {
+			r.fail(o.node("match"), "match must name a member of the metadata and a setting")
+		}
+	}
+	if o.has("suppress") {
+		d.suppressible = r.flag(o.node("suppress"), "suppress")
+	}
+}
+
+func (r *reader) catalogue(n ast.Node) []string {
+	var out []string
+	for _, e := range r.list(n, "catalogue") {
+		name := r.textOf(e, "an event of the catalogue")
+		if r.err != nil {
+			return nil
+		}
+		if err := hook.ValidType(name); err != nil {
+			r.fail(e, "%v", err)
+		}
+		if slices.Contains(out, name) {
+			r.fail(e, "the catalogue names %s twice", name)
+		}
+		out = append(out, name)
+	}
+	if r.err == nil && len(out) == 0 {
+		r.fail(n, "the catalogue is empty; leave it out where any event may be subscribed to")
+	}
+	return out
 }
 
 func (r *reader) events(o object) map[string]string {

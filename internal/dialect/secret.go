@@ -35,21 +35,22 @@ const (
 
 // secretRule is the section secret of a dialect file.
 type secretRule struct {
-	owner SecretOwner
-	forms []form
-	bytes int                // of a new secret of the form text
-	write signature.Encoding // how they are written
+	owner  SecretOwner
+	forms  []form
+	bytes  int                // of a new secret of the form text
+	write  signature.Encoding // how they are written
+	unique bool               // of a tenant: no two have the same
 }
 
 func (r *reader) secretRule(n ast.Node) secretRule {
-	o := r.object(n, "secret", "owner", "made!", "forms", "new")
+	o := r.object(n, "secret", "owner", "made!", "forms", "new", "unique")
 	s := secretRule{bytes: 32, write: signature.Hex}
 	owner := r.choice(o, "owner", "endpoint", "tenant")
 	switch made := r.choice(o, "made", "always", "optional", "never"); {
 	case r.err != nil:
 		return s
 	case made == "never":
-		for _, key := range []string{"owner", "forms", "new"} {
+		for _, key := range []string{"owner", "forms", "new", "unique"} {
 			if o.has(key) {
 				r.fail(o.node(key), "with made: never there is no secret, so %q does nothing", key)
 			}
@@ -85,6 +86,11 @@ func (r *reader) secretRule(n ast.Node) secretRule {
 	if o.has("new") {
 		r.newSecret(o.node("new"), &s)
 	}
+	if o.has("unique") {
+		if s.unique = r.flag(o.node("unique"), "unique"); s.owner != SecretTenant {
+			r.fail(o.node("unique"), "unique is for the secrets of tenants")
+		}
+	}
 	return s
 }
 
@@ -108,6 +114,10 @@ func (s *secretRule) has(f form) bool {
 
 // SecretOwner says whose the signing secret is.
 func (d *Dialect) SecretOwner() SecretOwner { return d.secret.owner }
+
+// SecretUnique reports whether no two tenants may have the same secret, since
+// it selects the tenant.
+func (d *Dialect) SecretUnique() bool { return d.secret.unique }
 
 // NewSecret makes a secret of the dialect's form: for standard whsec_ and the
 // base64 of 32 random bytes. It fails if the dialect knows no secret.

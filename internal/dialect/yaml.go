@@ -226,6 +226,19 @@ func (r *reader) number(n ast.Node, what string, low, high float64) float64 {
 	return f
 }
 
+// flag reads true or false.
+func (r *reader) flag(n ast.Node, what string) bool {
+	if r.err != nil {
+		return false
+	}
+	b, ok := n.(*ast.BoolNode)
+	if !ok {
+		r.fail(n, "%s must be true or false, this is %s", what, kindOf(n))
+		return false
+	}
+	return b.Value
+}
+
 // count reads an integer within bounds.
 func (r *reader) count(n ast.Node, what string, low, high int) int {
 	if _, ok := n.(*ast.IntegerNode); !ok && r.err == nil {

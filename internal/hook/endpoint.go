@@ -42,6 +42,15 @@ type Endpoint struct {
 	Dialect     string
 	Secrets     []EndpointSecret // newest first; empty: unsigned, or the tenant's
 	Description string
+	// VendorID is what the vendor's management API calls it, where its dialect
+	// has ids of its own: digits or a UUID, unique among the endpoints of the
+	// dialect's family, deleted ones included, and never changed. Else "".
+	VendorID string
+	Fields   []string // of the data that it gets, for a dialect that projects; empty: all
+	// PastFields are earlier Fields, oldest first: they shape the bodies of events
+	// from before.
+	PastFields  []Past[[]string]
+	Settings    map[string]string // what a vendor's contract keeps of it besides, such as store_id
 	Headers     []Header
 	Filter      []byte          // condition tree as JSON, or nil
 	Schedule    []time.Duration // waits between attempts; empty: no retries; nil: the dialect's

@@ -12,13 +12,20 @@ type Tenant struct {
 	ID         string // chosen by the provider; see ValidTenantID
 	Num        TenantNum
 	Name       string
-	Dialect    string            // what its endpoints speak when they do not say
-	APIVersion string            // which version of an event type's shape it gets; "" is the newest
-	Settings   map[string]string // free for the provider and for vendors' contracts
-	Secrets    map[string]Sealed // store-wide secrets by dialect, for dialects whose secret is the tenant's
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
-	Deleted    bool // kept as a tombstone while its events are
+	Dialect    string // what its endpoints speak when they do not say
+	APIVersion string // which version of an event type's shape it gets; "" is the newest
+	// PastAPIVersions are earlier ones, oldest first: they shape the bodies of
+	// events from before (SM-V1).
+	PastAPIVersions []Past[string]
+	Settings        map[string]string // free for the provider and for vendors' contracts
+	Secrets         map[string]Sealed // store-wide secrets by dialect family, for dialects whose secret is the tenant's
+	// SecretMarks find the tenant by such a secret where those are unique: a keyed
+	// hash by dialect family.
+	SecretMarks map[string]string
+	Connection  *Connection // set while the connection with the tenant's store is lost
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	Deleted     bool // kept as a tombstone while its events are
 }
 
 // ValidTenantID checks a caller's id for a tenant: 1 to 128 of A-Z a-z 0-9 _ . : - and
@@ -74,11 +81,21 @@ func validName(what, s string, limit int, extra string) error {
 type EventType struct {
 	Name        string
 	Description string
-	Schema      []byte // JSON Schema 2020-12 of data, or nil
-	Sample      []byte // an example of data, or nil
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-	Deleted     bool
+	Schema      []byte        // JSON Schema 2020-12 of data, or nil
+	Versions    []TypeVersion // of the data's shape before the newest one, newest first
+	// PastVersions are earlier lists, oldest first: they shape the bodies of
+	// events from before.
+	PastVersions []Past[[]TypeVersion]
+	Sample       []byte // an example of data, or nil
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	Deleted      bool
+}
+
+// TypeVersion is an earlier shape of an event type's data.
+type TypeVersion struct {
+	Version string // as a tenant's APIVersion names it
+	Convert string // a jq program that makes it of the next newer shape
 }
 
 // Scope is what a key may do.

@@ -7,17 +7,30 @@ import (
 	"grapnel/internal/dialect/standard"
 )
 
-// Registry reads all dialects that are built in.
-func Registry() (*dialect.Registry, error) {
-	var dialects []*dialect.Dialect
-	for _, read := range []func() (*dialect.Dialect, error){
-		standard.Dialect,
+// Vendors reads all contracts that are built in.
+func Vendors() ([]*dialect.Vendor, error) {
+	var vendors []*dialect.Vendor
+	for _, read := range []func() (*dialect.Vendor, error){
+		standard.Vendor,
 	} {
-		d, err := read()
+		v, err := read()
 		if err != nil {
 			return nil, fmt.Errorf("a built-in dialect does not load: %w", err)
 		}
-		dialects = append(dialects, d)
+		vendors = append(vendors, v)
+	}
+	return vendors, nil
+}
+
+// Registry reads all dialects that are built in.
+func Registry() (*dialect.Registry, error) {
+	vendors, err := Vendors()
+	if err != nil {
+		return nil, err
+	}
+	var dialects []*dialect.Dialect
+	for _, v := range vendors {
+		dialects = append(dialects, v.Dialects...)
 	}
 	return dialect.NewRegistry(dialects...)
 }

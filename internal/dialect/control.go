@@ -1,0 +1,134 @@
+package dialect
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"grapnel/internal/hook"
+)
+
+// Vendor is a contract with a management API of its own: what a folder of
+// internal/dialect exports.
+type Vendor struct {
+	// Dialects are the vendor's: its own first, then the variants of it. The name
+	// of a variant is that of the first, "@" and a word.
+	Dialects []*Dialect
+	Routes   []Route
+	// Refuse answers, in the vendor's shape, what went wrong before or outside of
+	// a route: no such path, a method that the path does not have, a body that is
+	// too large, too many requests, an error of ours. err is a *hook.Error.
+	Refuse func(w http.ResponseWriter, r *http.Request, err error)
+}
+
+// Route is one route of a vendor's management API.
+type Route struct {
+	// Pattern is that of http.ServeMux, the method included: "GET /api/hooks/{id}".
+	Pattern string
+	// Public says that it needs no key.
+	Public bool
+	// Serve answers. What the vendor's document says of the route is written
+	// here, and nothing else: what is done, Control does.
+	Serve func(c Control, w http.ResponseWriter, r *http.Request)
+}
+
+// Control is all that a vendor's management API can see and do. Errors are
+// *hook.Error, for the vendor to put into its shape and status.
+type Control interface {
+	// Caller recognises who calls by a key, wherever the vendor carries it. The
+	// key needs the scope manage. Errors are of CodeUnauthorized, CodeForbidden,
+	// CodeRateLimited and CodeUnavailable.
+	Caller(r *http.Request, key hook.Secret) (Caller, error)
+	// Types are the events that can be subscribed to, in the contract's words:
+	// its catalogue, in the order of the file, then the types that the operator
+	// registered besides, sorted.
+	Types() []string
+	// PublicURL is the server's address in links, without a slash at the end.
+	PublicURL() string
+	Now() time.Time
+}
+
+// Caller is somebody with a key.
+type Caller interface {
+	// Only is the account of a key that is bound to one tenant. Another key gets
+	// an error of CodeForbidden that says so.
+	Only() (Account, error)
+	// Account is a tenant's. CodeNotFound if there is none or the key does not
+	// cover it.
+	Account(tenant string) (Account, error)
+	// BySecret is the account whose tenant has this secret for the contract,
+	// where secrets are unique. CodeNotFound if there is none or the key does not
+	// cover it.
+	BySecret(secret hook.Secret) (Account, error)
+	// Accounts are all that the key covers.
+	Accounts() []Account
+}
+
+// Account is a tenant as one vendor's contract sees it: the endpoints that
+// speak the vendor's dialect or a variant of it are its hooks.
+type Account interface {
+	Tenant() *hook.Tenant
+	// Hooks are the live ones, by their VendorID: the lowest number first, UUIDs
+	// by their age.
+	Hooks() []*hook.Endpoint
+	// Hook finds a live one by its VendorID; CodeNotFound.
+	Hook(id string) (*hook.Endpoint, error)
+	// Create makes one. The secret is that which signs for it alone, "" if it has
+	// none.
+	Create(ctx context.Context, in HookInput) (*hook.Endpoint, hook.Secret, error)
+	// Update changes one: what is not nil.
+	Update(ctx context.Context, id string, in HookInput) (*hook.Endpoint, error)
+	// Delete removes one and cancels what waits for it; CodeNotFound.
+	Delete(ctx context.Context, id string) error
+	// Secret opens the secret that signs for a hook alone; "" if it has none.
+	Secret(e *hook.Endpoint) (hook.Secret, error)
+
+	// StoreSecret opens the tenant's secret for the contract.
+	StoreSecret() (hook.Secret, error)
+	// SetStoreSecret changes it. From the next attempt on it signs.
+	SetStoreSecret(ctx context.Context, secret hook.Secret) error
+	// SetSettings changes some of the tenant's settings.
+	SetSettings(ctx context.Context, settings map[string]string) error
+
+	// Log lists deliveries to the hooks, deleted ones included, newest first.
+	Log(ctx context.Context, q LogQuery) (LogPage, error)
+}
+
+// HookInput is what a vendor's API makes of a hook. Nil leaves a field as it
+// is, or in Create, unset.
+type HookInput struct {
+	URL         *string
+	EventTypes  *[]string // the contract's names
+	Description *string
+	Secret      *hook.Secret // "" in Update: none any more
+	Fields      *[]string    // of the data that it gets; empty: all
+	Filter      *[]byte      // condition tree as JSON; empty: none
+	Settings    *map[string]string
+	Active      *bool
+}
+
+// LogQuery selects deliveries.
+type LogQuery struct {
+	States      []hook.DeliveryState // none: all
+	Hooks       []string             // VendorIDs; none: all
+	Since       time.Time            // of the last attempt, or of the event where there was none; zero: no bound
+	Start, Size int                  // how many to leave out, and how many to return at most
+	Bodies      bool                 // with LogEntry.Body
+}
+
+// LogPage is a part of the log.
+type LogPage struct {
+	Entries []LogEntry
+	Total   int  // how many the query selects in all; at least, if Counted is false
+	Counted bool // Total is exact
+	More    bool
+}
+
+// LogEntry is a delivery with what a vendor's log tells of it.
+type LogEntry struct {
+	Delivery *hook.Delivery
+	Endpoint *hook.Endpoint
+	Event    *hook.Event
+	Last     *hook.Attempt // nil before the first
+	Body     []byte        // as sent, or as it will be; nil if it cannot be rendered
+}
