@@ -16,8 +16,9 @@ type Vendor struct {
 	Dialects []*Dialect
 	Routes   []Route
 	// Refuse answers, in the vendor's shape, what went wrong before or outside of
-	// a route: no such path, a method that the path does not have, a body that is
-	// too large, too many requests, an error of ours. err is a *hook.Error.
+	// a route: no such path (CodeNotFound), a method that the path does not have
+	// (CodeMethod; the header Allow is set), a body that is too large, an error of
+	// ours. err is a *hook.Error. nil is for vendors without routes.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error)
 }
 
@@ -28,12 +29,24 @@ type Route struct {
 	// Public says that it needs no key.
 	Public bool
 	// Serve answers. What the vendor's document says of the route is written
-	// here, and nothing else: what is done, Control does.
+	// here, and nothing else: what is done, Control does. Reading the body fails
+	// with a *hook.Error of CodeTooLarge where there is too much of it, and the
+	// answer has the headers Request-Id, Cache-Control and X-Content-Type-Options
+	// already, and in the end those of rate limits.
 	Serve func(c Control, w http.ResponseWriter, r *http.Request)
 }
 
+// CodeMethod is the code of what Refuse is given for a path that has other
+// methods.
+const CodeMethod hook.Code = "method_not_allowed"
+
 // Control is all that a vendor's management API can see and do. Errors are
-// *hook.Error, for the vendor to put into its shape and status.
+// *hook.Error, for the vendor to put into its shape and status: of CodeInvalid,
+// CodeUnauthorized, CodeForbidden, CodeNotFound, CodeConflict, CodeRateLimited,
+// CodeUnavailable and CodeInternal, whose message is not for the caller. Those
+// of CodeInvalid and CodeConflict name in Field what is wrong, as a pointer into
+// an endpoint of the native API: /url, /event_types/0, /description, /secret,
+// /fields, /filter/and/0, /settings/NAME.
 type Control interface {
 	// Caller recognises who calls by a key, wherever the vendor carries it. The
 	// key needs the scope manage. Errors are of CodeUnauthorized, CodeForbidden,
@@ -74,7 +87,8 @@ type Account interface {
 	// Hook finds a live one by its VendorID; CodeNotFound.
 	Hook(id string) (*hook.Endpoint, error)
 	// Create makes one. The secret is that which signs for it alone, "" if it has
-	// none.
+	// none. CodeConflict at /event_types: as many hooks as the contract allows
+	// subscribe to the event already.
 	Create(ctx context.Context, in HookInput) (*hook.Endpoint, hook.Secret, error)
 	// Update changes one: what is not nil.
 	Update(ctx context.Context, id string, in HookInput) (*hook.Endpoint, error)
@@ -87,7 +101,7 @@ type Account interface {
 	StoreSecret() (hook.Secret, error)
 	// SetStoreSecret changes it. From the next attempt on it signs.
 	SetStoreSecret(ctx context.Context, secret hook.Secret) error
-	// SetSettings changes some of the tenant's settings.
+	// SetSettings changes some of the tenant's settings; "" removes one.
 	SetSettings(ctx context.Context, settings map[string]string) error
 
 	// Log lists deliveries to the hooks, deleted ones included, newest first.
@@ -100,11 +114,14 @@ type HookInput struct {
 	URL         *string
 	EventTypes  *[]string // the contract's names
 	Description *string
-	Secret      *hook.Secret // "" in Update: none any more
+	Secret      *hook.Secret // "": none; in Update: none any more
 	Fields      *[]string    // of the data that it gets; empty: all
 	Filter      *[]byte      // condition tree as JSON; empty: none
-	Settings    *map[string]string
+	Settings    *map[string]string // all of them
 	Active      *bool
+	// Dialect is the variant that a new one speaks. "": the tenant's own dialect
+	// where that is of the vendor, else the vendor's first.
+	Dialect string
 }
 
 // LogQuery selects deliveries.
