@@ -114,9 +114,9 @@ type HookInput struct {
 	URL         *string
 	EventTypes  *[]string // the contract's names
 	Description *string
-	Secret      *hook.Secret // "": none; in Update: none any more
-	Fields      *[]string    // of the data that it gets; empty: all
-	Filter      *[]byte      // condition tree as JSON; empty: none
+	Secret      *hook.Secret       // "": none; in Update: none any more
+	Fields      *[]string          // of the data that it gets; empty: all
+	Filter      *[]byte            // condition tree as JSON; empty: none
 	Settings    *map[string]string // all of them
 	Active      *bool
 	// Dialect is the variant that a new one speaks. "": the tenant's own dialect

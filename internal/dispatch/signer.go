@@ -60,8 +60,8 @@ func openKeys(ring *keyring.Ring, c *dialect.Dialect, e *hook.Endpoint, t *hook.
 	case dialect.SecretNone:
 		return s, nil
 	case dialect.SecretTenant:
-		secrets, record = nil, "tenant/"+c.Name()
-		if sealed := t.Secrets[c.Name()]; sealed != "" {
+		secrets, record = nil, "tenant/"+c.Family()
+		if sealed := t.Secrets[c.Family()]; sealed != "" {
 			secrets = []hook.EndpointSecret{{Sealed: sealed}}
 		}
 	}

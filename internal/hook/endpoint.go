@@ -68,6 +68,16 @@ type Endpoint struct {
 // Active reports whether deliveries are sent.
 func (e *Endpoint) Active() bool { return e.State == EndpointActive && !e.Deleted }
 
+// Family is the name of the contract that the endpoint's dialect is of.
+func (e *Endpoint) Family() string { return FamilyOf(e.Dialect) }
+
+// FamilyOf is the name of a contract without what that of a variant has behind
+// "@".
+func FamilyOf(dialect string) string {
+	family, _, _ := strings.Cut(dialect, "@")
+	return family
+}
+
 // MatchesType reports whether one of patterns covers an event type: the exact
 // name, or "prefix.*" for all names that begin with "prefix.". No pattern
 // means every type. An operational type is covered by its exact name alone.

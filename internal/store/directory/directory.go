@@ -28,6 +28,7 @@ type Directory struct {
 	byID      map[string]*tenant // live ones
 	endpoints map[hook.EndpointNum]*hook.Endpoint
 	gone      map[hook.TenantNum]map[string]*hook.Endpoint // the last tombstone of each id
+	vendors   map[string]*vendor                           // by dialect family
 	types     map[string]*hook.EventType
 	keys      map[[32]byte]*hook.Key
 	replays   map[string]*hook.Replay
@@ -47,6 +48,7 @@ func Load(ctx context.Context, source store.Configurator) (*Directory, error) {
 		byID:      map[string]*tenant{},
 		endpoints: map[hook.EndpointNum]*hook.Endpoint{},
 		gone:      map[hook.TenantNum]map[string]*hook.Endpoint{},
+		vendors:   map[string]*vendor{},
 		types:     map[string]*hook.EventType{},
 		keys:      map[[32]byte]*hook.Key{},
 		replays:   map[string]*hook.Replay{},
@@ -101,6 +103,9 @@ func (d *Directory) apply(c *store.Configuration) {
 	touched := map[hook.TenantNum][]*hook.Endpoint{}
 	for _, e := range c.Endpoints {
 		d.endpoints[e.Num] = e
+		if e.VendorID != "" {
+			d.vendor(e.Family()).add(e)
+		}
 		if e.Deleted {
 			d.bury(e)
 		}
@@ -177,6 +182,7 @@ func (d *Directory) applyTenant(t *hook.Tenant) {
 		entry.endpoints = old.endpoints
 	}
 	d.tenants[t.Num] = entry
+	d.mark(old, t)
 	switch {
 	case !t.Deleted:
 		d.byID[t.ID] = entry
