@@ -76,6 +76,15 @@ func (m *Manager) CreateKey(ctx context.Context, in KeyInput) (*hook.Key, hook.S
 }
 
 func (m *Manager) checkKey(in KeyInput, now time.Time) error {
+	err := checkKeyTerms(in, now, func(id string) bool { _, ok := m.Directory.Tenant(id); return ok })
+	if err == nil && len(m.Directory.Keys()) >= maxKeysAtOnce {
+		return hook.Errorf(hook.CodeConflict, "there are %d keys already, which is the limit: revoke some", maxKeysAtOnce)
+	}
+	return err
+}
+
+// checkKeyTerms checks what a key is to cover, where isTenant knows the tenants.
+func checkKeyTerms(in KeyInput, now time.Time, isTenant func(id string) bool) error {
 	if len(in.Scopes) == 0 {
 		return hook.Invalid("/scopes", "is missing: want some of publish, manage, read, admin")
 	}
@@ -94,7 +103,7 @@ func (m *Manager) checkKey(in KeyInput, now time.Time) error {
 		return hook.Invalid("/tenants", "holds %d tenants, at most %d are allowed", len(in.Tenants), maxKeyTenants)
 	}
 	for i, t := range in.Tenants {
-		if _, ok := m.Directory.Tenant(t); !ok {
+		if !isTenant(t) {
 			return hook.Invalid(fmt.Sprintf("/tenants/%d", i), "there is no tenant %q", hook.Clip(t))
 		}
 		if slices.Contains(in.Tenants[:i], t) {
@@ -103,9 +112,6 @@ func (m *Manager) checkKey(in KeyInput, now time.Time) error {
 	}
 	if in.ExpiresAt != nil && !in.ExpiresAt.After(now) {
 		return hook.Invalid("/expires_at", "is in the past")
-	}
-	if len(m.Directory.Keys()) >= maxKeysAtOnce {
-		return hook.Errorf(hook.CodeConflict, "there are %d keys already, which is the limit: revoke some", maxKeysAtOnce)
 	}
 	return nil
 }

@@ -1,0 +1,515 @@
+package manage
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// MaxImport is how many records Import takes at once.
+const MaxImport = 1000
+
+// ImportRecord is one thing that is to be here as it was elsewhere: exactly one
+// of its fields is set.
+type ImportRecord struct {
+	Tenant *ImportTenant
+	Key    *ImportKey
+	Hook   *ImportHook
+	// Err says why a record could not be read. It is refused for that.
+	Err error
+}
+
+// ImportTenant is a tenant with its store-wide secret. Terms are not used.
+type ImportTenant struct {
+	ID string
+	TenantInput
+}
+
+// ImportKey is an API key that callers have already. Keep and ExpiresAt are not
+// used.
+type ImportKey struct{ KeyInput }
+
+// ImportHook is a hook of a vendor's. Terms and Keep are not used. State may be
+// EndpointDisabled too.
+type ImportHook struct {
+	Tenant string
+	// VendorID is what the vendor calls it, and by which it is found again. For a
+	// dialect without ids of its own it is the endpoint's id.
+	VendorID string
+	EndpointInput
+	CreatedAt *time.Time
+}
+
+// ImportOutcome says what became of a record.
+type ImportOutcome string
+
+// The outcomes.
+const (
+	ImportCreated   ImportOutcome = "created"
+	ImportUpdated   ImportOutcome = "updated"
+	ImportUnchanged ImportOutcome = "unchanged" // it was here already, with all that the record says
+	ImportRefused   ImportOutcome = "refused"
+)
+
+// Imported is what became of a record.
+type Imported struct {
+	Outcome  ImportOutcome
+	Tenant   string // of a tenant or hook
+	ID       string // of the endpoint or key
+	VendorID string
+	Err      *hook.Error // why it was refused
+}
+
+// Import takes records over from elsewhere. Each has a result of its own, in
+// order; those that are refused leave the others as they are. A record says
+// what a thing is like: done again, it changes nothing. The tenants are one
+// change, all else is another, however many records there are.
+func (m *Manager) Import(ctx context.Context, records []ImportRecord, dry bool) ([]Imported, error) {
+	if len(records) > MaxImport {
+		return nil, hook.Errorf(hook.CodeTooLarge, "the request holds %d records, at most %d are allowed", len(records), MaxImport)
+	}
+	out := make([]Imported, len(records))
+	passes := []func(*ImportRecord) bool{
+		func(r *ImportRecord) bool { return r.Tenant != nil },
+		func(r *ImportRecord) bool { return r.Tenant == nil },
+	}
+	if dry { // nothing is stored between the passes
+		passes = []func(*ImportRecord) bool{func(*ImportRecord) bool { return true }}
+	}
+	for _, in := range passes {
+		if !slices.ContainsFunc(records, func(r ImportRecord) bool { return in(&r) }) {
+			continue
+		}
+		err := m.commitOr(ctx, dry, "import", func(now time.Time) (*store.Change, error) {
+			return m.importPass(records, in, out, now)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !dry {
+		count := map[ImportOutcome]int{}
+		for i := range out {
+			count[out[i].Outcome]++
+		}
+		m.Logger.Info("imported", "created", count[ImportCreated], "updated", count[ImportUpdated], "unchanged", count[ImportUnchanged], "refused", count[ImportRefused])
+	}
+	return out, nil
+}
+
+// importPass makes one change of those records that are in it: tenants first,
+// so that a tenant may come behind what belongs to it.
+func (m *Manager) importPass(records []ImportRecord, in func(*ImportRecord) bool, out []Imported, now time.Time) (*store.Change, error) {
+	i := &importing{Manager: m, now: now, tenants: map[string]*hook.Tenant{}, marks: map[string]string{}, endpoints: map[string]*hook.Endpoint{},
+		keys: map[[32]byte]*hook.Key{}, live: map[string]int{}, taken: len(m.Directory.Keys())}
+	for _, tenants := range []bool{true, false} {
+		for at := range records {
+			r := &records[at]
+			if !in(r) || tenants != (r.Tenant != nil) {
+				continue
+			}
+			var err error
+			if out[at], err = i.record(r); err == nil {
+				continue
+			}
+			var refused *hook.Error
+			if !errors.As(err, &refused) || refused.Code == hook.CodeInternal || refused.Code == hook.CodeUnavailable {
+				return nil, err
+			}
+			out[at].Outcome, out[at].Err = ImportRefused, refused
+		}
+	}
+	if len(i.change.Tenants)+len(i.change.Endpoints)+len(i.change.Keys) == 0 {
+		return nil, nil
+	}
+	return &i.change, nil
+}
+
+// importing is a change on the way. What it holds stands before what the
+// directory has: a later record of the same thing is one more change of it.
+type importing struct {
+	*Manager
+	now       time.Time
+	change    store.Change
+	tenants   map[string]*hook.Tenant   // by id
+	marks     map[string]string         // tenants by the marks of their secrets
+	endpoints map[string]*hook.Endpoint // by foundBy
+	keys      map[[32]byte]*hook.Key
+	live      map[string]int // endpoints of a tenant
+	taken     int            // keys that there are
+	here      map[string]*hook.Endpoint
+}
+
+func (i *importing) record(r *ImportRecord) (Imported, error) {
+	switch {
+	case r.Tenant != nil:
+		return i.tenant(r.Tenant)
+	case r.Key != nil && r.Err == nil:
+		return i.key(r.Key)
+	case r.Hook != nil && r.Err == nil:
+		return i.hook(r.Hook)
+	}
+	return Imported{}, r.Err
+}
+
+func (i *importing) findTenant(id string) (*hook.Tenant, bool) {
+	if t := i.tenants[id]; t != nil {
+		return t, true
+	}
+	return i.Directory.Tenant(id)
+}
+
+func (i *importing) tenant(in *ImportTenant) (Imported, error) {
+	out := Imported{Tenant: in.ID}
+	if err := hook.ValidTenantID(in.ID); err != nil {
+		return out, under("/tenant", err)
+	}
+	old, exists := i.findTenant(in.ID)
+	t := hook.Tenant{ID: in.ID, CreatedAt: i.now, UpdatedAt: i.now}
+	if exists {
+		t = *old
+		t.UpdatedAt = touched(old.UpdatedAt, i.now)
+	}
+	if err := i.fillTenant(&t, in.TenantInput); err != nil {
+		return out, err
+	}
+	given := in.Secret
+	if given != nil && i.isTenantSecret(&t, *given) {
+		given = nil
+	}
+	if err := i.fillTenantSecrets(&TenantResult{Tenant: &t}, given); err != nil {
+		return out, err
+	}
+	if exists && sameTenant(old, &t) {
+		out.Outcome = ImportUnchanged
+		return out, nil
+	}
+	for family, mark := range t.SecretMarks {
+		switch owner, taken := i.marks[family+" "+mark]; {
+		case taken && owner != t.ID:
+			return out, hook.Invalid("/secret", "is that of another tenant in this import, and no two tenants may have the same")
+		default:
+			i.marks[family+" "+mark] = t.ID
+		}
+	}
+	out.Outcome = ImportUpdated
+	if !exists {
+		out.Outcome = ImportCreated
+	}
+	i.change.Tenants = put(i.change.Tenants, i.tenants[t.ID], &t)
+	i.tenants[t.ID] = &t
+	return out, nil
+}
+
+// isTenantSecret reports whether a secret is the one that a tenant has for its
+// own dialect.
+func (i *importing) isTenantSecret(t *hook.Tenant, given hook.Secret) bool {
+	d, err := i.dialect(i.DialectOf(t))
+	if err != nil || d.SecretOwner() != dialect.SecretTenant {
+		return false
+	}
+	has, err := i.Ring.Open(t.Secrets[d.Family()], t.ID, tenantRecord(d.Family()))
+	return err == nil && has == given
+}
+
+func sameTenant(a, b *hook.Tenant) bool {
+	return a.Name == b.Name && a.Dialect == b.Dialect && a.APIVersion == b.APIVersion && maps.Equal(a.Settings, b.Settings) && maps.Equal(a.Secrets, b.Secrets)
+}
+
+// put adds a record to those of a change, in the place of what it was before in
+// the same change.
+func put[T any](all []*T, before, now *T) []*T {
+	if at := slices.Index(all, before); before != nil && at >= 0 {
+		all[at] = now
+		return all
+	}
+	return append(all, now)
+}
+
+func (i *importing) key(in *ImportKey) (Imported, error) {
+	if in.Key == nil {
+		return Imported{}, hook.Invalid("/key", "is missing: it is the key that callers have")
+	}
+	text, err := keyText(in.Key)
+	if err != nil {
+		return Imported{}, err
+	}
+	if slices.Contains(in.Scopes, hook.ScopeAdmin) {
+		return Imported{}, hook.Invalid("/scopes", "an import makes no admin keys: use POST /v1/keys")
+	}
+	if err := checkKeyTerms(in.KeyInput, i.now, func(id string) bool { _, ok := i.findTenant(id); return ok }); err != nil {
+		return Imported{}, err
+	}
+	hash := sha256.Sum256([]byte(text))
+	old := i.keys[hash]
+	if old == nil {
+		old, _ = i.Directory.Key(hash)
+	}
+	k := newKey(text, true, i.now)
+	out := Imported{Outcome: ImportCreated, ID: k.ID}
+	switch {
+	case old == nil && i.taken >= maxKeysAtOnce:
+		return Imported{}, hook.Errorf(hook.CodeConflict, "there are %d keys already, which is the limit: revoke some", i.taken)
+	case old == nil:
+		i.taken++
+	case slices.Contains(old.Scopes, hook.ScopeAdmin):
+		return Imported{}, hook.Invalid("/key", "is an admin key of this server, which an import does not change")
+	case sameSet(old.Tenants, in.Tenants) && sameSet(old.Scopes, in.Scopes):
+		return Imported{Outcome: ImportUnchanged, ID: old.ID}, nil
+	default:
+		changed := *old
+		k, out = &changed, Imported{Outcome: ImportUpdated, ID: old.ID}
+	}
+	k.Tenants, k.Scopes = slices.Clone(in.Tenants), slices.Clone(in.Scopes)
+	i.change.Keys = put(i.change.Keys, i.keys[hash], k)
+	i.keys[hash] = k
+	return out, nil
+}
+
+// sameSet compares lists in which nothing is twice.
+func sameSet[T comparable](a, b []T) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(v T) bool { return !slices.Contains(b, v) })
+}
+
+func (i *importing) hook(in *ImportHook) (Imported, error) {
+	out := Imported{Tenant: in.Tenant, VendorID: in.VendorID}
+	if in.Tenant == "" {
+		return out, hook.Invalid("/tenant", "is missing")
+	}
+	t, ok := i.findTenant(in.Tenant)
+	if !ok {
+		return out, hook.Invalid("/tenant", "there is no tenant %q: put its own record before", hook.Clip(in.Tenant))
+	}
+	name := i.DialectOf(t)
+	if in.Dialect != nil && *in.Dialect != "" {
+		name = *in.Dialect
+	}
+	d, err := i.dialect(name)
+	if err != nil {
+		return out, err
+	}
+	if err := checkImportID(d, in.VendorID); err != nil {
+		return out, err
+	}
+	by := foundBy(d, t.ID, in.VendorID)
+	old := i.endpoints[by]
+	if old == nil {
+		old = i.hookBy(d, t, in.VendorID)
+	}
+	if err := mayTakeOver(old, in, t.ID); err != nil {
+		return out, err
+	}
+	var e *hook.Endpoint
+	if old == nil {
+		e, err = i.newHook(t, d, in)
+		out.Outcome = ImportCreated
+	} else {
+		e, err = i.changedHook(old, in)
+		out.Outcome = ImportUpdated
+	}
+	if err != nil {
+		return out, err
+	}
+	out.ID = e.ID
+	if old != nil && i.sameHook(old, e) {
+		out.Outcome = ImportUnchanged
+		return out, nil
+	}
+	i.change.Endpoints = put(i.change.Endpoints, i.endpoints[by], e)
+	i.endpoints[by] = e
+	return out, nil
+}
+
+// foundBy is what a hook is found again by: the id that its vendor gave it, or
+// in a dialect without such ids, its own.
+func foundBy(d *dialect.Dialect, tenant, id string) string {
+	if d.IDs() == dialect.OwnIDs {
+		return tenant + " " + id
+	}
+	return "@" + d.Family() + " " + id
+}
+
+// mayTakeOver refuses a record whose id means something else here.
+func mayTakeOver(old *hook.Endpoint, in *ImportHook, tenant string) error {
+	switch {
+	case old == nil:
+		return nil
+	case old.Tenant != tenant:
+		return hook.Invalid("/vendor_id", "is that of a hook of another tenant here")
+	case old.Deleted:
+		return hook.Invalid("/vendor_id", "is that of a hook that was deleted here, and no id is given twice")
+	case in.Dialect != nil && *in.Dialect != "" && *in.Dialect != old.Dialect:
+		return hook.Invalid("/dialect", "cannot change: the hook is here already, and speaks %q", old.Dialect)
+	}
+	return nil
+}
+
+// maxVendorNumber is how many digits a vendor's number may have, so that those
+// that follow it still fit.
+const maxVendorNumber = 18
+
+// checkImportID checks the id that a hook is found again by.
+func checkImportID(d *dialect.Dialect, id string) error {
+	switch {
+	case id == "":
+		return hook.Invalid("/vendor_id", "is missing: by it the hook is found when it is imported again, and by its old clients")
+	case d.IDs() == dialect.NumberIDs:
+		if n, err := strconv.ParseInt(id, 10, 64); err != nil || n < 1 || len(id) > maxVendorNumber || strconv.FormatInt(n, 10) != id {
+			return hook.Invalid("/vendor_id", "%q is no number: the hooks of %s have the numbers 1, 2, 3 and so on", hook.Clip(id), d.Name())
+		}
+	case d.IDs() == dialect.UUIDs:
+		if !isUUID(id) {
+			return hook.Invalid("/vendor_id", "%q is no UUID, which is what the hooks of %s are called by", hook.Clip(id), d.Name())
+		}
+	case strings.HasPrefix(id, endpointPrefix):
+		return hook.Invalid("/vendor_id", "begins with %s, as only ids that were made here do", endpointPrefix)
+	default:
+		return under("/vendor_id", hook.ValidEndpointID(id))
+	}
+	return nil
+}
+
+// isUUID knows the one form that has hyphens.
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		switch i {
+		case 8, 13, 18, 23:
+			if s[i] != '-' {
+				return false
+			}
+		default:
+			if !strings.ContainsRune("0123456789abcdefABCDEF", rune(s[i])) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (i *importing) newHook(t *hook.Tenant, d *dialect.Dialect, in *ImportHook) (*hook.Endpoint, error) {
+	n, counted := i.live[t.ID]
+	if !counted {
+		n = len(i.Directory.Endpoints(t.ID))
+	}
+	if n >= i.MaxEndpoints {
+		return nil, hook.Errorf(hook.CodeConflict, "the tenant has %d endpoints already, which is the limit", n)
+	}
+	if in.URL == nil {
+		return nil, hook.Invalid("/url", "is missing")
+	}
+	e := &hook.Endpoint{
+		ID: hook.NewID(endpointPrefix), VendorID: in.VendorID, Tenant: t.ID, TenantNum: t.Num, Dialect: d.Name(),
+		State: hook.EndpointActive, StateAt: i.now, CreatedAt: i.now, UpdatedAt: i.now,
+	}
+	if d.IDs() == dialect.OwnIDs {
+		e.ID, e.VendorID = in.VendorID, ""
+	}
+	if d.SecretOwner() == dialect.SecretEndpoint && in.Secret == nil {
+		return nil, hook.Invalid("/secret", "is missing: receivers verify with the one that they have, and one made now would be unknown to them. Hooks that are to get a new one are created by POST .../endpoints")
+	}
+	if err := i.fillHook(e, in); err != nil {
+		return nil, err
+	}
+	i.live[t.ID] = n + 1
+	return e, nil
+}
+
+func (i *importing) changedHook(old *hook.Endpoint, in *ImportHook) (*hook.Endpoint, error) {
+	e := *old
+	e.UpdatedAt = touched(old.UpdatedAt, i.now)
+	return &e, i.fillHook(&e, in)
+}
+
+// fillHook puts what a record says into an endpoint. What it has already is
+// left as it is, sealed values too.
+func (i *importing) fillHook(e *hook.Endpoint, in *ImportHook) error {
+	input := in.EndpointInput
+	if input.Headers != nil {
+		has, err := i.Ring.OpenHeaders(e.Headers, e.Tenant, e.ID)
+		if err != nil {
+			return err
+		}
+		if slices.Equal(has, *input.Headers) {
+			input.Headers = nil
+		}
+	}
+	state := input.State
+	if input.State = nil; state != nil && *state != hook.EndpointDisabled {
+		input.State = state
+	}
+	if err := i.fillEndpoint(e, input, i.now); err != nil {
+		return err
+	}
+	if state != nil && *state == hook.EndpointDisabled && e.State != hook.EndpointDisabled {
+		e.State, e.StateReason, e.StateAt = hook.EndpointDisabled, "it was disabled where it came from", touched(e.StateAt, i.now)
+	}
+	if in.CreatedAt != nil {
+		if in.CreatedAt.After(i.now) {
+			return hook.Invalid("/created_at", "is in the future")
+		}
+		e.CreatedAt = in.CreatedAt.UTC().Truncate(time.Millisecond)
+	}
+	if err := i.takeSecret(e, input.Secret); err != nil {
+		return err
+	}
+	return i.sealHeaders(e)
+}
+
+// takeSecret gives an endpoint the secret that its receiver has: from now on it
+// is the only one.
+func (i *importing) takeSecret(e *hook.Endpoint, given *hook.Secret) error {
+	if given == nil {
+		return nil
+	}
+	d, err := i.dialect(e.Dialect)
+	if err != nil {
+		return err
+	}
+	if *given == "" && d.SecretOwner() == dialect.SecretEndpointOptional {
+		e.Secrets = nil
+		return nil
+	}
+	if len(e.Secrets) == 1 && i.isSecretOf(e, *given) {
+		return nil
+	}
+	_, err = i.firstSecret(e, given, i.now)
+	return err
+}
+
+// sameHook reports whether a change of a hook changes nothing.
+func (i *importing) sameHook(a, b *hook.Endpoint) bool {
+	return a.URL == b.URL && slices.Equal(a.EventTypes, b.EventTypes) && a.Description == b.Description && slices.Equal(a.Fields, b.Fields) &&
+		maps.Equal(a.Settings, b.Settings) && bytes.Equal(a.Filter, b.Filter) && slices.Equal(a.Headers, b.Headers) && a.State == b.State &&
+		a.CreatedAt.Equal(b.CreatedAt) && slices.Equal(a.Secrets, b.Secrets)
+}
+
+// hookBy finds a hook in the directory; by a vendor's id, deleted ones too.
+func (i *importing) hookBy(d *dialect.Dialect, t *hook.Tenant, id string) *hook.Endpoint {
+	if d.IDs() == dialect.OwnIDs {
+		e, _ := i.Directory.EndpointByID(t.ID, id)
+		return e
+	}
+	if i.here == nil {
+		i.here = map[string]*hook.Endpoint{}
+		for _, t := range i.Directory.Tenants() {
+			for _, e := range slices.Concat(i.Directory.DeletedEndpoints(t.ID), i.Directory.Endpoints(t.ID)) {
+				family, _, _ := strings.Cut(e.Dialect, "@")
+				i.here[family+" "+e.VendorID] = e
+			}
+		}
+	}
+	return i.here[d.Family()+" "+id]
+}
