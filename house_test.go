@@ -25,6 +25,7 @@ var floors = map[string]int{
 	"internal/telemetry":  1,
 	"internal/filter":     1,
 	"internal/crashpoint": 1,
+	"internal/convert":    1,
 	"client":              1,
 
 	"internal/dialect": 2,
