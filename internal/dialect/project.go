@@ -1,0 +1,151 @@
+package dialect
+
+import (
+	"slices"
+	"strings"
+
+	"grapnel/internal/hook"
+)
+
+// allFields is the field that means all of them.
+const allFields = "force_all"
+
+// The limits of an endpoint's fields.
+const (
+	maxFields = 250
+	maxField  = 256 // bytes
+)
+
+// FieldsCheck checks what an endpoint wants of the data: dotted paths such as
+// price.value, which go through lists, or force_all. The error is a
+// *hook.Error about the field /fields.
+func (d *Dialect) FieldsCheck(fields []string) error {
+	switch {
+	case len(fields) == 0:
+		return nil
+	case !d.projects:
+		return hook.Invalid("/fields", "an endpoint of the dialect %s gets the data as a whole; it cannot choose fields", d.name)
+	case len(fields) > maxFields:
+		return hook.Invalid("/fields", "there are %d fields; an endpoint can have %d", len(fields), maxFields)
+	}
+	for _, f := range fields {
+		switch {
+		case len(f) > maxField:
+			return hook.Invalid("/fields", "a field has %d characters; it can have %d", len(f), maxField)
+		case slices.Contains(strings.Split(f, "."), ""):
+			return hook.Invalid("/fields", "%q is no field: write a name, or names with dots between them such as price.value", f)
+		case strings.ContainsFunc(f, func(r rune) bool { return r <= ' ' || r == ',' || r == 0x7f || r == '\ufffd' }):
+			return hook.Invalid("/fields", "%q is no field: a name holds no white space and no comma", hook.Clip(f))
+		}
+	}
+	return nil
+}
+
+// choice is a node of the tree of chosen fields.
+type choice struct {
+	name string
+	all  bool     // whatever is here is wanted
+	sub  []choice // by name
+}
+
+// choose makes a tree of fields. nil means everything.
+func choose(fields []string) *choice {
+	if len(fields) == 0 || slices.Contains(fields, allFields) {
+		return nil
+	}
+	root := &choice{}
+	for _, f := range fields {
+		c := root
+		for name := range strings.SplitSeq(f, ".") {
+			i, found := slices.BinarySearchFunc(c.sub, name, func(c choice, name string) int { return strings.Compare(c.name, name) })
+			if !found {
+				c.sub = slices.Insert(c.sub, i, choice{name: name})
+			}
+			c = &c.sub[i]
+		}
+		c.all = true
+	}
+	return root
+}
+
+// of finds what is chosen of a member; nil: nothing.
+func (c *choice) of(raw []byte) *choice {
+	for i := range c.sub {
+		if isName(raw, c.sub[i].name) {
+			return &c.sub[i]
+		}
+	}
+	return nil
+}
+
+// project writes what was chosen of a value, in the order of the data. Objects
+// and lists on the way are there even if nothing of them is; so is null, which
+// stands for either. Other values have no fields: ok is false if b is one.
+func (w writer) project(dst, b []byte, c *choice) (out []byte, ok bool) {
+	switch i := skipSpace(b, 0); {
+	case i >= len(b):
+		return dst, false
+	case b[i] == '{':
+		return w.projectObject(dst, b[i:], c), true
+	case b[i] == '[':
+		return w.projectList(dst, b[i:], c), true
+	case b[i] == 'n':
+		return w.value(dst, trimSpace(b)), true
+	}
+	return dst, false
+}
+
+func (w writer) projectObject(dst, b []byte, c *choice) []byte {
+	dst = append(dst, '{')
+	open := len(dst)
+	for name, value := range members(b) {
+		sub := c.of(name)
+		if sub == nil {
+			continue
+		}
+		start := len(dst)
+		if start > open {
+			dst = append(dst, ',')
+		}
+		dst = append(w.string(dst, name), ':')
+		ok := true
+		if sub.all {
+			dst = w.whole(dst, name, value)
+		} else if dst, ok = w.project(dst, value, sub); !ok {
+			dst = dst[:start]
+		}
+	}
+	return append(dst, '}')
+}
+
+// whole writes a member's value with all that is in it.
+func (w writer) whole(dst, name, value []byte) []byte {
+	if w.ids && isID(name) && (value[0] == '-' || value[0] >= '0' && value[0] <= '9') {
+		dst = append(dst, '"')
+		dst = append(dst, value...)
+		return append(dst, '"')
+	}
+	return w.value(dst, value)
+}
+
+func (w writer) projectList(dst, b []byte, c *choice) []byte {
+	dst = append(dst, '[')
+	open := len(dst)
+	for i := skipSpace(b, 1); i < len(b) && b[i] != ']'; i = skipSpace(b, i) {
+		end := valueEnd(b, i)
+		start := len(dst)
+		if start > open {
+			dst = append(dst, ',')
+		}
+		var ok bool
+		if dst, ok = w.project(dst, b[i:end], c); !ok {
+			dst = dst[:start]
+		}
+		if i = skipSpace(b, end); i < len(b) && b[i] == ',' {
+			i++
+		} else {
+			break
+		}
+	}
+	return append(dst, ']')
+}

@@ -1,0 +1,231 @@
+package dialect
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// style is how JSON is written: its escapes and its white space. The digits of
+// a number, the order of keys, and whether {} is an object never change.
+type style uint8
+
+const (
+	verbatim style = iota // as it was published
+	compact               // without white space
+	styleJS               // as JSON.stringify writes it
+	stylePHP              // as PHP's json_encode writes it by default
+)
+
+var styles = map[string]style{"verbatim": verbatim, "compact": compact, "js": styleJS, "php": stylePHP}
+
+// quote writes a text as a JSON string, without the quotes around it.
+func (s style) quote(dst, text []byte) []byte {
+	if s < styleJS {
+		from := len(dst)
+		dst, _ = jsontext.AppendQuote(dst, text) // an error tells of bad UTF-8, which it has replaced
+		return append(dst[:from], dst[from+1:len(dst)-1]...)
+	}
+	for i := 0; i < len(text); {
+		if n := s.run(text[i:]); n > 0 {
+			dst = append(dst, text[i:i+n]...)
+			i += n
+			continue
+		}
+		r, n := utf8.DecodeRune(text[i:]) // what is no UTF-8 becomes U+FFFD
+		dst = s.rune(dst, r)
+		i += n
+	}
+	return dst
+}
+
+// string writes a JSON string that is written in any way, quotes included.
+func (s style) string(dst, raw []byte) []byte {
+	if s < styleJS || len(raw) < 2 {
+		return append(dst, raw...)
+	}
+	dst = append(dst, '"')
+	for b := raw[1 : len(raw)-1]; len(b) > 0; {
+		if n := s.run(b); n > 0 {
+			dst = append(dst, b[:n]...)
+			b = b[n:]
+			continue
+		}
+		r, n := utf8.DecodeRune(b)
+		if r == '\\' {
+			r, n = unescape(b)
+		}
+		dst = s.rune(dst, r)
+		b = b[n:]
+	}
+	return append(dst, '"')
+}
+
+// run is how many bytes at the beginning are written as they are.
+func (s style) run(b []byte) int {
+	for i, c := range b {
+		switch {
+		case c < ' ' || c == '"' || c == '\\':
+			return i
+		case s == stylePHP && (c == '/' || c >= utf8.RuneSelf):
+			return i
+		case c >= utf8.RuneSelf:
+			n := i
+			for n < len(b) && b[n] >= utf8.RuneSelf {
+				r, size := utf8.DecodeRune(b[n:])
+				if r == utf8.RuneError && size == 1 {
+					return n
+				}
+				n += size
+			}
+			return n
+		}
+	}
+	return len(b)
+}
+
+// unescape reads the escape at the beginning, two that are a pair as one. A
+// half of a pair alone is what it is.
+func unescape(b []byte) (r rune, n int) {
+	if len(b) < 2 {
+		return utf8.RuneError, len(b)
+	}
+	switch c := b[1]; c {
+	case 'b':
+		return '\b', 2
+	case 'f':
+		return '\f', 2
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case 't':
+		return '\t', 2
+	case 'u':
+		high, ok := hex4(b)
+		if !ok {
+			return utf8.RuneError, 2
+		}
+		if high>>10 == 0xd800>>10 {
+			if low, ok := hex4(b[6:]); ok && low>>10 == 0xdc00>>10 {
+				return (high-0xd800)<<10 + (low - 0xdc00) + 0x10000, 12
+			}
+		}
+		return high, 6
+	default:
+		return rune(c), 2
+	}
+}
+
+// hex4 reads \uXXXX.
+func hex4(b []byte) (r rune, ok bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	for _, c := range b[2:6] {
+		d := bytes.IndexByte([]byte(hexDigits), c|0x20)
+		if c < 'A' {
+			d = int(c) - '0'
+		}
+		if d < 0 || d > 15 {
+			return 0, false
+		}
+		r = r<<4 | rune(d)
+	}
+	return r, true
+}
+
+const hexDigits = "0123456789abcdef"
+
+// rune writes one character within a string.
+func (s style) rune(dst []byte, r rune) []byte {
+	switch {
+	case r == '"' || r == '\\' || r == '/' && s == stylePHP:
+		return append(dst, '\\', byte(r))
+	case r == '\b':
+		return append(dst, `\b`...)
+	case r == '\f':
+		return append(dst, `\f`...)
+	case r == '\n':
+		return append(dst, `\n`...)
+	case r == '\r':
+		return append(dst, `\r`...)
+	case r == '\t':
+		return append(dst, `\t`...)
+	case r < ' ' || r >= 0xd800 && r < 0xe000:
+		return escape(dst, r)
+	case s == stylePHP && r >= 0x10000:
+		r -= 0x10000
+		return escape(escape(dst, 0xd800+r>>10), 0xdc00+r&0x3ff)
+	case s == stylePHP && r >= utf8.RuneSelf:
+		return escape(dst, r)
+	}
+	return utf8.AppendRune(dst, r)
+}
+
+func escape(dst []byte, r rune) []byte {
+	return append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+}
+
+// writer writes JSON in a style.
+type writer struct {
+	style
+	ids bool // a member named id or ending in _id that is a number becomes a string
+}
+
+// value writes a JSON value. It goes over the bytes once and looks at strings
+// alone, so it knows no depth.
+func (w writer) value(dst, b []byte) []byte {
+	if w.style == verbatim && !w.ids {
+		return append(dst, b...)
+	}
+	for i := 0; i < len(b); {
+		switch c := b[i]; {
+		case c == '"':
+			end := stringEnd(b, i)
+			dst = w.string(dst, b[i:end])
+			name := b[i:end]
+			i = end
+			if !w.ids || !isID(name) {
+				continue
+			}
+			colon := skipSpace(b, i)
+			if colon >= len(b) || b[colon] != ':' {
+				continue
+			}
+			from := skipSpace(b, colon+1)
+			if from >= len(b) || b[from] != '-' && (b[from] < '0' || b[from] > '9') {
+				continue
+			}
+			dst = w.gap(dst, b[i:from])
+			i = scalarEnd(b, from)
+			dst = append(dst, '"')
+			dst = append(dst, b[from:i]...)
+			dst = append(dst, '"')
+		case isSpace(c):
+			if w.style == verbatim {
+				dst = append(dst, c)
+			}
+			i++
+		default:
+			dst = append(dst, c)
+			i++
+		}
+	}
+	return dst
+}
+
+// gap writes what stands between a name and its value.
+func (w writer) gap(dst, b []byte) []byte {
+	if w.style == verbatim {
+		return append(dst, b...)
+	}
+	return append(dst, ':')
+}
+
+// isID reports whether a name, in its quotes, is that of an identifier
+// (A2-D2).
+func isID(raw []byte) bool {
+	return isName(raw, "id") || bytes.HasSuffix(raw, []byte(`_id"`))
+}
