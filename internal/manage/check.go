@@ -52,6 +52,9 @@ func (m *Manager) fillEndpoint(e *hook.Endpoint, in EndpointInput, now time.Time
 	if err := m.fillSubscription(e, in, d); err != nil {
 		return err
 	}
+	if err := fillContract(e, in, d); err != nil {
+		return err
+	}
 	if err := m.fillPolicy(e, in, d); err != nil {
 		return err
 	}
@@ -68,6 +71,11 @@ func (m *Manager) fillSubscription(e *hook.Endpoint, in EndpointInput, d *dialec
 	}
 	if err := d.Subscription().Check(e.EventTypes); err != nil {
 		return unsuitable(err)
+	}
+	if in.EventTypes != nil || e.Num == 0 {
+		if err := m.checkContract(e, d); err != nil {
+			return err
+		}
 	}
 	if in.Filter == nil {
 		return nil

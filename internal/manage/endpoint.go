@@ -11,17 +11,23 @@ import (
 // EndpointInput is what to make of an endpoint. A pointer to a zero value sets
 // a field back to what it is without being given.
 type EndpointInput struct {
-	URL         *string
-	EventTypes  *[]string // empty: all types
-	Dialect     *string   // only while it is created
-	Secret      *hook.Secret
+	URL        *string
+	EventTypes *[]string // empty: all types
+	Dialect    *string   // only while it is created
+	VendorID   *string   // only while it is created; nil: the next one
+	Secret     *hook.Secret
+	// Replace lets Secret take the place of the one that an endpoint has, at once
+	// and without an overlap; "" leaves it with none.
+	Replace     bool
 	Description *string
-	Headers     *[]hook.Header   // all of them
-	Filter      *[]byte          // condition tree as JSON; empty: none
-	Schedule    *[]time.Duration // empty: no retries; nil inside: the dialect's
-	Timeout     *time.Duration   // 0: the dialect's
-	RateLimit   *float64         // requests per second; 0: none
-	MaxInFlight *int             // 0: the server's
+	Fields      *[]string          // of the data that it gets; empty: all
+	Settings    *map[string]string // all of them
+	Headers     *[]hook.Header     // all of them
+	Filter      *[]byte            // condition tree as JSON; empty: none
+	Schedule    *[]time.Duration   // empty: no retries; nil inside: the dialect's
+	Timeout     *time.Duration     // 0: the dialect's
+	RateLimit   *float64           // requests per second; 0: none
+	MaxInFlight *int               // 0: the server's
 	State       *hook.EndpointState
 	Terms       Terms[hook.Endpoint]
 	Keep        Keep[hook.Endpoint] // only while it is created
@@ -71,6 +77,9 @@ func (m *Manager) newEndpoint(t *hook.Tenant, id string, in EndpointInput, now t
 	if err := m.fillEndpoint(e, in, now); err != nil {
 		return nil, "", err
 	}
+	if err := m.giveVendorID(e, in.VendorID); err != nil {
+		return nil, "", err
+	}
 	if err := m.sealHeaders(e); err != nil {
 		return nil, "", err
 	}
@@ -81,7 +90,7 @@ func (m *Manager) newEndpoint(t *hook.Tenant, id string, in EndpointInput, now t
 // UpdateEndpoint changes an endpoint. State active also ends a disabling by
 // us.
 func (m *Manager) UpdateEndpoint(ctx context.Context, tenant, id string, in EndpointInput) (*hook.Endpoint, error) {
-	if in.Secret != nil {
+	if in.Secret != nil && !in.Replace {
 		return nil, hook.Invalid("/secret", "is changed by POST .../secret/rotate")
 	}
 	var was hook.EndpointState
@@ -100,8 +109,16 @@ func (m *Manager) refill(e *hook.Endpoint, in EndpointInput, now time.Time) erro
 	if in.Dialect != nil && *in.Dialect != e.Dialect {
 		return hook.Invalid("/dialect", "cannot change: waiting deliveries are made for %q. Create another endpoint", e.Dialect)
 	}
+	if in.VendorID != nil && *in.VendorID != e.VendorID {
+		return hook.Invalid("/vendor_id", "cannot change: receivers know the endpoint by it")
+	}
 	if err := m.fillEndpoint(e, in, now); err != nil {
 		return err
+	}
+	if in.Secret != nil && in.Replace {
+		if err := m.replaceSecret(e, *in.Secret, now); err != nil {
+			return err
+		}
 	}
 	return m.sealHeaders(e)
 }

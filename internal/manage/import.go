@@ -47,6 +47,8 @@ type ImportHook struct {
 	// dialect without ids of its own it is the endpoint's id.
 	VendorID string
 	EndpointInput
+	Fields    *[]string
+	Settings  *map[string]string
 	CreatedAt *time.Time
 }
 
@@ -147,7 +149,6 @@ type importing struct {
 	keys      map[[32]byte]*hook.Key
 	live      map[string]int // endpoints of a tenant
 	taken     int            // keys that there are
-	here      map[string]*hook.Endpoint
 }
 
 func (i *importing) record(r *ImportRecord) (Imported, error) {
@@ -187,7 +188,7 @@ func (i *importing) tenant(in *ImportTenant) (Imported, error) {
 	if given != nil && i.isTenantSecret(&t, *given) {
 		given = nil
 	}
-	if err := i.fillTenantSecrets(&TenantResult{Tenant: &t}, given); err != nil {
+	if err := i.fillTenantSecrets(&TenantResult{Tenant: &t}, TenantInput{Secret: given, Secrets: in.Secrets}); err != nil {
 		return out, err
 	}
 	if exists && sameTenant(old, &t) {
@@ -456,6 +457,15 @@ func (i *importing) fillHook(e *hook.Endpoint, in *ImportHook) error {
 	if state != nil && *state == hook.EndpointDisabled && e.State != hook.EndpointDisabled {
 		e.State, e.StateReason, e.StateAt = hook.EndpointDisabled, "it was disabled where it came from", touched(e.StateAt, i.now)
 	}
+	if in.Settings != nil {
+		if err := checkSettings(*in.Settings); err != nil {
+			return err
+		}
+		e.Settings = maps.Clone(*in.Settings)
+	}
+	if in.Fields != nil {
+		e.Fields = slices.Clone(*in.Fields)
+	}
 	if in.CreatedAt != nil {
 		if in.CreatedAt.After(i.now) {
 			return hook.Invalid("/created_at", "is in the future")
@@ -502,14 +512,6 @@ func (i *importing) hookBy(d *dialect.Dialect, t *hook.Tenant, id string) *hook.
 		e, _ := i.Directory.EndpointByID(t.ID, id)
 		return e
 	}
-	if i.here == nil {
-		i.here = map[string]*hook.Endpoint{}
-		for _, t := range i.Directory.Tenants() {
-			for _, e := range slices.Concat(i.Directory.DeletedEndpoints(t.ID), i.Directory.Endpoints(t.ID)) {
-				family, _, _ := strings.Cut(e.Dialect, "@")
-				i.here[family+" "+e.VendorID] = e
-			}
-		}
-	}
-	return i.here[d.Family()+" "+id]
+	e, _ := i.Directory.EndpointByVendorID(d.Family(), id)
+	return e
 }

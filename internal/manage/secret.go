@@ -145,6 +145,28 @@ func (m *Manager) firstSecret(e *hook.Endpoint, given *hook.Secret, now time.Tim
 	return secret, nil
 }
 
+// replaceSecret gives an endpoint another secret at once, or none, as contracts
+// do that know one secret at a time.
+func (m *Manager) replaceSecret(e *hook.Endpoint, secret hook.Secret, now time.Time) error {
+	d, err := m.dialect(e.Dialect)
+	if err != nil {
+		return err
+	}
+	if secret == "" && d.SecretOwner() == dialect.SecretEndpoint {
+		return &hook.Error{Code: CodeUnsuitable, Field: "/secret", Message: "the dialect " + e.Dialect + " signs every request: an endpoint cannot be without a secret"}
+	}
+	if secret == "" {
+		e.Secrets = nil
+		return nil
+	}
+	if m.isSecretOf(e, secret) && len(e.Secrets) == 1 {
+		return nil
+	}
+	e.Secrets = nil
+	_, err = m.firstSecret(e, &secret, now)
+	return err
+}
+
 func tenantSigns(dialect string) error {
 	return &hook.Error{Code: CodeUnsuitable, Field: "/secret", Message: "the dialect " + dialect + " signs with the tenant's secret: set it by PUT /v1/tenants/{tenant}"}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -26,10 +25,13 @@ type TenantInput struct {
 	Dialect    *string
 	APIVersion *string
 	Settings   *map[string]string // all of them
-	// Secret is the store-wide secret of the tenant's dialect, for a dialect
-	// that signs with one.
-	Secret *hook.Secret
-	Terms  Terms[hook.Tenant]
+	// Merge are settings to change beside the others; "" removes one.
+	Merge map[string]string
+	// Secret is the store-wide secret of the contract that the tenant's dialect is
+	// of, where that signs with one; Secrets are those of others, by family.
+	Secret  *hook.Secret
+	Secrets map[string]hook.Secret
+	Terms   Terms[hook.Tenant]
 }
 
 // TenantResult is a tenant as it is now. Secret is that of its dialect if one
@@ -61,7 +63,7 @@ func (m *Manager) PutTenant(ctx context.Context, id string, in TenantInput) (Ten
 		if err := m.fillTenant(&t, in); err != nil {
 			return nil, err
 		}
-		if err := m.fillTenantSecrets(&r, in.Secret); err != nil {
+		if err := m.fillTenantSecrets(&r, in); err != nil {
 			return nil, err
 		}
 		return &store.Change{Tenants: []*hook.Tenant{&t}}, nil
@@ -102,6 +104,23 @@ func (m *Manager) fillTenant(t *hook.Tenant, in TenantInput) error {
 		}
 		t.Settings = maps.Clone(*in.Settings)
 	}
+	return mergeSettings(t, in.Merge)
+}
+
+func mergeSettings(t *hook.Tenant, changed map[string]string) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	settings := maps.Clone(t.Settings)
+	if settings == nil {
+		settings = map[string]string{}
+	}
+	maps.Copy(settings, changed)
+	maps.DeleteFunc(settings, func(name, value string) bool { _, given := changed[name]; return given && value == "" })
+	if err := checkSettings(settings); err != nil {
+		return err
+	}
+	t.Settings = settings
 	return nil
 }
 
@@ -116,46 +135,6 @@ func checkSettings(settings map[string]string) error {
 		if err := checkText("/settings/"+pointerToken(name), settings[name], maxSetting); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// fillTenantSecrets gives the tenant a secret for each dialect that wants one
-// of it and that it has none for, and sets the given one for its own dialect.
-func (m *Manager) fillTenantSecrets(r *TenantResult, given *hook.Secret) error {
-	t, own := r.Tenant, m.DialectOf(r.Tenant)
-	secrets := maps.Clone(t.Secrets)
-	if secrets == nil {
-		secrets = map[string]hook.Sealed{}
-	}
-	for _, name := range m.Dialects.Names() {
-		d, err := m.dialect(name)
-		if err != nil {
-			return err
-		}
-		set := name == own && given != nil
-		if d.SecretOwner() != dialect.SecretTenant {
-			if set {
-				return &hook.Error{Code: CodeUnsuitable, Field: "/secret", Message: "the dialect " + name + " has no secret of the tenant: give each endpoint its own"}
-			}
-			continue
-		}
-		if !set && secrets[name] != "" {
-			continue
-		}
-		secret, err := newOrGiven(d, given, set)
-		if err != nil {
-			return err
-		}
-		if secrets[name], err = m.Ring.Seal(secret, t.ID, tenantRecord(name)); err != nil {
-			return err
-		}
-		if name == own {
-			r.Secret = secret
-		}
-	}
-	if len(secrets) > 0 {
-		t.Secrets = secrets
 	}
 	return nil
 }
@@ -176,7 +155,7 @@ func (m *Manager) DeleteTenant(ctx context.Context, id string, terms Terms[hook.
 		}
 		gone = Deleted{}
 		t := *old
-		t.Deleted, t.UpdatedAt, t.Secrets = true, touched(old.UpdatedAt, now), nil
+		t.Deleted, t.UpdatedAt, t.Secrets, t.SecretMarks = true, touched(old.UpdatedAt, now), nil, nil
 		c := &store.Change{Tenants: []*hook.Tenant{&t}}
 		for _, e := range m.Directory.Endpoints(id) {
 			c.Endpoints = append(c.Endpoints, tombstone(e, now, "its tenant was deleted"))

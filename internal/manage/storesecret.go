@@ -1,0 +1,229 @@
+package manage
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"time"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+)
+
+// storeDialects are the dialects that sign with a tenant's secret: the first
+// one of each family.
+func (m *Manager) storeDialects() []*dialect.Dialect {
+	var out []*dialect.Dialect
+	seen := map[string]bool{}
+	for _, name := range m.Dialects.Names() { // sorted: the family's own stands before its variants
+		d, ok := m.Dialects.Get(name)
+		if ok && d.SecretOwner() == dialect.SecretTenant && !seen[d.Family()] {
+			seen[d.Family()] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// fillTenantSecrets gives the tenant a secret for each contract that wants one
+// of it and that it has none for, and sets those that are given.
+func (m *Manager) fillTenantSecrets(r *TenantResult, in TenantInput) error {
+	t := r.Tenant
+	own, err := m.dialect(m.DialectOf(t))
+	if err != nil {
+		return err
+	}
+	given := maps.Clone(in.Secrets)
+	if in.Secret != nil {
+		if own.SecretOwner() != dialect.SecretTenant {
+			return &hook.Error{Code: CodeUnsuitable, Field: "/secret", Message: "the dialect " + own.Name() + " has no secret of the tenant: give each endpoint its own"}
+		}
+		given = maps.Clone(given)
+		if given == nil {
+			given = map[string]hook.Secret{}
+		}
+		given[own.Family()] = *in.Secret
+	}
+	secrets, marks := maps.Clone(t.Secrets), maps.Clone(t.SecretMarks)
+	for _, d := range m.storeDialects() {
+		family := d.Family()
+		secret, set := given[family]
+		delete(given, family)
+		if !set && secrets[family] != "" {
+			continue
+		}
+		if secret, err = newOrGiven(d, &secret, set); err != nil {
+			return err
+		}
+		if secrets == nil {
+			secrets = map[string]hook.Sealed{}
+		}
+		if secrets[family], err = m.Ring.Seal(secret, t.ID, tenantRecord(family)); err != nil {
+			return err
+		}
+		if marks, err = m.markSecret(t, marks, d, secret); err != nil {
+			return err
+		}
+		if family == own.Family() {
+			r.Secret = secret
+		}
+	}
+	for family := range given {
+		return &hook.Error{Code: CodeUnsuitable, Field: "/secret", Message: "the dialect " + family + " has no secret of the tenant"}
+	}
+	t.Secrets, t.SecretMarks = secrets, marks
+	return nil
+}
+
+// markSecret notes by what the tenant is found by a secret of a contract that
+// has it unique. It is an error if another tenant has the same.
+func (m *Manager) markSecret(t *hook.Tenant, marks map[string]string, d *dialect.Dialect, secret hook.Secret) (map[string]string, error) {
+	if !d.SecretUnique() {
+		return marks, nil
+	}
+	mark, err := m.secretMark(d.Family(), secret)
+	if err != nil {
+		return nil, err
+	}
+	if other, taken := m.Directory.TenantBySecretMark(d.Family(), mark); taken && other.ID != t.ID {
+		return nil, &hook.Error{Code: hook.CodeConflict, Field: "/secret", Message: "another tenant has this secret, and in the dialect " + d.Name() + " it says which tenant is meant: no two can have the same"}
+	}
+	if marks == nil {
+		marks = map[string]string{}
+	}
+	marks[d.Family()] = mark
+	return marks, nil
+}
+
+// secretMark is by what a tenant is found by its secret: whoever has the data
+// without the key learns nothing of the secret from it.
+func (m *Manager) secretMark(family string, secret hook.Secret) (string, error) {
+	key, err := m.Ring.Derive("marks of tenants' secrets")
+	if err != nil {
+		return "", err
+	}
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(family))
+	h.Write([]byte{0})
+	h.Write([]byte(secret))
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// TenantBySecret finds the live tenant that has a secret for a contract whose
+// secrets are unique.
+func (m *Manager) TenantBySecret(family string, secret hook.Secret) (*hook.Tenant, bool) {
+	if secret == "" {
+		return nil, false
+	}
+	mark, err := m.secretMark(family, secret)
+	if err != nil { // it was made before
+		return nil, false
+	}
+	return m.Directory.TenantBySecretMark(family, mark)
+}
+
+// StoreSecret opens a tenant's secret for a contract; "" if it has none.
+func (m *Manager) StoreSecret(t *hook.Tenant, family string) (hook.Secret, error) {
+	if t.Secrets[family] == "" {
+		return "", nil
+	}
+	return m.Ring.Open(t.Secrets[family], t.ID, tenantRecord(family))
+}
+
+// EndpointSecret opens the newest secret that signs for an endpoint alone; ""
+// if it has none.
+func (m *Manager) EndpointSecret(e *hook.Endpoint) (hook.Secret, error) {
+	if len(e.Secrets) == 0 || !e.Secrets[0].ExpiresAt.IsZero() && !e.Secrets[0].ExpiresAt.After(now()) {
+		return "", nil
+	}
+	return m.Ring.Open(e.Secrets[0].Sealed, e.Tenant, e.ID)
+}
+
+// Complete gives tenants and endpoints what this version of the program wants
+// of them and an earlier one did not, in one change: secrets of contracts that
+// are new, marks of secrets (also where the keyring has another first key), and
+// vendors' ids. It returns how many records it changed. Nobody asked for it, so
+// their UpdatedAt stays.
+func (m *Manager) Complete(ctx context.Context) (changed int, err error) {
+	err = m.commit(ctx, "complete the configuration", func(time.Time) (*store.Change, error) {
+		var c store.Change
+		given := map[string]int64{}
+		for _, t := range m.Directory.Tenants() {
+			complete, err := m.completed(t)
+			if err != nil {
+				return nil, err
+			}
+			if complete != nil {
+				c.Tenants = append(c.Tenants, complete)
+			}
+			for _, e := range m.Directory.Endpoints(t.ID) {
+				d, ok := m.Dialects.Get(e.Dialect)
+				if !ok || e.VendorID != "" || d.IDs() == dialect.OwnIDs {
+					continue
+				}
+				given[d.Family()]++
+				named := *e
+				named.VendorID = m.nextVendorID(d.Family(), d.IDs(), given[d.Family()])
+				c.Endpoints = append(c.Endpoints, &named)
+			}
+		}
+		if changed = len(c.Tenants) + len(c.Endpoints); changed == 0 {
+			return nil, nil
+		}
+		return &c, nil
+	})
+	return changed, err
+}
+
+// completed is a tenant with all secrets and marks; nil: it has them. A secret
+// that cannot be opened, or that another tenant has too, is no reason not to
+// start: it is logged, and the tenant is not found by it.
+func (m *Manager) completed(old *hook.Tenant) (*hook.Tenant, error) {
+	t := *old
+	for _, d := range m.storeDialects() {
+		family := d.Family()
+		if t.Secrets[family] == "" {
+			if err := m.newStoreSecret(&t, d); err != nil {
+				return nil, err
+			}
+		}
+		if !d.SecretUnique() {
+			continue
+		}
+		secret, err := m.StoreSecret(&t, family)
+		if err == nil {
+			var marks map[string]string
+			if marks, err = m.markSecret(&t, maps.Clone(t.SecretMarks), d, secret); err == nil {
+				t.SecretMarks = marks
+			}
+		}
+		if err != nil {
+			m.Logger.Error("a tenant cannot be found by its secret", "tenant_id", t.ID, "dialect", family, "error", err)
+		}
+	}
+	if len(t.Secrets) == len(old.Secrets) && maps.Equal(t.SecretMarks, old.SecretMarks) {
+		return nil, nil
+	}
+	return &t, nil
+}
+
+func (m *Manager) newStoreSecret(t *hook.Tenant, d *dialect.Dialect) error {
+	secret, err := d.NewSecret()
+	if err != nil {
+		return err
+	}
+	sealed, err := m.Ring.Seal(secret, t.ID, tenantRecord(d.Family()))
+	if err != nil {
+		return err
+	}
+	secrets := maps.Clone(t.Secrets)
+	if secrets == nil {
+		secrets = map[string]hook.Sealed{}
+	}
+	secrets[d.Family()] = sealed
+	t.Secrets = secrets
+	return nil
+}
