@@ -11,9 +11,9 @@
 //
 // # What is kept
 //
-// The configuration: tenants, endpoints, event types, keys and replays. It is
-// small enough to be held in memory as a whole (package directory does). Every
-// change gets the next revision.
+// The configuration: tenants, endpoints, event types, keys, replays, and what
+// is pinned besides. It is small enough to be held in memory as a whole
+// (package directory does). Every change gets the next revision.
 //
 // The log: events with whom they go to, attempts, and what became of each
 // delivery. A delivery without a record of its own is "fresh": nothing but its

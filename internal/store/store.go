@@ -67,7 +67,9 @@ type Store interface {
 
 // Configurator keeps what people configure.
 type Configurator interface {
-	// Configure stores a change in one transaction and returns the new revision.
+	// Configure stores a change in one transaction and returns the new revision:
+	// the one before and 1, so that a change with a Base leads to Base+1, which
+	// what is kept of the past says of itself (hook.Past).
 	// It gives tenants and endpoints whose Num is 0 their number, in place.
 	// If c.Base is not 0 and not the present revision, it returns ErrStale; if one
 	// of c.Requests is remembered already, ErrKeyTaken; if MaxRequests of its scope
@@ -98,6 +100,7 @@ type Change struct {
 	Types     []*hook.EventType
 	Keys      []*hook.Key
 	Replays   []*hook.Replay
+	Pinned    []*hook.Pinned // never deleted
 	// Note says that the change is of records that are there already, and that
 	// nobody acts on what is new in them: it leaves the revision as it is. It
 	// holds only Keys and Replays, and a Base.
@@ -119,6 +122,7 @@ type Configuration struct {
 	Types     []*hook.EventType
 	Keys      []*hook.Key
 	Replays   []*hook.Replay
+	Pinned    []*hook.Pinned
 }
 
 // Leaser hands out the right to send.

@@ -29,7 +29,8 @@ type Directory struct {
 	endpoints map[hook.EndpointNum]*hook.Endpoint
 	gone      map[hook.TenantNum]map[string]*hook.Endpoint // the last tombstone of each id
 	vendors   map[string]*vendor                           // by dialect family
-	types     map[string]*hook.EventType
+	types     map[string]*hook.EventType                   // tombstones included
+	pinned    map[string]*hook.Pinned
 	keys      map[[32]byte]*hook.Key
 	replays   map[string]*hook.Replay
 }
@@ -50,6 +51,7 @@ func Load(ctx context.Context, source store.Configurator) (*Directory, error) {
 		gone:      map[hook.TenantNum]map[string]*hook.Endpoint{},
 		vendors:   map[string]*vendor{},
 		types:     map[string]*hook.EventType{},
+		pinned:    map[string]*hook.Pinned{},
 		keys:      map[[32]byte]*hook.Key{},
 		replays:   map[string]*hook.Replay{},
 	}
@@ -117,11 +119,10 @@ func (d *Directory) apply(c *store.Configuration) {
 		}
 	}
 	for _, t := range c.Types {
-		if t.Deleted {
-			delete(d.types, t.Name)
-		} else {
-			d.types[t.Name] = t
-		}
+		d.types[t.Name] = t
+	}
+	for _, p := range c.Pinned {
+		d.pinned[p.Name] = p
 	}
 	d.applyKeys(c.Keys)
 	for _, r := range c.Replays {
@@ -354,10 +355,27 @@ func (d *Directory) Keys() []*hook.Key {
 
 // Type finds a registered event type.
 func (d *Directory) Type(name string) (*hook.EventType, bool) {
+	t, ok := d.TypeRecord(name)
+	if !ok || t.Deleted {
+		return nil, false
+	}
+	return t, true
+}
+
+// TypeRecord finds an event type, a deleted one included: events from before
+// still have its versions.
+func (d *Directory) TypeRecord(name string) (*hook.EventType, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	t, ok := d.types[name]
 	return t, ok
+}
+
+// Pinned finds what is pinned under a name; nil if nothing is.
+func (d *Directory) Pinned(name string) *hook.Pinned {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.pinned[name]
 }
 
 // Types lists the registered event types by name.
@@ -366,7 +384,9 @@ func (d *Directory) Types() []*hook.EventType {
 	defer d.mu.RUnlock()
 	out := make([]*hook.EventType, 0, len(d.types))
 	for _, t := range d.types {
-		out = append(out, t)
+		if !t.Deleted {
+			out = append(out, t)
+		}
 	}
 	slices.SortFunc(out, func(a, b *hook.EventType) int { return cmp.Compare(a.Name, b.Name) })
 	return out

@@ -28,6 +28,7 @@ func (s *source) Configuration(_ context.Context, since int64) (*store.Configura
 			all.Types = append(all.Types, c.Types...)
 			all.Keys = append(all.Keys, c.Keys...)
 			all.Replays = append(all.Replays, c.Replays...)
+			all.Pinned = append(all.Pinned, c.Pinned...)
 		}
 	}
 	return all, nil
@@ -94,8 +95,27 @@ func TestDirectoryFollowsTheStore(t *testing.T) {
 	if _, ok := d.Key([32]byte{1}); ok {
 		t.Error("a revoked key is found")
 	}
-	if _, ok := d.Type("a.b"); ok {
+	if _, ok := d.Type("a.b"); ok || len(d.Types()) != 0 {
 		t.Error("a deleted type is found")
+	}
+	if r, ok := d.TypeRecord("a.b"); !ok || !r.Deleted {
+		t.Error("what events from before are made with is gone with their type")
+	}
+}
+
+func TestPinned(t *testing.T) {
+	t.Parallel()
+	src := &source{steps: []store.Configuration{{Revision: 1, Pinned: []*hook.Pinned{{Name: "a", Value: []byte("1")}}}}}
+	d, err := directory.Load(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.steps = append(src.steps, store.Configuration{Revision: 2, Pinned: []*hook.Pinned{{Name: "a", Value: []byte("2")}}})
+	if err := d.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p := d.Pinned("a"); p == nil || string(p.Value) != "2" || d.Pinned("b") != nil {
+		t.Errorf("got %+v and %+v", p, d.Pinned("b"))
 	}
 }
 

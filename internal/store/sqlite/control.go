@@ -178,7 +178,7 @@ func setMeta(c *connection, name string, value int64) error {
 
 // Configure stores a change in one transaction.
 func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) {
-	if ch.Note && len(ch.Tenants)+len(ch.Endpoints)+len(ch.Types) > 0 {
+	if ch.Note && len(ch.Tenants)+len(ch.Endpoints)+len(ch.Types)+len(ch.Pinned) > 0 {
 		return 0, errors.New("configure: a note holds keys and replays only")
 	}
 	if err := s.enter(ctx); err != nil {
@@ -221,7 +221,7 @@ func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) 
 
 // onlyRequests reports whether a change changes nothing that is configured.
 func onlyRequests(ch *store.Change) bool {
-	return len(ch.Requests) > 0 && len(ch.Tenants)+len(ch.Endpoints)+len(ch.Types)+len(ch.Keys)+len(ch.Replays) == 0
+	return len(ch.Requests) > 0 && len(ch.Tenants)+len(ch.Endpoints)+len(ch.Types)+len(ch.Keys)+len(ch.Replays)+len(ch.Pinned) == 0
 }
 
 // putChange stores the records of a change as of its revision.
@@ -239,6 +239,9 @@ func putChange(c *connection, ch *store.Change, meta map[string]int64, revision 
 		return err
 	}
 	if err := putReplays(c, ch.Replays, revision); err != nil {
+		return err
+	}
+	if err := putPinned(c, ch.Pinned, revision); err != nil {
 		return err
 	}
 	return setMeta(c, "revision", revision)
@@ -348,6 +351,18 @@ func putReplays(c *connection, replays []*hook.Replay, revision int64) error {
 	return nil
 }
 
+func putPinned(c *connection, pinned []*hook.Pinned, revision int64) error {
+	for _, p := range pinned {
+		err := putRecord(c, `INSERT INTO pinned (name, rev, doc) VALUES (?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET rev = excluded.rev, doc = excluded.doc`,
+			"pinned value", p.Name, p, p.Name, revision)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func flag(b bool) int64 {
 	if b {
 		return 1
@@ -408,7 +423,10 @@ func (c *connection) configuration(since int64) (out *store.Configuration, err e
 	if out.Keys, err = records[hook.Key](c, `SELECT doc FROM keys WHERE rev > ? ORDER BY id`, since); err != nil {
 		return nil, err
 	}
-	out.Replays, err = records[hook.Replay](c, `SELECT doc FROM replays WHERE rev > ? ORDER BY id`, since)
+	if out.Replays, err = records[hook.Replay](c, `SELECT doc FROM replays WHERE rev > ? ORDER BY id`, since); err != nil {
+		return nil, err
+	}
+	out.Pinned, err = records[hook.Pinned](c, `SELECT doc FROM pinned WHERE rev > ? ORDER BY name`, since)
 	return out, err
 }
 

@@ -9,10 +9,21 @@ import (
 	"grapnel/internal/store"
 )
 
+// fullPast are earlier values.
+func fullPast[T any](values ...T) []hook.Past[T] {
+	var out []hook.Past[T]
+	for i, v := range values {
+		out = append(out, hook.Past[T]{Before: int64(i + 2), At: epoch.Add(time.Duration(i)), Value: v})
+	}
+	return out
+}
+
 func fullTenant(id string) *hook.Tenant {
 	return &hook.Tenant{
 		ID: id, Name: "Ünï", Dialect: "standard", APIVersion: "2", Settings: map[string]string{"a": "b"},
-		Secrets: map[string]hook.Sealed{"standard": "k1.x.y"}, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Nanosecond),
+		PastAPIVersions: fullPast("", "1"), SecretMarks: map[string]string{"api2cart": "mark"},
+		Connection: &hook.Connection{LostAt: epoch, Code: 3, Reason: "r", Message: "m", Told: 2, NextAt: epoch.Add(time.Hour)},
+		Secrets:    map[string]hook.Sealed{"standard": "k1.x.y"}, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Nanosecond),
 	}
 }
 
@@ -21,6 +32,7 @@ func fullEndpoint(id string) *hook.Endpoint {
 		ID: id, Tenant: "t", TenantNum: 1, URL: "https://example.com/ä?x=%2f", EventTypes: []string{"a.*"}, Dialect: "standard",
 		Secrets: []hook.EndpointSecret{{Sealed: "k1.a.b", CreatedAt: epoch}}, Description: "d", Headers: []hook.Header{{Name: "X-a", Value: "1"}},
 		Filter: []byte(`{"and":[]}`), Schedule: []time.Duration{time.Second, time.Hour}, Timeout: time.Second, RateLimit: 1.5,
+		VendorID: "17", Fields: []string{"id", "price.value"}, PastFields: fullPast(nil, []string{"id"}), Settings: map[string]string{"store_id": "2"},
 		MaxInFlight: 3, State: hook.EndpointPaused, StateReason: "r", StateAt: epoch, CreatedAt: epoch, UpdatedAt: epoch,
 	}
 }
@@ -46,18 +58,23 @@ var configureTests = []test{
 		w.same(&store.Configuration{}, c)
 	}},
 	{"KeepsEveryField", func(w *world) {
+		versions := []hook.TypeVersion{{Version: "2"}, {Version: "1", Convert: "{a: .b}"}}
 		change := &store.Change{
 			Tenants: []*hook.Tenant{fullTenant("t"), {ID: "bare"}}, Endpoints: []*hook.Endpoint{fullEndpoint("ep_1"), {ID: "ep_2"}},
-			Types:   []*hook.EventType{{Name: "a.b", Description: "d", Schema: []byte(`{}`), Sample: []byte(`[1]`), CreatedAt: epoch, UpdatedAt: epoch}},
+			Types: []*hook.EventType{{
+				Name: "a.b", Description: "d", Schema: []byte(`{}`), Sample: []byte(`[1]`), CreatedAt: epoch, UpdatedAt: epoch,
+				Versions: versions, PastVersions: fullPast(nil, versions[:1]),
+			}},
 			Keys:    []*hook.Key{{ID: "key_1", Hash: [32]byte{1, 2}, Hint: "gk_a", Tenants: []string{"t"}, Scopes: []hook.Scope{hook.ScopeRead}, CreatedAt: epoch, ExpiresAt: epoch}},
 			Replays: []*hook.Replay{fullReplay("rpl_1"), {ID: "rpl_2"}},
+			Pinned:  []*hook.Pinned{{Name: "dialect/own", Value: []byte("name: öwn\n\x00"), Past: fullPast([]byte("before"), nil)}, {Name: "public_url"}},
 		}
 		rev, err := w.st.Configure(w.Context(), change)
 		w.ok(err)
 		if change.Tenants[0].Num == 0 || change.Tenants[0].Num == change.Tenants[1].Num || change.Endpoints[0].Num == 0 || change.Endpoints[0].Num == change.Endpoints[1].Num {
 			w.Fatalf("numbers are not given: %+v %+v", change.Tenants, change.Endpoints)
 		}
-		want := &store.Configuration{Revision: rev, Tenants: change.Tenants, Endpoints: change.Endpoints, Types: change.Types, Keys: change.Keys, Replays: change.Replays}
+		want := &store.Configuration{Revision: rev, Tenants: change.Tenants, Endpoints: change.Endpoints, Types: change.Types, Keys: change.Keys, Replays: change.Replays, Pinned: change.Pinned}
 		for range 2 {
 			got, err := w.st.Configuration(w.Context(), 0)
 			w.ok(err)
@@ -98,6 +115,32 @@ var configureTests = []test{
 		if got.Revision != second || len(got.Tenants) != 1 || lost.Num != 0 {
 			w.Fatalf("a refused change left %+v, number %d", got, lost.Num)
 		}
+	}},
+	{"RevisionsRiseByOne", func(w *world) {
+		base, err := w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{{ID: "a"}}})
+		w.ok(err)
+		_, err = w.st.Configure(w.Context(), &store.Change{Base: base + 1, Tenants: []*hook.Tenant{{ID: "b"}}})
+		if !errors.Is(err, store.ErrStale) {
+			w.Fatalf("got %v, want ErrStale", err)
+		}
+		for i, c := range []*store.Change{
+			{Tenants: []*hook.Tenant{{ID: "b"}, {ID: "c"}}, Endpoints: []*hook.Endpoint{{ID: "ep_1"}}},
+			{Pinned: []*hook.Pinned{{Name: "public_url", Value: []byte("a")}}},
+			{Pinned: []*hook.Pinned{{Name: "public_url", Value: []byte("b")}}},
+		} {
+			c.Base = base
+			rev, err := w.st.Configure(w.Context(), c)
+			w.ok(err)
+			if rev != base+1 {
+				w.Fatalf("change %d made of revision %d leads to %d", i, base, rev)
+			}
+			if base = rev; i == 1 {
+				w.crash()
+			}
+		}
+		got, err := w.st.Configuration(w.Context(), base-1)
+		w.ok(err)
+		w.same(&store.Configuration{Revision: base, Pinned: []*hook.Pinned{{Name: "public_url", Value: []byte("b")}}}, got)
 	}},
 	{"TakenIdIsAConflict", func(w *world) {
 		a := &hook.Tenant{ID: "a"}
