@@ -22,6 +22,9 @@ type Suite struct {
 	// entry is what one request is signed with, newest first; nil is an
 	// unsigned request.
 	Secrets map[string][]hook.Secret
+	// Data makes the data of the suite's events such as the contract needs it; nil
+	// leaves it as it is.
+	Data func(data string) string
 	// Verify is an independent verifier: nil if it takes the request with this
 	// one of its secrets. A dialect without signatures has none.
 	Verify func(s Sent, secret hook.Secret) error
@@ -90,6 +93,7 @@ func Send(t testing.TB, d *dialect.Dialect, e *hook.Event, at time.Time, n int, 
 		Tenant:    &hook.Tenant{ID: "acme", Num: 7},
 		PublicURL: "https://hooks.example",
 	}
+	in.Endpoint.VendorID = map[dialect.IDs]string{dialect.NumberIDs: "42", dialect.UUIDs: "75fe2702-114a-401c-8a5f-61d9fa15e0eb"}[d.IDs()]
 	body, err := d.Body(in)
 	if err != nil {
 		t.Fatalf("Body: %v", err)
@@ -108,6 +112,23 @@ func Send(t testing.TB, d *dialect.Dialect, e *hook.Event, at time.Time, n int, 
 		t.Fatalf("Header: %v", err)
 	}
 	return s
+}
+
+// special are the special events with data that the contract can send.
+func (s *Suite) special() []Named {
+	all := Special()
+	for _, e := range all {
+		e.Event.Data = s.event(string(e.Event.Data)).Data
+	}
+	return all
+}
+
+// event is an ordinary one.
+func (s *Suite) event(data string) *hook.Event {
+	if s.Data != nil {
+		data = s.Data(data)
+	}
+	return Event(1, "a.b", data)
 }
 
 // Run checks that the dialect keeps what the suite promises. Golden files are
@@ -130,7 +151,7 @@ func Run(t *testing.T, d *dialect.Dialect, s Suite) {
 // requests compares whole requests with golden files and has each verified.
 func requests(t *testing.T, d *dialect.Dialect, s Suite) {
 	for name, secrets := range s.Secrets {
-		for _, e := range Special() {
+		for _, e := range s.special() {
 			sent := Send(t, d, e.Event, when.Add(time.Hour), 1, secrets...)
 			golden(t, name+"_"+e.Name, sent)
 			for i, secret := range secrets {
@@ -180,7 +201,7 @@ func golden(t *testing.T, name string, s Sent) {
 // header is a fresh one for each.
 func sameBody(t *testing.T, d *dialect.Dialect, s Suite) {
 	for name, secrets := range s.Secrets {
-		for _, e := range Special() {
+		for _, e := range s.special() {
 			first := Send(t, d, e.Event, when, 1, secrets...)
 			again := Send(t, d, e.Event, when, 1, secrets...)
 			later := Send(t, d, e.Event, when.Add(26*time.Hour), 4, secrets...)
@@ -203,7 +224,7 @@ func sameBody(t *testing.T, d *dialect.Dialect, s Suite) {
 // its secrets, and nothing that was changed.
 func ownVerifier(t *testing.T, d *dialect.Dialect, s Suite) {
 	for name, secrets := range s.Secrets {
-		sent := Send(t, d, Event(1, "a.b", `{"a":"ü"}`), when, 1, secrets...)
+		sent := Send(t, d, s.event(`{"a":"ü"}`), when, 1, secrets...)
 		for i, secret := range secrets {
 			key, err := d.VerifyKey(secret)
 			if err != nil {
@@ -236,7 +257,7 @@ func headers(t *testing.T, d *dialect.Dialect, s Suite) {
 		if len(secrets) > 0 {
 			want = strings.Join(append(strings.Split(want, "\n"), s.Signatures...), "\n")
 		}
-		sent := Send(t, d, Event(1, "a.b", "1"), when, 1, secrets...)
+		sent := Send(t, d, s.event("1"), when, 1, secrets...)
 		var got []string
 		for _, h := range sent.Header {
 			got = append(got, h.Name)
@@ -345,7 +366,7 @@ func secrets(t *testing.T, d *dialect.Dialect, s Suite) {
 			t.Fatal("the same secret was made twice")
 		}
 		seen[secret] = true
-		if err := s.Verify(Send(t, d, Event(1, "a.b", "1"), when, 1, secret), secret); err != nil {
+		if err := s.Verify(Send(t, d, s.event("1"), when, 1, secret), secret); err != nil {
 			t.Errorf("a new secret does not verify: %v", err)
 		}
 	}
