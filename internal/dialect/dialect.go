@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,9 +17,11 @@ type Dialect struct {
 	method       string
 	http1        bool
 	timeout      time.Duration
+	query        []queryParam
 	headers      []header
 	names        []string // of all headers, signatures included
-	body         template
+	body         bodyRule
+	form         []formField
 	events       map[string]string
 	subscription Subscription
 	catalogue    []string
@@ -28,9 +29,9 @@ type Dialect struct {
 	ids          IDs
 	scope        *Scope
 	suppressible bool
-	projects     bool
 	secret       secretRule
 	sign         []signing
+	carriers     []carrier // of what sign covers
 	success      statusSet
 	retry        retryRule
 	schedule     Schedule
@@ -160,7 +161,7 @@ func (d *Dialect) Suppressible() bool { return d.suppressible }
 
 // Projects reports whether an endpoint may choose the fields of the data that
 // it gets.
-func (d *Dialect) Projects() bool { return d.projects }
+func (d *Dialect) Projects() bool { return d.body.project }
 
 // Input is what a body is made of. All but Event may be left out where the
 // dialect does not name it.
@@ -174,16 +175,6 @@ type Input struct {
 	Fields    []string // those of the endpoint when the event was matched; empty: all
 	Number    int64    // of the delivery
 	PublicURL string   // the server's own address in links, without a slash at the end
-}
-
-// Body renders the request body: the same bytes for the same input, always.
-// It fails if the event has no data.
-func (d *Dialect) Body(in Input) ([]byte, error) {
-	if len(in.Event.Data) == 0 {
-		return nil, errors.New("the event has no data to send")
-	}
-	v := values{event: in.Event, eventType: d.EventName(in.Event.Type), endpoint: in.Endpoint, tenant: in.Tenant, publicURL: in.PublicURL}
-	return d.body.append(make([]byte, 0, d.body.size(&v)), &v), nil
 }
 
 // Request is one attempt, to make its headers.

@@ -48,15 +48,15 @@ type TokenSeen struct {
 // At and Tolerance of r are not looked at.
 func (d *Dialect) Inspect(r Received) *Inspection {
 	out := &Inspection{}
-	seen := seen{received: &r, values: map[source]string{}}
-	for i := range d.headers {
-		h := &d.headers[i]
-		if len(h.value) != 1 || !d.signs(h.value[0].source) {
+	seen := d.look(&r)
+	for _, c := range d.carriers {
+		h := &d.headers[c.header]
+		at := HeaderSeen{Name: h.name, Values: r.all(h.name), Holds: h.value.holds()}
+		if len(at.Values) == 0 && h.gap {
 			continue
 		}
-		at := HeaderSeen{Name: h.name, Values: r.all(h.name), Holds: nameOf(h.value[0].source)}
-		if len(at.Values) == 1 && at.Values[0] != "" && !seen.set(h.value[0].source, at.Values[0], h.name) {
-			at.Flaw = "it contradicts another header"
+		if len(at.Values) == 1 && (at.Values[0] != "" || h.wild) && !seen.take(d, c, at.Values[0]) {
+			at.Flaw = "it does not have the form of this contract, or contradicts another header"
 		}
 		out.Headers = append(out.Headers, at)
 	}
@@ -67,7 +67,7 @@ func (d *Dialect) Inspect(r Received) *Inspection {
 			if !seen.match(g.value, at.Values[0], g.header) {
 				at.Flaw = "it does not have the form of this contract, or contradicts another header"
 			} else {
-				out.Tokens = append(out.Tokens, d.inspectTokens(i, &seen)...)
+				out.Tokens = append(out.Tokens, d.inspectTokens(i, seen)...)
 			}
 		}
 		out.Headers = append(out.Headers, at)
@@ -87,13 +87,22 @@ func (r *Received) all(name string) []string {
 	return out
 }
 
-func nameOf(s source) string {
-	for _, p := range placeholders {
-		if p.source == s {
-			return p.name
+// holds names the placeholder that the value consists of, or is made of beside
+// fixed texts; "" if there are several or none.
+func (t template) holds() string {
+	found := ""
+	for _, piece := range t {
+		for _, p := range placeholders {
+			switch {
+			case p.source != piece.source || piece.source == literal:
+			case found != "":
+				return ""
+			default:
+				found = p.name + piece.text
+			}
 		}
 	}
-	return ""
+	return found
 }
 
 // inspectTokens tries every signature of a header with every key.

@@ -38,6 +38,7 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 	if r.err == nil && d.title == "" {
 		r.fail(o.node("title"), "the title is empty")
 	}
+	r.endpoints(o, d)
 	r.request(o.node("request"), d)
 	d.events = r.events(o)
 	switch r.choice(o, "subscription", "any", "one", "all") {
@@ -48,7 +49,6 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 	default:
 		d.subscription = AllTypes
 	}
-	r.endpoints(o, d)
 	d.secret = r.secretRule(o.node("secret"))
 	r.signSection(o, d)
 	d.success = r.statuses(r.list(o.node("success"), "success"), "success", 200, 299)
@@ -93,30 +93,25 @@ func (r *reader) signSection(o object, d *Dialect) {
 		if d.sign = r.signings(o.node("sign"), d); r.err == nil && len(d.sign) == 0 {
 			r.fail(o.node("sign"), "sign must hold one entry or more")
 		}
+		d.carriers = d.findCarriers()
 	}
 }
 
 func (r *reader) request(n ast.Node, d *Dialect) {
-	o := r.object(n, "request", "method", "http", "timeout!", "headers!", "body!")
+	o := r.object(n, "request", "method", "http", "timeout!", "query", "headers!", "body!")
 	d.method = r.choice(o, "method", methods...)
 	d.http1 = r.choice(o, "http", "any", "1.1") == "1.1"
 	d.timeout = r.duration(o.node("timeout"), "timeout", maxTimeout)
-	for _, p := range r.pairs(o.node("headers"), "headers") {
-		r.headerName(p.at, p.key, d)
-		h := header{name: p.key, value: r.template(p.value, r.textOf(p.value, p.key), inHeader, nil)}
-		r.headerValue(p.value, h.value)
-		d.headers = append(d.headers, h)
-		d.names = append(d.names, p.key)
+	r.headers(o.node("headers"), d)
+	if o.has("query") {
+		d.query = r.query(o.node("query"))
 	}
 	for _, must := range []string{"Content-Type", "User-Agent"} {
 		if r.err == nil && !d.Sends(must) {
 			r.fail(o.node("headers"), "headers lacks %s", must)
 		}
 	}
-	body := r.object(o.node("body"), "body", "json!")
-	if d.body = r.jsonTemplate(body.node("json")); r.err == nil && len(d.body) == 0 {
-		r.fail(o.node("body"), "the body is empty")
-	}
+	r.body(o.node("body"), d)
 }
 
 // endpoints reads what the contract says of its endpoints: the events that

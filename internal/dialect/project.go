@@ -23,7 +23,7 @@ func (d *Dialect) FieldsCheck(fields []string) error {
 	switch {
 	case len(fields) == 0:
 		return nil
-	case !d.projects:
+	case !d.body.project:
 		return hook.Invalid("/fields", "an endpoint of the dialect %s gets the data as a whole; it cannot choose fields", d.name)
 	case len(fields) > maxFields:
 		return hook.Invalid("/fields", "there are %d fields; an endpoint can have %d", len(fields), maxFields)

@@ -10,12 +10,6 @@ import (
 	"grapnel/internal/signature"
 )
 
-// header is one of request.headers.
-type header struct {
-	name  string
-	value template
-}
-
 // signing is one of the section sign: how one signature header is made.
 type signing struct {
 	header string
@@ -45,7 +39,7 @@ func (r *reader) signings(n ast.Node, d *Dialect) []signing {
 		o := r.object(e, "an entry of sign", "header!", "over!", "with!", "join", "value")
 		s := signing{header: r.text(o, "header", ""), all: o.has("join"), join: r.text(o, "join", "")}
 		r.headerName(o.node("header"), s.header, d)
-		s.over = r.over(o.node("over"), d.headers)
+		s.over = r.over(o.node("over"), d)
 		for _, w := range r.list(o.node("with"), "with") {
 			s.with = append(s.with, r.scheme(w))
 		}
@@ -55,6 +49,9 @@ func (r *reader) signings(n ast.Node, d *Dialect) []signing {
 			r.fail(o.node("value"), "value must hold {signatures}")
 		}
 		r.headerValue(o.node("value"), s.value)
+		if r.err == nil && !s.value.separable() {
+			r.fail(o.node("value"), "between two placeholders of value must stand a text, or nobody could take them apart")
+		}
 		r.headerText(o.node("join"), template{{text: s.join}})
 		if s.all && (s.join == "" || strings.ContainsAny(s.join, encodingChars)) {
 			r.fail(o.node("join"), "join must be a text that no signature holds, such as a comma")
@@ -62,16 +59,33 @@ func (r *reader) signings(n ast.Node, d *Dialect) []signing {
 		out = append(out, s)
 		d.names = append(d.names, s.header)
 	}
+	if r.err == nil {
+		r.signaturesApart(n, out)
+	}
 	return out
+}
+
+// signaturesApart refuses a signature over all headers with a prefix where
+// another signature would be one of them: each would have to be made first.
+func (r *reader) signaturesApart(n ast.Node, all []signing) {
+	for i := range all {
+		for _, run := range all[i].over {
+			for _, p := range run.text {
+				for j := range all {
+					if i != j && p.source == headersPHPJSON && strings.HasPrefix(all[j].header, p.text) {
+						r.fail(n, "%s signs all headers that begin with %s, and %s would be one of them", all[i].header, p.text, all[j].header)
+					}
+				}
+			}
+		}
+	}
 }
 
 // over cuts the template of what is signed into texts and bodies, so that the
 // body is hashed where it lies.
-func (r *reader) over(n ast.Node, headers []header) []run {
-	t := r.template(n, r.textOf(n, "over"), inOver, headers)
-	if r.err == nil && !t.has(requestBody) {
-		r.fail(n, "over must hold {body}, or the body could be changed unseen")
-	}
+func (r *reader) over(n ast.Node, d *Dialect) []run {
+	t := r.template(n, r.textOf(n, "over"), inOver, d.headers)
+	r.overCovers(n, t, d)
 	var out []run
 	var text template
 	for _, p := range t {
@@ -212,49 +226,6 @@ func (s *signing) scheme(f form) *scheme {
 	return nil
 }
 
-// Header makes all headers of one attempt, names in their exact case and in
-// order: those of request.headers, then the signatures. r.At is written into
-// them in whole seconds (SW-1).
-func (d *Dialect) Header(r Request) ([]hook.Header, error) {
-	if err := d.checkKeys(r.Keys); err != nil {
-		return nil, err
-	}
-	v := values{event: r.Event, id: r.ID, eventType: d.EventName(r.Event.Type), at: r.At.Unix(), number: r.N, url: r.URL, method: r.Method, body: r.Body}
-	signed := len(d.sign)
-	if len(r.Keys) == 0 {
-		signed = 0
-	}
-	out := make([]hook.Header, 0, len(d.headers)+signed)
-	s := d.scratch.Get().(*scratch)
-	defer d.scratch.Put(s)
-	s.text, s.ends = s.text[:0], s.ends[:0]
-	for i := range d.headers {
-		if t := d.headers[i].value; len(t) != 1 || t[0].source != literal {
-			s.text = t.append(s.text, &v)
-		}
-		s.ends = append(s.ends, len(s.text))
-	}
-	for i := range d.sign[:signed] {
-		s.sign(&d.sign[i], i, r.Keys, &v)
-		s.ends = append(s.ends, len(s.text))
-	}
-	all, from := string(s.text), 0 // one allocation for all values
-	for i, end := range s.ends {
-		h := hook.Header{Value: all[from:end]}
-		if i < len(d.headers) {
-			h.Name = d.headers[i].name
-			if t := d.headers[i].value; len(t) == 1 && t[0].source == literal {
-				h.Value = t[0].text
-			}
-		} else {
-			h.Name = d.sign[i-len(d.headers)].header
-		}
-		out = append(out, h)
-		from = end
-	}
-	return out, nil
-}
-
 func (d *Dialect) checkKeys(keys []Key) error {
 	for i := range keys {
 		if keys[i].of != d {
@@ -276,6 +247,13 @@ type scratch struct {
 	parts [][]byte
 	joint []byte // the signatures' texts, joined
 	raw   []byte // one signature
+	values
+}
+
+// done gives s back, without what it refers to.
+func (s *scratch) done(d *Dialect) {
+	s.values = values{}
+	d.scratch.Put(s)
 }
 
 // sign appends the value of the signature header i to s.text.

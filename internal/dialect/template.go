@@ -1,14 +1,12 @@
 package dialect
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
 
 	"grapnel/internal/hook"
 )
@@ -35,6 +33,26 @@ const (
 	requestBody
 	oneSignature
 	allSignatures
+
+	attemptRetry    // number of this retry; none at the first attempt
+	eventEntity     // before the last dot of the event's name
+	eventAction     // behind it
+	eventMetadataAt // text is a path
+	eventDataAt     // text is a path
+	endpointVendorID
+	endpointSetting // text is its name
+	tenantSetting   // text is its name
+	bodySHA256
+	headersPHPJSON // text is the prefix of the headers' names
+	formSorted
+	headerValue // text is a header's name: its value as sent
+
+	// What bodies alone have.
+	eventTimeOffset
+	eventMetadata
+	eventChanged
+	deliveryNumber
+	tenantVendorID
 )
 
 // scope is a set of places where a placeholder has a value.
@@ -46,6 +64,7 @@ const (
 	inBody
 	inText  // of one signature
 	inValue // of a signature header
+	inQuery // of the URL
 )
 
 // kind is what a placeholder is in JSON.
@@ -54,40 +73,63 @@ type kind uint8
 const (
 	asText kind = iota
 	asNumber
-	asRaw // is JSON already
+	asRaw   // is JSON already
+	asValue // is JSON alone, and text within a text
 )
 
+// placeholder is one that there is. A name that ends in "." or ":" takes what
+// stands behind it in the file: a path, or the name of something.
 type placeholder struct {
 	name   string
 	source source
 	scope  scope
 	kind   kind
+	gaps   bool // it may have no value, so it takes a default: {name|default}
 }
 
 var placeholders = []placeholder{
-	{"event.id", eventID, inHeader | inOver | inBody | inValue, asText},
-	{"event.type", eventType, inHeader | inOver | inBody | inValue, asText},
-	{"event.unix", eventUnix, inHeader | inOver | inBody | inValue, asNumber},
-	{"attempt.unix", attemptUnix, inHeader | inOver | inValue, asNumber},
-	{"attempt.number", attemptNumber, inHeader | inOver | inValue, asNumber},
-	{"event.time", eventTime, inBody, asText},
-	{"event.data", eventData, inBody, asRaw},
-	{"endpoint.id", endpointID, inBody, asText},
-	{"endpoint.number", endpointNumber, inBody, asNumber},
-	{"tenant.id", tenantID, inBody, asText},
-	{"tenant.number", tenantNumber, inBody, asNumber},
-	{"public_url", publicURL, inBody, asText},
-	{"body", requestBody, inOver, asRaw},
-	{"request.url", requestURL, inOver, asText},
-	{"request.method", requestMethod, inOver, asText},
-	{"signature", oneSignature, inText, asText},
-	{"signatures", allSignatures, inValue, asText},
+	{"event.id", eventID, inHeader | inOver | inBody | inValue, asText, false},
+	{"event.type", eventType, inHeader | inOver | inBody | inValue, asText, false},
+	{"event.unix", eventUnix, inHeader | inOver | inBody | inValue, asNumber, false},
+	{"attempt.unix", attemptUnix, inHeader | inOver | inValue, asNumber, false},
+	{"attempt.number", attemptNumber, inHeader | inOver | inValue, asNumber, false},
+	{"attempt.retry", attemptRetry, inHeader, asNumber, true},
+	{"event.entity", eventEntity, inHeader, asText, false},
+	{"event.action", eventAction, inHeader, asText, false},
+	{"event.metadata.", eventMetadataAt, inHeader | inBody, asValue, true},
+	{"event.data.", eventDataAt, inHeader | inBody, asValue, true},
+	{"endpoint.vendor_id", endpointVendorID, inHeader | inBody, asText, false},
+	{"endpoint.setting.", endpointSetting, inHeader | inBody, asText, true},
+	{"tenant.setting.", tenantSetting, inHeader | inBody, asText, true},
+	{"event.time", eventTime, inBody, asText, false},
+	{"event.data", eventData, inBody, asRaw, false},
+	{"event.time_offset", eventTimeOffset, inBody, asText, false},
+	{"event.metadata", eventMetadata, inBody, asRaw, true},
+	{"event.changed", eventChanged, inBody, asRaw, false},
+	{"delivery.number", deliveryNumber, inBody, asNumber, false},
+	{"endpoint.id", endpointID, inBody, asText, false},
+	{"endpoint.number", endpointNumber, inBody, asNumber, false},
+	{"tenant.id", tenantID, inBody, asText, false},
+	{"tenant.number", tenantNumber, inBody, asNumber, false},
+	{"tenant.vendor_id", tenantVendorID, inBody, asNumber, false},
+	{"public_url", publicURL, inBody, asText, false},
+	{"body", requestBody, inOver, asRaw, false},
+	{"body.sha256", bodySHA256, inHeader | inOver | inQuery, asText, false},
+	{"request.url", requestURL, inOver, asText, false},
+	{"request.method", requestMethod, inOver, asText, false},
+	{"headers_php_json:", headersPHPJSON, inOver, asText, false},
+	{"form_sorted", formSorted, inOver, asText, false},
+	{"signature", oneSignature, inText, asText, false},
+	{"signatures", allSignatures, inValue, asText, false},
 }
 
 // piece is a literal text or one placeholder.
 type piece struct {
 	source source
-	text   string // of a literal
+	text   string // of a literal; else what stands behind the placeholder's name
+	or     string // what stands where there is no value
+	gap    bool   // there is such a text, if only an empty one
+	refs   []int  // the headers of the dialect that it names
 	escape bool   // write it as the inside of a JSON string
 }
 
@@ -97,8 +139,7 @@ type template []piece
 // alone reports whether the template is this one placeholder and nothing else.
 func (t template) alone(s source) bool { return len(t) == 1 && t[0].source == s }
 
-// template reads a text with placeholders. Placeholders {header.NAME} are
-// replaced by the templates of headers.
+// template reads a text with placeholders. {header.NAME} names one of headers.
 func (r *reader) template(n ast.Node, text string, where scope, headers []header) template {
 	var out template
 	add := func(s string) {
@@ -122,7 +163,7 @@ func (r *reader) template(n ast.Node, text string, where scope, headers []header
 			rest = rest[2:]
 			continue
 		}
-		end := strings.IndexByte(rest, '}')
+		end := closing(rest)
 		if end <= 0 {
 			r.fail(n, "the template %q has a brace without its partner; write {{ or }} for a brace itself", text)
 			return nil
@@ -130,16 +171,44 @@ func (r *reader) template(n ast.Node, text string, where scope, headers []header
 		name := rest[1:end]
 		rest = rest[end+1:]
 		if h, ok := strings.CutPrefix(name, "header."); ok && where == inOver {
-			for _, p := range r.headerNamed(n, h, headers) {
-				if p.source == literal {
-					add(p.text)
-				} else {
-					out = append(out, p)
-				}
-			}
+			out = append(out, piece{source: headerValue, text: h, refs: r.headerNamed(n, h, headers)})
 			continue
 		}
-		out = append(out, piece{source: r.placeholder(n, name, where).source})
+		out = append(out, r.piece(n, name, where))
+	}
+	return out
+}
+
+// closing is the place of the brace that closes the one at the beginning. A
+// default may hold pairs of braces; 0: there is none.
+func closing(s string) int {
+	depth := 0
+	for i := range len(s) {
+		switch s[i] {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth <= 0 {
+				return i
+			}
+		}
+	}
+	return 0
+}
+
+// piece reads what stands in braces.
+func (r *reader) piece(n ast.Node, text string, where scope) piece {
+	name, or, gap := strings.Cut(text, "|")
+	p := r.placeholder(n, name, where)
+	out := piece{source: p.source, text: strings.TrimPrefix(name, p.name), or: or, gap: gap}
+	switch {
+	case r.err != nil:
+	case gap && !p.gaps:
+		r.fail(n, "{%s} always has a value, so a default does nothing", name)
+	case !gap && p.gaps && where == inHeader:
+		r.fail(n, "{%s} may have no value: write {%s|text} for what stands there then, or {%s|} to leave the header out", name, name, name)
+	case out.text == "" && p.takes():
+		r.fail(n, "{%s} must say of what", name)
 	}
 	return out
 }
@@ -152,105 +221,28 @@ func (r *reader) placeholder(n ast.Node, name string, where scope) placeholder {
 		if p.scope&where == 0 {
 			continue
 		}
-		if p.name == name {
+		if p.takes() && strings.HasPrefix(name, p.name) || p.name == name {
 			return p
 		}
-		here = append(here, "{"+p.name+"}")
+		here = append(here, "{"+p.name+strings.Repeat("…", len(p.name)-len(strings.TrimRight(p.name, ".:")))+"}")
 	}
 	r.fail(n, "there is no placeholder {%s} here; there are %s", name, strings.Join(here, " "))
 	return placeholder{}
 }
 
-func (r *reader) headerNamed(n ast.Node, name string, headers []header) template {
-	for _, h := range headers {
+// takes reports whether the name goes on in the file.
+func (p placeholder) takes() bool {
+	return strings.HasSuffix(p.name, ".") || strings.HasSuffix(p.name, ":")
+}
+
+func (r *reader) headerNamed(n ast.Node, name string, headers []header) []int {
+	for i, h := range headers {
 		if h.name == name {
-			return h.value
+			return []int{i}
 		}
 	}
 	r.fail(n, "{header.%s} names no header of request.headers", name)
 	return nil
-}
-
-// jsonTemplate writes the value of body.json as a template whose text is JSON.
-func (r *reader) jsonTemplate(n ast.Node) template {
-	w := jsonWriter{reader: r}
-	w.value(n)
-	return slices.Clip(w.out)
-}
-
-type jsonWriter struct {
-	*reader
-	out template
-}
-
-func (w *jsonWriter) literal(s string) {
-	if k := len(w.out); k > 0 && w.out[k-1].source == literal {
-		w.out[k-1].text += s
-		return
-	}
-	w.out = append(w.out, piece{text: s})
-}
-
-func (w *jsonWriter) value(n ast.Node) {
-	if w.err != nil {
-		return
-	}
-	switch v := n.(type) {
-	case *ast.MappingNode:
-		w.literal("{")
-		for i, p := range w.pairs(v, "a JSON object") {
-			if i > 0 {
-				w.literal(",")
-			}
-			w.literal(quote(p.key) + ":")
-			w.value(p.value)
-		}
-		w.literal("}")
-	case *ast.SequenceNode:
-		w.literal("[")
-		for i, e := range v.Values {
-			if i > 0 {
-				w.literal(",")
-			}
-			w.value(e)
-		}
-		w.literal("]")
-	case *ast.StringNode:
-		w.text(v)
-	default:
-		text := "" // also where the file has a key and no value
-		if n != nil && n.GetToken().Type != token.ImplicitNullType {
-			text = n.GetToken().Value
-		}
-		if !jsontext.Value(text).IsValid() {
-			w.fail(n, "a value of the JSON body must be a text, a JSON number, true, false, null, a mapping or a list; this is %s", kindOf(n))
-			return
-		}
-		w.literal(text)
-	}
-}
-
-// text writes a text: its one placeholder as what it is, anything else as a
-// JSON string.
-func (w *jsonWriter) text(n *ast.StringNode) {
-	t := w.template(n, n.Value, inBody, nil)
-	if len(t) == 1 && t[0].source != literal && t[0].kind() != asText {
-		w.out = append(w.out, t[0])
-		return
-	}
-	w.literal(`"`)
-	for _, p := range t {
-		switch {
-		case p.source == literal:
-			q := quote(p.text)
-			w.literal(q[1 : len(q)-1])
-		case p.kind() == asRaw:
-			w.fail(n, "a placeholder that is JSON itself must stand alone, not within the text %q", n.Value)
-		default:
-			w.out = append(w.out, piece{source: p.source, escape: p.kind() == asText})
-		}
-	}
-	w.literal(`"`)
 }
 
 func (p piece) kind() kind {
@@ -283,6 +275,10 @@ type values struct {
 	body   []byte
 
 	signature []byte // all, joined
+
+	of      *Dialect // for the sake of headers
+	scratch *scratch // with the headers that are made already
+	extra   []hook.Header
 }
 
 // eventTimeForm is ISO 8601 in UTC with milliseconds (SW-6).
@@ -342,38 +338,13 @@ func (p piece) append(dst []byte, v *values) []byte {
 		return append(dst, v.method...)
 	case requestBody:
 		return append(dst, v.body...)
-	default: // allSignatures; a scheme keeps what is around oneSignature apart
+	case allSignatures: // a scheme keeps what is around oneSignature apart
 		return append(dst, v.signature...)
+	case bodySHA256, formSorted, headersPHPJSON, headerValue:
+		return p.appendSigned(dst, v)
+	default:
+		return p.appendHeaderPlaceholder(dst, v)
 	}
-}
-
-// size is how many bytes append will write, exactly where nothing needs
-// escaping, so that a body takes one allocation.
-func (t template) size(v *values) int {
-	n := 0
-	for i := range t {
-		switch t[i].source {
-		case literal:
-			n += len(t[i].text)
-		case eventID:
-			n += 36
-		case eventType:
-			n += len(v.eventType)
-		case eventTime:
-			n += len(eventTimeForm)
-		case eventData:
-			n += len(v.event.Data)
-		case endpointID:
-			n += len(v.endpoint.ID)
-		case tenantID:
-			n += len(v.tenant.ID)
-		case publicURL:
-			n += len(v.publicURL)
-		default: // numbers
-			n += 20
-		}
-	}
-	return n
 }
 
 // plain reports whether a text is the same inside a JSON string.

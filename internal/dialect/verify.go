@@ -98,17 +98,18 @@ func (d *Dialect) Verify(r Received) error {
 	if len(d.sign) == 0 {
 		return refuse(Unverifiable, "", "the dialect %s does not sign", d.name)
 	}
-	seen := seen{received: &r, values: map[source]string{}}
-	for i := range d.headers {
-		if t := d.headers[i].value; len(t) == 1 && d.signs(t[0].source) {
-			value, err := r.header(d.headers[i].name)
-			if err != nil {
-				return err
-			}
-			if !seen.set(t[0].source, value, d.headers[i].name) {
-				return refuse(MalformedHeader, d.headers[i].name, "the header %s contradicts another one", d.headers[i].name)
-			}
+	seen := d.look(&r)
+	for _, c := range d.carriers {
+		value, err := r.header(d.headers[c.header].name)
+		if err != nil && (!d.headers[c.header].gap || r.comes(d.headers[c.header].name)) {
+			return err
 		}
+		if err == nil && !seen.take(d, c, value) {
+			return refuse(MalformedHeader, d.headers[c.header].name, "the header %s does not have the form of this dialect, or contradicts another one", d.headers[c.header].name)
+		}
+	}
+	if err := seen.checkBody(d); err != nil {
+		return err
 	}
 	for i := range d.sign {
 		value, err := r.header(d.sign[i].header)
@@ -121,23 +122,11 @@ func (d *Dialect) Verify(r Received) error {
 		if err := seen.checkTime(); err != nil {
 			return err
 		}
-		if err := d.verifyHeader(i, &seen); err != nil {
+		if err := d.verifyHeader(i, seen); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// signs reports whether a placeholder is part of what some header signs.
-func (d *Dialect) signs(s source) bool {
-	for i := range d.sign {
-		for _, run := range d.sign[i].over {
-			if s != literal && run.text.has(s) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // header is the one value of a header, its name in any case.
@@ -155,49 +144,6 @@ func (r *Received) header(name string) (string, error) {
 		return "", refuse(MalformedHeader, name, "the header %s came %d times; it must come once", name, count)
 	}
 	return value, nil
-}
-
-// seen is what a request says about the placeholders that were signed.
-type seen struct {
-	received *Received
-	values   map[source]string
-	timeIn   string // the header that {attempt.unix} came in
-}
-
-// set keeps a value. It is false if the request has said otherwise before: one
-// of the two places was changed then. Signatures are each header's own.
-func (s *seen) set(what source, value, header string) bool {
-	before, ok := s.values[what]
-	s.values[what] = value
-	if what == attemptUnix {
-		s.timeIn = header
-	}
-	return !ok || before == value || what == allSignatures
-}
-
-// match reads a header's value as its template wrote it.
-func (s *seen) match(t template, value, header string) bool {
-	for i, p := range t {
-		if p.source == literal {
-			rest, ok := strings.CutPrefix(value, p.text)
-			if !ok {
-				return false
-			}
-			value = rest
-			continue
-		}
-		end := len(value)
-		if i+1 < len(t) {
-			if end = strings.Index(value, t[i+1].text); t[i+1].source != literal || end < 0 {
-				return false
-			}
-		}
-		if !s.set(p.source, value[:end], header) {
-			return false
-		}
-		value = value[end:]
-	}
-	return value == ""
 }
 
 // checkTime checks the timestamp, if the request has one.
@@ -241,7 +187,7 @@ func (s *seen) parts(g *signing) ([][]byte, error) {
 			}
 			// What came from outside must not hold the text that ends it in
 			// what is signed, or it could be cut in another place (SW-2).
-			if p.source != literal && i+1 < len(run.text) && strings.Contains(value, run.text[i+1].text) && run.text[i+1].text != "" {
+			if p.source.outside() && i+1 < len(run.text) && run.text[i+1].source == literal && strings.Contains(value, run.text[i+1].text) {
 				return nil, refuse(MalformedHeader, "", "the value %q must not hold %q", hook.Clip(value), run.text[i+1].text)
 			}
 			text = append(text, value...)
@@ -249,21 +195,6 @@ func (s *seen) parts(g *signing) ([][]byte, error) {
 		out = append(out, text)
 	}
 	return out, nil
-}
-
-func (s *seen) value(p piece) (string, error) {
-	switch p.source {
-	case literal:
-		return p.text, nil
-	case requestURL:
-		return s.received.URL, nil
-	case requestMethod:
-		return s.received.Method, nil
-	}
-	if value, ok := s.values[p.source]; ok {
-		return value, nil
-	}
-	return "", refuse(Unverifiable, "", "the request does not carry all that was signed")
 }
 
 // verifyHeader looks for one signature that one key made.

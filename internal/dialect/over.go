@@ -1,0 +1,135 @@
+package dialect
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// queryParam is one of request.query.
+type queryParam struct {
+	name  string
+	value template
+}
+
+func (r *reader) query(n ast.Node) []queryParam {
+	var out []queryParam
+	for _, p := range r.pairs(n, "query") {
+		q := queryParam{name: p.key, value: r.template(p.value, r.textOf(p.value, p.key), inQuery, nil)}
+		if r.err == nil && (q.name == "" || !plain([]byte(q.name)) || len(q.value) == 0) {
+			r.fail(p.at, "a parameter of the query has a name of printable ASCII and a value")
+		}
+		for _, have := range out {
+			if have.name == q.name {
+				r.fail(p.at, "the parameter %s is set twice", q.name)
+			}
+		}
+		out = append(out, q)
+	}
+	if r.err == nil && len(out) == 0 {
+		r.fail(n, "the query is empty; leave it out")
+	}
+	return out
+}
+
+// URL is where an attempt goes: the endpoint's URL, which is in r.URL, and
+// behind it what the contract adds to its query.
+func (d *Dialect) URL(r Request) string {
+	if len(d.query) == 0 {
+		return r.URL
+	}
+	v := values{event: r.Event, id: r.ID, eventType: d.EventName(r.Event.Type), body: r.Body}
+	base, fragment, _ := strings.Cut(r.URL, "#")
+	out := []byte(base)
+	mark := byte('?')
+	if i := strings.IndexByte(base, '?'); i >= 0 {
+		mark = '&'
+		if i == len(base)-1 || base[len(base)-1] == '&' {
+			mark = 0
+		}
+	}
+	for i := range d.query {
+		if mark != 0 {
+			out = append(out, mark)
+		}
+		mark = '&'
+		out = append(out, url.QueryEscape(d.query[i].name)...)
+		out = append(out, '=')
+		out = append(out, url.QueryEscape(string(d.query[i].value.append(nil, &v)))...)
+	}
+	if fragment != "" {
+		out = append(append(out, '#'), fragment...)
+	}
+	return string(out)
+}
+
+// overCovers checks that a change to the body changes what is signed.
+func (r *reader) overCovers(n ast.Node, t template, d *Dialect) {
+	if r.err != nil {
+		return
+	}
+	covered := t.has(requestBody) || t.has(bodySHA256)
+	for i := range t {
+		p := &t[i]
+		switch p.source {
+		case headersPHPJSON:
+			r.headersPHP(n, p, d.headers)
+			fallthrough
+		case headerValue:
+			for _, h := range p.refs {
+				covered = covered || d.headers[h].value.has(bodySHA256)
+			}
+		case requestURL:
+			for _, q := range d.query {
+				covered = covered || q.value.has(bodySHA256)
+			}
+		case formSorted:
+			if covered = true; d.form == nil {
+				r.fail(n, "{form_sorted} is for a body that is a form: body.form")
+			}
+		}
+	}
+	if r.err == nil && !covered {
+		r.fail(n, "over must hold {body}, or {body.sha256} itself or in a header or query that it signs, or {form_sorted}: otherwise the body could be changed unseen")
+	}
+}
+
+// appendSigned writes the placeholders that are made of other parts of the
+// request.
+func (p *piece) appendSigned(dst []byte, v *values) []byte {
+	switch p.source {
+	case bodySHA256:
+		return appendSHA256(dst, v.body)
+	case formSorted:
+		return appendFormSorted(dst, v.body)
+	case headersPHPJSON:
+		return p.appendHeadersPHP(dst, v)
+	default: // headerValue
+		value, _ := v.scratch.value(v.of, p.refs[0])
+		return append(dst, value...)
+	}
+}
+
+func appendSHA256(dst, body []byte) []byte {
+	sum := sha256.Sum256(body)
+	return hex.AppendEncode(dst, sum[:])
+}
+
+// appendFormSorted writes the members of a form as Twilio signs them: sorted
+// by name, each name with its values behind it, each value once.
+func appendFormSorted(dst, body []byte) []byte {
+	form, _ := url.ParseQuery(string(body)) // what cannot be read is left out
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		all := slices.Clone(form[name])
+		slices.Sort(all)
+		for _, value := range slices.Compact(all) {
+			dst = append(append(dst, name...), value...)
+		}
+	}
+	return dst
+}
