@@ -71,7 +71,9 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	if err != nil {
 		return d.postpone(dl, err.Error())
 	}
-	header, err := headerOf(c, endpoint, extra, dialect.Request{Event: dl.event, Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys})
+	url, header, err := headerOf(c, dialect.Request{
+		Event: dl.event, Endpoint: endpoint, Tenant: tenant, Extra: extra, Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys,
+	})
 	if err != nil {
 		return d.postpone(dl, err.Error())
 	}
@@ -81,7 +83,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	}
 	d.Metrics.ScheduleLag(now.Sub(dl.dueAt()))
 	r := d.Egress.Do(ctx, &egress.Request{
-		Method: c.Method(), URL: endpoint.URL, Header: header,
+		Method: c.Method(), URL: url, Header: header,
 		Body: dl.body, Timeout: timeout, HTTP1: c.HTTP1(),
 	})
 	crashpoint.Hit("after-response")

@@ -20,6 +20,7 @@ type Composer struct {
 // Message is a request that is ready to be sent.
 type Message struct {
 	Method string
+	URL    string        // the endpoint's, with what the contract adds to it
 	Header []hook.Header // in order, names in the case of the contract
 	Body   []byte
 }
@@ -48,23 +49,23 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 		}
 		extra = s.headers
 	}
-	header, err := headerOf(d, e, extra, dialect.Request{Event: event, Body: body, At: now, N: 1, Keys: keys})
+	url, header, err := headerOf(d, dialect.Request{Event: event, Endpoint: e, Tenant: t, Extra: extra, Body: body, At: now, N: 1, Keys: keys})
 	if err != nil {
 		return nil, err
 	}
-	return &Message{Method: d.Method(), Header: header, Body: body}, nil
+	return &Message{Method: d.Method(), URL: url, Header: header, Body: body}, nil
 }
 
-// headerOf makes the header of an attempt: what the contract sends, signed,
-// then what the endpoint wants besides, which is opened. Of r, URL and Method
-// are set here.
-func headerOf(d *dialect.Dialect, e *hook.Endpoint, extra []hook.Header, r dialect.Request) ([]hook.Header, error) {
-	r.URL, r.Method = e.URL, d.Method()
-	header, err := d.Header(r)
-	if err != nil {
-		return nil, errors.New("the request cannot be signed: " + err.Error())
+// headerOf says where an attempt goes and makes its header: what the contract
+// sends, signed, then what the endpoint wants besides, which is opened. Of r,
+// URL and Method are set here.
+func headerOf(d *dialect.Dialect, r dialect.Request) (url string, header []hook.Header, err error) {
+	r.URL, r.Method = r.Endpoint.URL, d.Method()
+	r.URL = d.URL(r)
+	if header, err = d.Header(r); err != nil {
+		return "", nil, errors.New("the request cannot be signed: " + err.Error())
 	}
-	return append(header, extra...), nil
+	return r.URL, header, nil
 }
 
 func noDialect(name string) error { return errors.New("there is no dialect \"" + name + "\"") }
