@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"grapnel/internal/auth"
+	"grapnel/internal/auth/callers"
 	"grapnel/internal/dialect"
 	"grapnel/internal/dispatch"
 	"grapnel/internal/hook"
@@ -70,7 +71,7 @@ type Config struct {
 	MaxHeldBytes    int64         // of publishes that are being read or stored at once; 0: 64 MiB, never less than MaxBatchBytes
 	PublishDeadline time.Duration // how long a publish may wait for the store; 0: 30 s
 
-	RateLimit  Rate           // of requests with one key
+	RateLimit  Rate           // of requests with one key, on this face and on others with the same Callers
 	FailedKeys Rate           // of wrong keys from one address
 	Proxies    []netip.Prefix // ranges of proxies that are believed about who calls
 	// IdempotencyWindow is how long the answers to requests with an
@@ -88,8 +89,7 @@ type API struct {
 	flights flights
 
 	document func() ([]byte, error) // made when it is first asked for
-	keys     *keyLimit              // nil: no limit
-	failed   *failedKeys            // nil: no limit
+	callers  *callers.Callers
 }
 
 // standing are header values that are the same in every answer, made once for
@@ -134,7 +134,10 @@ func New(c Config) (*API, error) {
 		c.Live = live.New(live.Config{})
 	}
 	a := &API{Config: c, mux: http.NewServeMux(), headers: standing{[]string{"no-store"}, []string{"nosniff"}, []string{"application/json"}}}
-	a.keys, a.failed = newKeyLimit(c.RateLimit), newFailedKeys(c.FailedKeys, c.Logger)
+	var err error
+	if a.callers, err = callers.New(callers.Config{Auth: c.Auth, Logger: c.Logger, Keys: c.RateLimit, Failed: c.FailedKeys, Proxies: c.Proxies, Now: c.Now}); err != nil {
+		return nil, err
+	}
 	a.document = sync.OnceValues(func() ([]byte, error) { return OpenAPI(c.Program) })
 	a.held.limit = max(c.MaxHeldBytes, c.MaxBatchBytes+heldStep) // one request always fits
 	routes := a.routes()
@@ -144,6 +147,13 @@ func New(c Config) (*API, error) {
 	a.mux.HandleFunc("/", a.notFound)
 	return a, nil
 }
+
+// Rate is how often something may happen. The zero value is no limit.
+type Rate = callers.Rate
+
+// Callers are those who call, for other faces of the same server to count them
+// together.
+func (a *API) Callers() *callers.Callers { return a.callers }
 
 // maxSingleBytes bounds a request that holds one event.
 func (c *Config) maxSingleBytes() int64 { return 2*c.MaxEventBytes + envelope }
@@ -238,7 +248,7 @@ func (a *API) finish(c *call, took time.Duration) {
 	a.Metrics.HTTP(route(c.r), statusText(status), took)
 	c.span.End(c.r.Method, route(c.r), c.id[0], status)
 	if a.Logger.Enabled(c.r.Context(), slog.LevelDebug) {
-		a.Logger.Debug("request", "request_id", c.id[0], "route", route(c.r), "status", status, "duration_ms", ms(took), "key_id", c.keyID(), "client", a.client(c.r).String())
+		a.Logger.Debug("request", "request_id", c.id[0], "route", route(c.r), "status", status, "duration_ms", ms(took), "key_id", c.keyID(), "client", a.callers.Client(c.r).String())
 	}
 }
 
@@ -302,7 +312,8 @@ func (a *API) admit(c *call, r *routeRow) error {
 	if r.open {
 		return nil
 	}
-	if err := a.recognise(c); err != nil {
+	var err error
+	if c.caller, err = a.callers.Bearer(c.Header(), c.r); err != nil {
 		return err
 	}
 	tenant := c.r.PathValue("tenant")

@@ -7,6 +7,7 @@ import (
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
+	"grapnel/internal/manage"
 	"grapnel/internal/store"
 )
 
@@ -128,7 +129,7 @@ func (a *API) delivery(c *call) (*hook.Delivery, error) {
 		return nil, missing
 	}
 	d, err := a.Reader.Delivery(c.r.Context(), c.tenant.Num, key)
-	if e := told(err); err != nil && e.Code == hook.CodeNotFound {
+	if e := manage.Told(err); err != nil && e.Code == hook.CodeNotFound {
 		return nil, missing
 	}
 	return d, err

@@ -1,4 +1,4 @@
 package api
 
 // FailingClients is how many addresses are remembered for their wrong keys.
-func (a *API) FailingClients() int { return len(a.failed.buckets.of) }
+func (a *API) FailingClients() int { return a.callers.Failing() }

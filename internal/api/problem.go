@@ -1,12 +1,10 @@
 package api
 
 import (
-	"context"
-	"errors"
 	"net/http"
 
 	"grapnel/internal/hook"
-	"grapnel/internal/store"
+	"grapnel/internal/manage"
 )
 
 // problem is an error as RFC 9457 shapes it.
@@ -29,7 +27,7 @@ func problemType(code hook.Code) string { return "/v1/problems/" + string(code) 
 
 // problemOf makes what a caller is told of an error. What is ours stays ours.
 func problemOf(err error, instance string) problem {
-	e := told(err)
+	e := manage.Told(err)
 	m, ok := meanings(e.Code)
 	if !ok {
 		e = &hook.Error{Code: hook.CodeInternal}
@@ -46,29 +44,9 @@ func problemOf(err error, instance string) problem {
 	return p
 }
 
-// told is the hook.Error that an error stands for.
-func told(err error) *hook.Error {
-	var e *hook.Error
-	switch {
-	case errors.As(err, &e):
-		return e
-	case errors.Is(err, store.ErrNotFound):
-		return &hook.Error{Code: hook.CodeNotFound, Message: "there is no such thing, or not any more", Err: err}
-	}
-	for _, passing := range []error{
-		store.ErrUnavailable, store.ErrFull, store.ErrUnknown, store.ErrClosed, store.ErrStale, store.ErrLeaseLost,
-		context.Canceled, context.DeadlineExceeded,
-	} {
-		if errors.Is(err, passing) {
-			return &hook.Error{Code: hook.CodeUnavailable, Message: "the store cannot answer just now: try again", Err: err}
-		}
-	}
-	return &hook.Error{Code: hook.CodeInternal, Err: err}
-}
-
 // fail answers with an error, and logs it if it is ours.
 func (a *API) fail(c *call, err error) {
-	if e := told(err); e.Code == hook.CodeInternal || e.Code == hook.CodeUnavailable && c.r.Context().Err() == nil {
+	if e := manage.Told(err); e.Code == hook.CodeInternal || e.Code == hook.CodeUnavailable && c.r.Context().Err() == nil {
 		a.Logger.Error("request failed", "request_id", c.id[0], "route", route(c.r), "code", e.Code, "error", err)
 	}
 	if c.status == 0 { // else it is too late to say

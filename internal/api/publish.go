@@ -16,6 +16,7 @@ import (
 	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
+	"grapnel/internal/manage"
 )
 
 // eventInput is an event as package ingest reads it.
@@ -121,11 +122,8 @@ func (a *API) publishBatch(c *call) error {
 // that begins with an object alone in its line is taken for lines, whatever its
 // Content-Type, for most tools set a wrong one.
 func parseBatch(h http.Header, body []byte, maxData int) ([]ingest.Item, []error, error) {
-	ndjson := false
-	switch kind, _, _ := mime.ParseMediaType(h.Get("Content-Type")); kind {
-	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
-		ndjson = true
-	default:
+	lines := ndjson(h)
+	if !lines {
 		if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '{' {
 			item, err := ingest.ParseEvent(body, maxData)
 			switch line, _, _ := bytes.Cut(first, []byte("\n")); {
@@ -134,10 +132,19 @@ func parseBatch(h http.Header, body []byte, maxData int) ([]ingest.Item, []error
 			case !jsontext.Value(line).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)):
 				return nil, nil, err // one object over several lines
 			}
-			ndjson = true
+			lines = true
 		}
 	}
-	return ingest.ParseBatch(body, ndjson, maxData)
+	return ingest.ParseBatch(body, lines, maxData)
+}
+
+// ndjson reports whether a request says of its body that it is one value a line.
+func ndjson(h http.Header) bool {
+	switch kind, _, _ := mime.ParseMediaType(h.Get("Content-Type")); kind {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
+		return true
+	}
+	return false
 }
 
 // address finds the tenant of each event: the one it names, or the only one
@@ -160,7 +167,7 @@ func (a *API) address(c *call, sub *ingest.Submission) {
 			continue
 		}
 		if _, ok := a.Directory.Tenant(item.Tenant); !ok || !c.caller.Sees(item.Tenant) {
-			e := *told(auth.NoTenant(item.Tenant))
+			e := *manage.Told(auth.NoTenant(item.Tenant))
 			e.Field = at
 			sub.Errs[i] = &e
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"grapnel/internal/api"
+	"grapnel/internal/auth/callers"
 )
 
 // clock is the time of an API, which tests set.
@@ -231,7 +232,7 @@ func TestFailedKeysOnOneConnection(t *testing.T) {
 	b := setup(t, func(c *api.Config) { c.FailedKeys = api.Rate{N: 3, Per: time.Hour} })
 	known, late := b.key(`{"scopes":["read"]}`), b.key(`{"scopes":["read"]}`)
 	srv := httptest.NewUnstartedServer(b.api)
-	srv.Config.ConnContext = api.ConnContext
+	srv.Config.ConnContext = callers.ConnContext
 	srv.Start()
 	defer srv.Close()
 	for _, step := range []struct {

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"grapnel/internal/api"
+	"grapnel/internal/auth/callers"
 )
 
 // Bounds of the listeners that are no settings. A request's body is bounded by
@@ -67,7 +67,7 @@ func (s *Server) bind(ctx context.Context, given net.Listener, setting, addr str
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	read := s.settings.RequestTimeout.Std()
 	return &http.Server{
-		Handler: h, ConnContext: api.ConnContext, ReadHeaderTimeout: min(readHeaderTimeout, read), ReadTimeout: read, WriteTimeout: read + answerTime,
+		Handler: h, ConnContext: callers.ConnContext, ReadHeaderTimeout: min(readHeaderTimeout, read), ReadTimeout: read, WriteTimeout: read + answerTime,
 		IdleTimeout: s.settings.IdleTimeout.Std(), MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 }

@@ -1,4 +1,4 @@
-package api
+package callers
 
 import (
 	"net/http"

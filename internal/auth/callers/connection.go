@@ -1,4 +1,4 @@
-package api
+package callers
 
 import (
 	"context"
@@ -18,8 +18,8 @@ type connection struct {
 // inConnection finds a request's connection in its context.
 type inConnection struct{}
 
-// ConnContext is for the http.Server that an API is served with. Without it the
-// API works as well, and finds out with each request who the peer is.
+// ConnContext is for the http.Server that a face is served with. Without it
+// Callers work as well, and find out with each request who the peer is.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, inConnection{}, &connection{peer: peerAddr(c.RemoteAddr().String())})
 }
@@ -44,23 +44,4 @@ func peerAddr(text string) netip.Addr {
 		return netip.Addr{}
 	}
 	return ap.Addr().Unmap().WithZone("")
-}
-
-// worked is told of a key that is right, and is an error all the same where too
-// many were wrong before. Of a key that has worked on the connection nothing
-// more has to be found out, unless others may speak through it.
-func (a *API) worked(c *call) error {
-	id := c.caller.KeyID()
-	at := connectionOf(c.r)
-	if at == nil || len(a.Proxies) > 0 {
-		return a.failed.worked(c.Header(), a.client(c.r), id, a.Now())
-	}
-	if last := at.good.Load(); last != nil && *last == id {
-		return nil
-	}
-	err := a.failed.worked(c.Header(), at.peer, id, a.Now())
-	if err == nil {
-		at.good.Store(&id)
-	}
-	return err
 }

@@ -1,4 +1,4 @@
-package api
+package callers
 
 import (
 	"fmt"
@@ -22,26 +22,6 @@ type Rate struct {
 
 // off reports whether there is no limit.
 func (r Rate) off() bool { return r.N <= 0 || r.Per <= 0 }
-
-// recognise finds out who calls, and counts it where there are limits.
-func (a *API) recognise(c *call) (err error) {
-	given := c.r.Header.Get("Authorization")
-	c.caller, err = a.Auth.Authenticate(given)
-	switch {
-	case a.failed == nil:
-	case err == nil:
-		err = a.worked(c)
-	case given != "" && hook.CodeOf(err) == hook.CodeUnauthorized:
-		err = a.failed.failed(c.Header(), a.client(c.r), a.Now(), err)
-	}
-	if err != nil || a.keys == nil {
-		return err
-	}
-	return a.keys.pass(c.Header(), c.caller.KeyID(), a.Now())
-}
-
-// client is the address of whoever made a request.
-func (a *API) client(r *http.Request) netip.Addr { return proxies(a.Proxies).client(r) }
 
 // buckets are token buckets, one for each key. A bucket that nothing is known
 // of is full, so those that are full again can be forgotten.
