@@ -236,14 +236,20 @@ func (w *jsonWriter) kind(p piece) kind {
 	return p.kind()
 }
 
+// EmptyBodyFor reports whether the contract has events of this type, by its
+// name with us, and sends them without a body (A2-LOST1).
+func (d *Dialect) EmptyBodyFor(eventType string) bool {
+	return slices.Contains(d.body.emptyFor, eventType)
+}
+
 // Body renders the request body: the same bytes for the same input, always.
 // The error is a sentence for the endpoint's owner.
 func (d *Dialect) Body(in Input) ([]byte, error) {
-	b := body{rule: &d.body, in: &in, data: in.Data,
-		values: values{event: in.Event, eventType: d.EventName(in.Event.Type), endpoint: in.Endpoint, tenant: in.Tenant, publicURL: in.PublicURL}}
-	if slices.Contains(d.body.emptyFor, in.Event.Type) {
+	if d.EmptyBodyFor(in.Event.Type) {
 		return []byte{}, nil
 	}
+	b := body{rule: &d.body, in: &in, data: in.Data,
+		values: values{event: in.Event, eventType: d.EventName(in.Event.Type), endpoint: in.Endpoint, tenant: in.Tenant, publicURL: in.PublicURL}}
 	if b.data == nil {
 		b.data = in.Event.Data
 	}
