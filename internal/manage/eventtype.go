@@ -3,15 +3,23 @@ package manage
 import (
 	"bytes"
 	"context"
+	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"grapnel/internal/convert"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
 
-const maxSample = 64 << 10
+// The limits of an event type.
+const (
+	maxSample   = 64 << 10
+	maxVersions = 100
+)
 
 // EventTypeInput is what to make of an event type.
 type EventTypeInput struct {
@@ -20,7 +28,10 @@ type EventTypeInput struct {
 	// Schema is refused unless it is empty: a schema that nobody enforces would
 	// promise too much.
 	Schema *[]byte
-	Terms  Terms[hook.EventType]
+	// Versions are the earlier shapes of data, newest first; empty: none. The
+	// first may lack Convert: it names the newest shape.
+	Versions *[]hook.TypeVersion
+	Terms    Terms[hook.EventType]
 }
 
 // PutEventType registers an event type or changes what is said of it.
@@ -43,6 +54,11 @@ func (m *Manager) PutEventType(ctx context.Context, name string, in EventTypeInp
 		if err := fillEventType(t, in); err != nil {
 			return nil, err
 		}
+		if in.Versions != nil || in.Sample != nil {
+			if err := checkVersions(ctx, t); err != nil {
+				return nil, err
+			}
+		}
 		return &store.Change{Types: []*hook.EventType{t}}, nil
 	})
 	if err != nil {
@@ -61,6 +77,9 @@ func fillEventType(t *hook.EventType, in EventTypeInput) error {
 	if in.Schema != nil && len(*in.Schema) > 0 {
 		return hook.Invalid("/schema", "is not supported yet: events would not be checked against it")
 	}
+	if in.Versions != nil {
+		t.Versions = slices.Clone(*in.Versions)
+	}
 	if in.Sample == nil {
 		return nil
 	}
@@ -78,6 +97,47 @@ func fillEventType(t *hook.EventType, in EventTypeInput) error {
 	return nil
 }
 
+// checkVersions checks the versions of an event type: their names, that each
+// program can run, and that the sample goes through all of them.
+func checkVersions(ctx context.Context, t *hook.EventType) error {
+	if len(t.Versions) > maxVersions {
+		return hook.Invalid("/versions", "holds %d versions, at most %d are allowed", len(t.Versions), maxVersions)
+	}
+	var programs []*convert.Program
+	for i, v := range t.Versions {
+		at := "/versions/" + strconv.Itoa(i)
+		if v.Version == "" {
+			return hook.Invalid(at+"/version", "is missing")
+		}
+		if err := checkText(at+"/version", v.Version, maxAPIVersion); err != nil {
+			return err
+		}
+		if i > 0 && hook.CompareVersions(v.Version, t.Versions[i-1].Version) >= 0 {
+			return hook.Invalid(at+"/version", "%q is not older than %q before it: the newest stands first", v.Version, t.Versions[i-1].Version)
+		}
+		if v.Convert == "" && i == 0 {
+			continue
+		}
+		if v.Convert == "" {
+			return hook.Invalid(at+"/convert", "is missing: it makes the data of version %q of that of %q. Only the first can do without, to name the newest shape", v.Version, t.Versions[i-1].Version)
+		}
+		p, err := convert.Compile(v.Convert)
+		if err != nil {
+			return under(at+"/convert", err)
+		}
+		programs = append(programs, p)
+	}
+	if len(t.Sample) == 0 || len(programs) == 0 {
+		return nil
+	}
+	var failed *convert.StepError
+	if _, err := convert.Run(ctx, programs, t.Sample); errors.As(err, &failed) {
+		i := failed.Step + len(t.Versions) - len(programs)
+		return hook.Invalid("/versions/"+strconv.Itoa(i)+"/convert", "cannot make version %q of the sample: %v", t.Versions[i].Version, err)
+	}
+	return nil
+}
+
 // DeleteEventType unregisters an event type. Events of it are taken as those
 // of any unregistered type.
 func (m *Manager) DeleteEventType(ctx context.Context, name string, terms Terms[hook.EventType]) error {
@@ -90,7 +150,7 @@ func (m *Manager) DeleteEventType(ctx context.Context, name string, terms Terms[
 			return nil, err
 		}
 		t := *old
-		t.Deleted, t.UpdatedAt = true, touched(old.UpdatedAt, now)
+		t.Deleted, t.UpdatedAt, t.Versions = true, touched(old.UpdatedAt, now), nil
 		return &store.Change{Types: []*hook.EventType{&t}}, nil
 	})
 }

@@ -91,12 +91,14 @@ func (m *Manager) commit(ctx context.Context, what string, build func(now time.T
 	m.change.Lock()
 	defer m.change.Unlock()
 	for range maxTries {
-		base := m.Directory.Revision()
-		c, err := build(now())
+		base, at := m.Directory.Revision(), now()
+		c, err := build(at)
 		if err != nil || c == nil {
 			return err
 		}
+		// What the change was made of may be newer than base; then it is stale.
 		c.Base = base
+		m.pin(c, base, at)
 		_, err = m.Store.Configure(ctx, c)
 		if err == nil && c.Note {
 			m.Directory.Note(c)

@@ -68,7 +68,7 @@ func (m *memory) Configure(_ context.Context, c *store.Change) (int64, error) {
 	if !c.Note {
 		m.revision++
 	}
-	m.log = append(m.log, store.Configuration{Revision: m.revision, Tenants: c.Tenants, Endpoints: c.Endpoints, Types: c.Types, Keys: c.Keys, Replays: c.Replays})
+	m.log = append(m.log, store.Configuration{Revision: m.revision, Tenants: c.Tenants, Endpoints: c.Endpoints, Types: c.Types, Keys: c.Keys, Replays: c.Replays, Pinned: c.Pinned})
 	return m.revision, nil
 }
 
@@ -83,6 +83,7 @@ func (m *memory) Configuration(_ context.Context, since int64) (*store.Configura
 			out.Types = append(out.Types, c.Types...)
 			out.Keys = append(out.Keys, c.Keys...)
 			out.Replays = append(out.Replays, c.Replays...)
+			out.Pinned = append(out.Pinned, c.Pinned...)
 		}
 	}
 	return out, nil
