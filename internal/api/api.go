@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -200,7 +199,7 @@ const noRoute = "none"
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := a.Now()
 	r, span := a.Tracer.Request(r)
-	c := &call{ResponseWriter: w, r: r, id: [1]string{NewRequestID()}, span: span}
+	c := &call{ResponseWriter: w, r: r, id: [1]string{telemetry.NewRequestID()}, span: span}
 	h := w.Header()
 	h["Request-Id"] = c.id[:]
 	h["Cache-Control"] = a.headers.noStore
@@ -223,11 +222,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func unclean(path string) bool {
 	return strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/../") ||
 		strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..")
-}
-
-// NewRequestID names a request in its answer and in the log. It is no secret.
-func NewRequestID() string {
-	return string(strconv.AppendUint(append(make([]byte, 0, 20), "req_"...), rand.Uint64(), 32))
 }
 
 func (a *API) panicked(c *call, p any) {

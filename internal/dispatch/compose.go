@@ -34,9 +34,9 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 	if !ok {
 		return nil, noDialect(e.Dialect)
 	}
-	body, err := d.Body(dialect.Input{Event: event, Endpoint: e, Tenant: t, PublicURL: c.PublicURL})
+	body, err := c.Render(event, e, t)
 	if err != nil {
-		return nil, errors.New("the body cannot be rendered: " + err.Error())
+		return nil, err
 	}
 	extra := e.Headers
 	if keys == nil {
@@ -54,6 +54,21 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 		return nil, err
 	}
 	return &Message{Method: d.Method(), URL: url, Header: header, Body: body}, nil
+}
+
+// Render makes the body that an endpoint, which may be deleted, gets of an
+// event: what was sent, or will be. The error is a sentence for the endpoint's
+// owner.
+func (c *Composer) Render(event *hook.Event, e *hook.Endpoint, t *hook.Tenant) ([]byte, error) {
+	d, ok := c.Dialects.Get(e.Dialect)
+	if !ok {
+		return nil, noDialect(e.Dialect)
+	}
+	body, err := d.Body(dialect.Input{Event: event, Endpoint: e, Tenant: t, PublicURL: c.PublicURL})
+	if err != nil {
+		return nil, errors.New("the body cannot be rendered: " + err.Error())
+	}
+	return body, nil
 }
 
 // headerOf says where an attempt goes and makes its header: what the contract

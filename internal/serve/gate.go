@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"grapnel/internal/api"
+	"grapnel/internal/telemetry"
 )
 
 // stoppingRetryAfter is the Retry-After of a stopping server in seconds: by
@@ -92,7 +92,7 @@ func refuse(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
 		return
 	}
-	h.Set("Request-Id", api.NewRequestID())
+	h.Set("Request-Id", telemetry.NewRequestID())
 	h.Set("Content-Type", "application/problem+json")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	// The caller may have gone; there is nobody to tell.
