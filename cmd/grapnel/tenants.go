@@ -18,6 +18,8 @@ type tenantsCmd struct {
 	Create tenantsCreateCmd `cmd:"" help:"Create a tenant."`
 	Update tenantsUpdateCmd `cmd:"" help:"Change a tenant."`
 	Delete tenantsDeleteCmd `cmd:"" help:"Delete a tenant with its endpoints."`
+
+	Connection tenantsConnectionCmd `cmd:"" help:"Say that the connection with a tenant's store is lost, or restored."`
 }
 
 // Help gives examples.

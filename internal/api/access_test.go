@@ -40,6 +40,7 @@ var access = []struct {
 	{"PUT /v1/tenants/{tenant}", "/v1/tenants/acme", `{}`, [12]int{200, 403, 403, 403, 403, 403, 403, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}", "/v1/tenants/acme", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"DELETE /v1/tenants/{tenant}", "/v1/tenants/{fresh tenant}", "", [12]int{204, 403, 403, 403, 404, 404, 404, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/connection", "/v1/tenants/acme/connection", `{"state":"restored"}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, [12]int{201, 201, 403, 403, 201, 403, 403, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},

@@ -199,6 +199,11 @@ func (a *API) tenantRoutes() []routeRow {
 			scope: hook.ScopeAdmin, handle: a.deleteTenant, status: 204,
 			params: []param{dryParam}, also: map[int]any{200: wouldGo{}},
 		},
+		{
+			pattern: "POST " + pathTenant + "/connection", name: "setConnection", summary: "Say that the connection with a tenant's store is lost, or restored",
+			doc:   "For contracts that tell their endpoints of it, as api2cart does. Told of a loss, the tenant's active endpoints get a notification at once, and again after 1, 2, 4 and 8 hours; after the fifth they are disabled, unless the connection was restored before. While that goes on, another loss only changes what is told from then on. Restoring activates no endpoint.",
+			scope: hook.ScopeManage, handle: a.setConnection, in: storeConnectionInput{}, out: storeConnection{},
+		},
 	}
 }
 

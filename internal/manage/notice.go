@@ -22,6 +22,9 @@ type Notice struct {
 	Type   string
 	Time   time.Time
 	Data   []byte // JSON of the shape that Notices names
+
+	Metadata []byte         // a JSON object for dialects, or nil
+	Only     *hook.Endpoint // it goes to this endpoint alone, whatever that subscribes to; nil: to those that want it
 }
 
 // NoticeKind is a type of notice and what is told of it in the documents.

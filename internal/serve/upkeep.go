@@ -32,6 +32,24 @@ func (s *Server) upkeep(ctx context.Context) {
 	}
 }
 
+// lostEvery is how often it is looked whether endpoints are to be told again of
+// a lost connection, which happens hours apart.
+const lostEvery = time.Minute
+
+// tellLost tells endpoints of lost connections, until ctx ends.
+func (s *Server) tellLost(ctx context.Context) {
+	tick := time.NewTicker(crashpoint.Set("lost-every", lostEvery))
+	defer tick.Stop()
+	for {
+		s.manager.TellLost(ctx, s.now())
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // usesEvery is how often the last use of keys is stored.
 const usesEvery = time.Minute
 
