@@ -1,0 +1,74 @@
+package api2cart
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+)
+
+// kept is how long the vendor's log goes back (A2-R4).
+const kept = 24 * time.Hour
+
+// failed lists what could not be delivered to any store of the key, the latest
+// first (A2-R3, A2-R5).
+func (c call) failed() (any, error) {
+	start, count, err := c.page()
+	if err != nil {
+		return nil, err
+	}
+	var entries []dialect.LogEntry
+	total := 0
+	for _, store := range c.caller.Accounts() {
+		page, err := store.Log(c.ctx, dialect.LogQuery{
+			States: []hook.DeliveryState{hook.Failed}, Hooks: c.words("ids"), Since: c.control.Now().Add(-kept), Size: start + count,
+		})
+		if err != nil {
+			return nil, err
+		}
+		entries, total = append(entries, page.Entries...), total+page.Total
+	}
+	slices.SortStableFunc(entries, func(a, b dialect.LogEntry) int { return cmp.Compare(when(b).UnixNano(), when(a).UnixNano()) })
+	shown := []members{}
+	for _, e := range entries[min(start, len(entries)):min(start+count, len(entries))] {
+		shown = append(shown, members{
+			{"webhook_id", c.id(e.Endpoint)},
+			{"entity_id", entityID(e.Event)},
+			{"time", members{{"value", stamp(when(e))}, {"format", phpLayout}}},
+		})
+	}
+	return members{{"all_failed_webhook", strconv.Itoa(total)}, {"webhook", shown}}, nil
+}
+
+// when is when a delivery failed.
+func when(e dialect.LogEntry) time.Time {
+	if e.Last != nil {
+		return e.Last.At
+	}
+	return e.Event.Time
+}
+
+// entityID is the id of the entity that an event is about, as a text, whatever
+// fields the webhook sends (A2-R6); "" if it has none.
+func entityID(e *hook.Event) string {
+	var entity struct {
+		ID jsontext.Value `json:"id"`
+	}
+	if json.Unmarshal(e.Data, &entity) != nil {
+		return ""
+	}
+	var text string
+	if json.Unmarshal(entity.ID, &text) == nil {
+		return text
+	}
+	if entity.ID.Kind() == '0' {
+		return string(entity.ID)
+	}
+	return ""
+}
