@@ -3,7 +3,6 @@ package dialect
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/goccy/go-yaml/ast"
@@ -281,9 +280,6 @@ type values struct {
 	extra   []hook.Header
 }
 
-// eventTimeForm is ISO 8601 in UTC with milliseconds (SW-6).
-const eventTimeForm = "2006-01-02T15:04:05.000Z"
-
 // append writes a template.
 func (t template) append(dst []byte, v *values) []byte {
 	for i := range t {
@@ -314,10 +310,6 @@ func (p piece) append(dst []byte, v *values) []byte {
 		return append(dst, v.eventType...)
 	case eventUnix:
 		return strconv.AppendInt(dst, v.event.Time.Unix(), 10)
-	case eventTime:
-		return v.event.Time.In(time.UTC).AppendFormat(dst, eventTimeForm)
-	case eventData:
-		return append(dst, v.event.Data...)
 	case endpointID:
 		return append(dst, v.endpoint.ID...)
 	case endpointNumber:
