@@ -60,9 +60,9 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		return d.postpone(dl, noDialect(endpoint.Dialect).Error())
 	}
 	if dl.body == nil {
-		body, err := c.Body(dialect.Input{Event: dl.event, Endpoint: endpoint, Tenant: tenant, PublicURL: d.PublicURL})
+		body, err := d.Pins.body(c, d.PublicURL, dl.event, endpoint, tenant)
 		if err != nil {
-			return end(dl, hook.Held, "the body cannot be rendered: "+err.Error())
+			return end(dl, hook.Held, err.Error())
 		}
 		dl.body = body
 	}

@@ -15,6 +15,7 @@ type Composer struct {
 	Dialects  *dialect.Registry
 	Ring      *keyring.Ring
 	PublicURL string
+	Pins      *Pins // nil: bodies are made with what there is now
 }
 
 // Message is a request that is ready to be sent.
@@ -64,11 +65,7 @@ func (c *Composer) Render(event *hook.Event, e *hook.Endpoint, t *hook.Tenant) (
 	if !ok {
 		return nil, noDialect(e.Dialect)
 	}
-	body, err := d.Body(dialect.Input{Event: event, Endpoint: e, Tenant: t, PublicURL: c.PublicURL})
-	if err != nil {
-		return nil, errors.New("the body cannot be rendered: " + err.Error())
-	}
-	return body, nil
+	return c.Pins.body(d, c.PublicURL, event, e, t)
 }
 
 // headerOf says where an attempt goes and makes its header: what the contract

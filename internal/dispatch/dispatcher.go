@@ -54,6 +54,7 @@ type Config struct {
 	Tracer    *telemetry.Tracer  // nil: no traces
 	Logger    *slog.Logger
 	PublicURL string
+	Pins      *Pins // nil: bodies are made with what there is now
 
 	MaxInFlight int // requests at once over all endpoints; 0: DefaultMaxInFlight
 	Memory      int // bytes of deliveries that wait in memory; 0: DefaultMemory. Requests may hold flyingFactor times that

@@ -1,0 +1,128 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"grapnel/internal/convert"
+	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
+)
+
+// Pins is what shapes a body besides the event, its endpoint and its tenant, as
+// it is and as it was: an event's bodies are made with what there was when it
+// was matched (design: life 2). nil: nothing was ever different.
+type Pins struct {
+	// Types finds event types, deleted ones included.
+	Types interface {
+		TypeRecord(name string) (*hook.EventType, bool)
+	}
+	URLs     []hook.Past[string]                 // earlier public URLs
+	Dialects map[string][]hook.Past[PastDialect] // earlier texts of dialect files, by name
+
+	programs convert.Cache
+}
+
+// PastDialect is an earlier text of a dialect file. Err says why this program
+// cannot read it.
+type PastDialect struct {
+	Dialect *dialect.Dialect
+	Err     error
+}
+
+// body makes the body of an event for an endpoint of the dialect d. The error
+// is a sentence for the endpoint's owner.
+func (p *Pins) body(d *dialect.Dialect, publicURL string, event *hook.Event, e *hook.Endpoint, t *hook.Tenant) ([]byte, error) {
+	at := event.Revision
+	if at == 0 {
+		at = math.MaxInt64 // an event that was never stored is of now
+	}
+	in := dialect.Input{
+		Event: event, Endpoint: e, Tenant: t, Fields: hook.AsOf(e.Fields, e.PastFields, at), Number: numberOf(event, e.Num), PublicURL: publicURL,
+	}
+	if p != nil {
+		in.PublicURL = hook.AsOf(publicURL, p.URLs, at)
+		past := hook.AsOf(PastDialect{Dialect: d}, p.Dialects[d.Name()], at)
+		if past.Err != nil {
+			return nil, fmt.Errorf("the dialect %s as it was at the time of the event cannot be read any more: %w", d.Name(), past.Err)
+		}
+		d = past.Dialect
+		if err := p.convert(&in, at); err != nil {
+			return nil, err
+		}
+	}
+	body, err := d.Body(in)
+	if err != nil {
+		return nil, errors.New("the body cannot be rendered: " + err.Error())
+	}
+	return body, nil
+}
+
+// numberOf is the number of an event's delivery to an endpoint; 0 if it has
+// none.
+func numberOf(event *hook.Event, endpoint hook.EndpointNum) int64 {
+	i, ok := slices.BinarySearchFunc(event.Targets, endpoint, func(t hook.Target, num hook.EndpointNum) int { return int(t.Endpoint - num) })
+	if !ok || event.Number == 0 {
+		return 0
+	}
+	return event.Number + int64(i)
+}
+
+// convert makes the data of the shape that the tenant's API version asked for at
+// a revision. Where the converters of then fail, those of now are tried: they
+// are how a mistake in them is mended.
+func (p *Pins) convert(in *dialect.Input, at int64) error {
+	if in.Tenant == nil || p.Types == nil {
+		return nil
+	}
+	version := hook.AsOf(in.Tenant.APIVersion, in.Tenant.PastAPIVersions, at)
+	if version == "" || hook.Operational(in.Event.Type) {
+		return nil
+	}
+	t, ok := p.Types.TypeRecord(in.Event.Type)
+	if !ok {
+		return nil
+	}
+	then := hook.AsOf(t.Versions, t.PastVersions, at)
+	err := p.run(in, hook.VersionsFor(then, version))
+	if err == nil || slices.Equal(then, t.Versions) || t.Deleted {
+		return err
+	}
+	if p.run(in, hook.VersionsFor(t.Versions, version)) != nil {
+		return err
+	}
+	return nil
+}
+
+// run sends the data, and the object before the change, through the steps to a
+// version. in is changed only if all goes well. A stop of the server does not
+// interrupt it, for that would be no mistake of the program's.
+func (p *Pins) run(in *dialect.Input, steps []hook.TypeVersion) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	programs := make([]*convert.Program, len(steps))
+	for i, s := range steps {
+		var err error
+		if programs[i], err = p.programs.Get(s.Convert); err != nil {
+			return fmt.Errorf("the data cannot be converted to version %s: %w", s.Version, err)
+		}
+	}
+	event := *in.Event
+	for _, data := range []*[]byte{&event.Data, &event.Previous} {
+		if len(*data) == 0 {
+			continue
+		}
+		converted, err := convert.Run(context.Background(), programs, *data)
+		var failed *convert.StepError
+		if errors.As(err, &failed) {
+			return fmt.Errorf("the data cannot be converted to version %s: %w", steps[failed.Step].Version, err)
+		}
+		*data = converted
+	}
+	in.Event, in.Data = &event, event.Data
+	return nil
+}
