@@ -73,7 +73,7 @@ func keyMismatch() error {
 // publishes are by ingest, together with the events.
 func (r *routeRow) remembered(method string) bool {
 	_, tar := r.out.(archive)
-	return method == http.MethodPost && !r.publishes && !tar
+	return method == http.MethodPost && !r.publishes && !r.settled && !tar
 }
 
 // once makes a handler answer a request that comes again with the same

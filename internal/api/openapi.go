@@ -204,7 +204,11 @@ func (d *describer) body(r *routeRow) *content {
 	out.Content.add("application/json", &media{Schema: of, Example: sample})
 	if t.Kind() == reflect.Slice {
 		lines := jsontext.Value(strconv.Quote(d.requests.example(t.Elem()) + "\n"))
-		out.Content.add("application/x-ndjson", &media{Schema: &schema{Type: kinds{"string"}, Description: "One event a line."}, Example: lines})
+		what := "One event a line."
+		if !r.publishes {
+			what = "One record a line."
+		}
+		out.Content.add("application/x-ndjson", &media{Schema: &schema{Type: kinds{"string"}, Description: what}, Example: lines})
 	}
 	return out
 }

@@ -72,7 +72,9 @@ func (r *routeRow) conditional(method string) bool {
 }
 
 // repeatable reports whether a route heeds an Idempotency-Key.
-func (r *routeRow) repeatable(method string) bool { return method == http.MethodPost && r.inJSON() }
+func (r *routeRow) repeatable(method string) bool {
+	return method == http.MethodPost && r.inJSON() && !r.settled
+}
 
 // requestHeaders names the headers that a route heeds.
 func (r *routeRow) requestHeaders(method string) []string {

@@ -30,6 +30,7 @@ type routeRow struct {
 	creates   bool // the tenant in the path need not exist
 	open      bool // needs no key
 	publishes bool // its bodies share a budget until they are stored
+	settled   bool // done again it changes nothing, so that its answers are not remembered for an Idempotency-Key
 }
 
 // param is a parameter of a query.
@@ -158,7 +159,7 @@ const (
 
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.storeRoutes(), a.serverRoutes())
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
 }
 
 func (a *API) publishRoutes() []routeRow {

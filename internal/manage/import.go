@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -39,17 +40,20 @@ type ImportTenant struct {
 // used.
 type ImportKey struct{ KeyInput }
 
-// ImportHook is a hook of a vendor's. Terms and Keep are not used. State may be
-// EndpointDisabled too.
+// ImportHook is a hook of a vendor's. By VendorID it is found again; for a
+// dialect without ids of its own it is the endpoint's id. State may be
+// EndpointDisabled too. Terms and Keep are not used.
 type ImportHook struct {
 	Tenant string
-	// VendorID is what the vendor calls it, and by which it is found again. For a
-	// dialect without ids of its own it is the endpoint's id.
-	VendorID string
 	EndpointInput
-	Fields    *[]string
-	Settings  *map[string]string
 	CreatedAt *time.Time
+}
+
+func (in *ImportHook) id() string {
+	if in.VendorID == nil {
+		return ""
+	}
+	return *in.VendorID
 }
 
 // ImportOutcome says what became of a record.
@@ -283,7 +287,8 @@ func sameSet[T comparable](a, b []T) bool {
 }
 
 func (i *importing) hook(in *ImportHook) (Imported, error) {
-	out := Imported{Tenant: in.Tenant, VendorID: in.VendorID}
+	id := in.id()
+	out := Imported{Tenant: in.Tenant, VendorID: id}
 	if in.Tenant == "" {
 		return out, hook.Invalid("/tenant", "is missing")
 	}
@@ -299,13 +304,13 @@ func (i *importing) hook(in *ImportHook) (Imported, error) {
 	if err != nil {
 		return out, err
 	}
-	if err := checkImportID(d, in.VendorID); err != nil {
+	if err := checkImportID(d, id); err != nil {
 		return out, err
 	}
-	by := foundBy(d, t.ID, in.VendorID)
+	by := foundBy(d, t.ID, id)
 	old := i.endpoints[by]
 	if old == nil {
-		old = i.hookBy(d, t, in.VendorID)
+		old = i.hookBy(d, t, id)
 	}
 	if err := mayTakeOver(old, in, t.ID); err != nil {
 		return out, err
@@ -412,11 +417,11 @@ func (i *importing) newHook(t *hook.Tenant, d *dialect.Dialect, in *ImportHook) 
 		return nil, hook.Invalid("/url", "is missing")
 	}
 	e := &hook.Endpoint{
-		ID: hook.NewID(endpointPrefix), VendorID: in.VendorID, Tenant: t.ID, TenantNum: t.Num, Dialect: d.Name(),
+		ID: hook.NewID(endpointPrefix), VendorID: in.id(), Tenant: t.ID, TenantNum: t.Num, Dialect: d.Name(),
 		State: hook.EndpointActive, StateAt: i.now, CreatedAt: i.now, UpdatedAt: i.now,
 	}
 	if d.IDs() == dialect.OwnIDs {
-		e.ID, e.VendorID = in.VendorID, ""
+		e.ID, e.VendorID = in.id(), ""
 	}
 	if d.SecretOwner() == dialect.SecretEndpoint && in.Secret == nil {
 		return nil, hook.Invalid("/secret", "is missing: receivers verify with the one that they have, and one made now would be unknown to them. Hooks that are to get a new one are created by POST .../endpoints")
@@ -438,14 +443,15 @@ func (i *importing) changedHook(old *hook.Endpoint, in *ImportHook) (*hook.Endpo
 // left as it is, sealed values too.
 func (i *importing) fillHook(e *hook.Endpoint, in *ImportHook) error {
 	input := in.EndpointInput
+	if e.Num != 0 { // what is so already has been checked, and might be refused by now
+		input.URL, input.EventTypes, input.Fields = other(e.URL, input.URL), others(e.EventTypes, input.EventTypes), others(e.Fields, input.Fields)
+	}
 	if input.Headers != nil {
 		has, err := i.Ring.OpenHeaders(e.Headers, e.Tenant, e.ID)
 		if err != nil {
 			return err
 		}
-		if slices.Equal(has, *input.Headers) {
-			input.Headers = nil
-		}
+		input.Headers = others(has, input.Headers)
 	}
 	state := input.State
 	if input.State = nil; state != nil && *state != hook.EndpointDisabled {
@@ -454,17 +460,11 @@ func (i *importing) fillHook(e *hook.Endpoint, in *ImportHook) error {
 	if err := i.fillEndpoint(e, input, i.now); err != nil {
 		return err
 	}
+	if err := i.checkLimit(e, input); err != nil {
+		return err
+	}
 	if state != nil && *state == hook.EndpointDisabled && e.State != hook.EndpointDisabled {
 		e.State, e.StateReason, e.StateAt = hook.EndpointDisabled, "it was disabled where it came from", touched(e.StateAt, i.now)
-	}
-	if in.Settings != nil {
-		if err := checkSettings(*in.Settings); err != nil {
-			return err
-		}
-		e.Settings = maps.Clone(*in.Settings)
-	}
-	if in.Fields != nil {
-		e.Fields = slices.Clone(*in.Fields)
 	}
 	if in.CreatedAt != nil {
 		if in.CreatedAt.After(i.now) {
@@ -472,31 +472,52 @@ func (i *importing) fillHook(e *hook.Endpoint, in *ImportHook) error {
 		}
 		e.CreatedAt = in.CreatedAt.UTC().Truncate(time.Millisecond)
 	}
-	if err := i.takeSecret(e, input.Secret); err != nil {
-		return err
+	if input.Secret != nil {
+		if err := i.replaceSecret(e, *input.Secret, i.now); err != nil {
+			return err
+		}
 	}
 	return i.sealHeaders(e)
 }
 
-// takeSecret gives an endpoint the secret that its receiver has: from now on it
-// is the only one.
-func (i *importing) takeSecret(e *hook.Endpoint, given *hook.Secret) error {
-	if given == nil {
-		return nil
-	}
+// checkLimit counts for the contract's limit what is in this change alone.
+func (i *importing) checkLimit(e *hook.Endpoint, in EndpointInput) error {
 	d, err := i.dialect(e.Dialect)
-	if err != nil {
+	if err != nil || d.PerType() == 0 || e.Num != 0 && in.EventTypes == nil {
 		return err
 	}
-	if *given == "" && d.SecretOwner() == dialect.SecretEndpointOptional {
-		e.Secrets = nil
+	wanted := e.EventTypes
+	if len(wanted) == 0 {
+		wanted = d.Catalogue()
+	}
+	for at, t := range wanted {
+		n := i.subscribed(e, t)
+		for _, other := range i.change.Endpoints {
+			if other.Num == 0 && other.ID != e.ID && other.Tenant == e.Tenant && other.Family() == e.Family() && hook.MatchesType(other.EventTypes, t) {
+				n++
+			}
+		}
+		if n >= d.PerType() {
+			return &hook.Error{Code: hook.CodeConflict, Field: fmt.Sprintf("/event_types/%d", min(at, max(0, len(e.EventTypes)-1))),
+				Message: fmt.Sprintf("%d endpoints of the dialect %s subscribe to %s already, which is the contract's limit", n, e.Family(), t)}
+		}
+	}
+	return nil
+}
+
+// other is a value that is not the present one; nil: it is, or none is given.
+func other[T comparable](now T, given *T) *T {
+	if given == nil || *given == now {
 		return nil
 	}
-	if len(e.Secrets) == 1 && i.isSecretOf(e, *given) {
+	return given
+}
+
+func others[T comparable](now []T, given *[]T) *[]T {
+	if given == nil || slices.Equal(*given, now) {
 		return nil
 	}
-	_, err = i.firstSecret(e, given, i.now)
-	return err
+	return given
 }
 
 // sameHook reports whether a change of a hook changes nothing.
