@@ -109,8 +109,14 @@ func (r *reader) additions(o object, d *Dialect) {
 		}
 		for _, t := range r.list(in.node("events"), "events") {
 			event := r.textOf(t, "an event")
-			if r.err == nil && d.catalogue != nil && !slices.Contains(d.catalogue, event) {
+			switch {
+			case r.err != nil:
+			case d.catalogue != nil && !slices.Contains(d.catalogue, event):
 				r.fail(t, "the event %s is not in the catalogue", event)
+			case d.EventName(event) != event:
+				r.fail(t, "the contract calls %s %s, and that is what add must name", event, d.EventName(event))
+			case event == "":
+				r.fail(t, "the name of the event is empty")
 			}
 			for _, b := range append(d.body.add, a) {
 				if r.err == nil && b.name == a.name && slices.Contains(b.events, event) {

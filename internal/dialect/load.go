@@ -39,8 +39,8 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 		r.fail(o.node("title"), "the title is empty")
 	}
 	r.endpoints(o, d)
-	r.request(o.node("request"), d)
 	d.events = r.events(o)
+	r.request(o.node("request"), d)
 	switch r.choice(o, "subscription", "any", "one", "all") {
 	case "any":
 		d.subscription = AnyTypes

@@ -45,7 +45,7 @@ func (d *Dialect) FieldsCheck(fields []string) error {
 type choice struct {
 	name string
 	all  bool     // whatever is here is wanted
-	sub  []choice // by name
+	sub  []choice
 }
 
 // choose makes a tree of fields. nil means everything.
@@ -57,9 +57,10 @@ func choose(fields []string) *choice {
 	for _, f := range fields {
 		c := root
 		for name := range strings.SplitSeq(f, ".") {
-			i, found := slices.BinarySearchFunc(c.sub, name, func(c choice, name string) int { return strings.Compare(c.name, name) })
-			if !found {
-				c.sub = slices.Insert(c.sub, i, choice{name: name})
+			i := slices.IndexFunc(c.sub, func(c choice) bool { return c.name == name })
+			if i < 0 {
+				i = len(c.sub)
+				c.sub = append(c.sub, choice{name: name})
 			}
 			c = &c.sub[i]
 		}

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -64,22 +65,18 @@ func (s style) string(dst, raw []byte) []byte {
 
 // run is how many bytes at the beginning are written as they are.
 func (s style) run(b []byte) int {
-	for i, c := range b {
-		switch {
-		case c < ' ' || c == '"' || c == '\\':
+	for i := 0; i < len(b); {
+		switch c := b[i]; {
+		case c < ' ' || c == '"' || c == '\\' || s == stylePHP && (c == '/' || c >= utf8.RuneSelf):
 			return i
-		case s == stylePHP && (c == '/' || c >= utf8.RuneSelf):
-			return i
-		case c >= utf8.RuneSelf:
-			n := i
-			for n < len(b) && b[n] >= utf8.RuneSelf {
-				r, size := utf8.DecodeRune(b[n:])
-				if r == utf8.RuneError && size == 1 {
-					return n
-				}
-				n += size
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			r, n := utf8.DecodeRune(b[i:])
+			if r == utf8.RuneError && n == 1 {
+				return i
 			}
-			return n
+			i += n
 		}
 	}
 	return len(b)
@@ -227,5 +224,9 @@ func (w writer) gap(dst, b []byte) []byte {
 // isID reports whether a name, in its quotes, is that of an identifier
 // (A2-D2).
 func isID(raw []byte) bool {
-	return isName(raw, "id") || bytes.HasSuffix(raw, []byte(`_id"`))
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		name := textOf(raw)
+		return name == "id" || strings.HasSuffix(name, "_id")
+	}
+	return string(raw) == `"id"` || bytes.HasSuffix(raw, []byte(`_id"`))
 }
