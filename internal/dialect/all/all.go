@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"grapnel/internal/dialect"
+	"grapnel/internal/dialect/api2cart"
 	"grapnel/internal/dialect/standard"
 )
 
@@ -12,6 +13,7 @@ func Vendors() ([]*dialect.Vendor, error) {
 	var vendors []*dialect.Vendor
 	for _, read := range []func() (*dialect.Vendor, error){
 		standard.Vendor,
+		api2cart.Vendor,
 	} {
 		v, err := read()
 		if err != nil {
