@@ -1,0 +1,246 @@
+package customers1st_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapnel/client"
+	"grapnel/internal/config"
+	"grapnel/internal/hook"
+	"grapnel/internal/vendortest"
+)
+
+// store is a tenant of a server, with an old client's way to call.
+type store struct {
+	*vendortest.Server
+	t      *testing.T
+	secret string
+	header []string
+}
+
+func newStore(t *testing.T, change ...func(*config.Config)) *store {
+	t.Helper()
+	srv := vendortest.Start(t, change...)
+	s := &store{Server: srv, t: t, secret: srv.MakeTenant("acme", "customers1st")}
+	s.header = bearer(srv.MakeKey("acme"))
+	return s
+}
+
+func bearer(key string) []string {
+	return []string{"Accept: application/json", "Content-Type: application/json", "Authorization: Bearer " + key}
+}
+
+// stamps are the times in answers.
+var stamps = regexp.MustCompile(`"2\d\d\d-\d\d-\d\d \d\d:\d\d:\d\d"`)
+
+// want calls, and wants a status and a body; "TIME" in it is any time.
+func (s *store) want(method, path, body string, status int, want string) {
+	s.t.Helper()
+	s.wantAs(s.header, method, path, body, status, want)
+}
+
+func (s *store) wantAs(header []string, method, path, body string, status int, want string) {
+	s.t.Helper()
+	a := s.Do(method, path, header, body)
+	got := stamps.ReplaceAllString(a.Body, `"TIME"`)
+	if a.Status != status || got != want {
+		s.t.Errorf("%s %s %s: %d\n got  %s\n want %d\n      %s", method, path, body, a.Status, got, status, want)
+	}
+	if kind := a.Header.Get("Content-Type"); kind != "application/json" {
+		s.t.Errorf("%s %s: content type %q", method, path, kind)
+	}
+}
+
+// refused wants an error of a status, in the vendor's shape (C1-M10).
+func (s *store) refused(header []string, method, path, body string, status int, code string) {
+	s.t.Helper()
+	a := s.Do(method, path, header, body)
+	shape := regexp.MustCompile(fmt.Sprintf(`^\{"message":"[^"].*","errorcode":"%s","code":%d\}$`, code, status))
+	if a.Status != status || !shape.MatchString(a.Body) {
+		s.t.Errorf("%s %s %s: %d %s, want %d %s", method, path, body, a.Status, a.Body, status, code)
+	}
+}
+
+// hooks are the endpoints of the tenant, as the native API lists them.
+func (s *store) hooks() (urls []string) {
+	s.t.Helper()
+	for e, err := range s.Endpoints(s.t.Context(), "acme") {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		urls = append(urls, strings.Join(e.EventTypes, ",")+" "+e.URL)
+	}
+	return urls
+}
+
+const url = "https://example.com/resthooks?x=%2F&y=ø"
+
+// The calls of the document and of the specification, in the order in which a
+// client makes them.
+func TestManagement(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	t.Run("C1-M1 C1-M2 C1-M3 a hook is made, and its id is answered", func(t *testing.T) {
+		s.t = t
+		s.want("POST", "/api/hooks", `{
+    "event": "product.created",
+    "url": "`+url+`"
+}`, 201, `{"id":1}`)
+		if diff := cmp.Diff([]string{"product.created " + url}, s.hooks()); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("C1-M13 the same again is another hook", func(t *testing.T) {
+		s.t = t
+		s.want("POST", "/api/hooks", `{"event":"product.created","url":"`+url+`","receiver":"e-conomic","active":0}`, 201, `{"id":2}`)
+	})
+	t.Run("C1-M6 C1-M7 list and get", func(t *testing.T) {
+		s.t = t
+		first := `{"id":1,"event":"product.created","url":"` + url + `","receiver":null,"active":1,"created":"TIME","lastactivity":null,"last_updated":"TIME"}`
+		second := `{"id":2,"event":"product.created","url":"` + url + `","receiver":"e-conomic","active":0,"created":"TIME","lastactivity":null,"last_updated":"TIME"}`
+		s.want("GET", "/api/hooks", "", 200, `{"content":[`+first+`,`+second+`],"count":2}`)
+		s.want("GET", "/api/hooks/2", "", 200, second)
+		s.refused(s.header, "GET", "/api/hooks/9", "", 404, "NOT_FOUND")
+		s.refused(s.header, "GET", "/api/hooks/nine", "", 404, "NOT_FOUND")
+	})
+	t.Run("C1-M6 C1-M7 PUT replaces the whole hook", func(t *testing.T) {
+		s.t = t
+		s.want("PUT", "/api/hooks/2", `{"id":77,"event":"customer.updated","url":"https://example.com/other","created":"2001-01-01 00:00:00"}`, 200, `{"updated":1}`)
+		s.want("GET", "/api/hooks/2", "", 200,
+			`{"id":2,"event":"customer.updated","url":"https://example.com/other","receiver":null,"active":1,"created":"TIME","lastactivity":null,"last_updated":"TIME"}`)
+		s.want("PUT", "/api/hooks/9", `{"event":"customer.updated","url":"https://example.com/other"}`, 200, `{"updated":0}`)
+		s.refused(s.header, "PUT", "/api/hooks/2", `{"event":"customer.updated"}`, 400, "BAD_REQUEST")
+		s.refused(s.header, "PUT", "/api/hooks/2", `{"url":"https://example.com/other"}`, 400, "BAD_REQUEST")
+	})
+	t.Run("C1-M10 paging", func(t *testing.T) {
+		s.t = t
+		whole := s.Do("GET", "/api/hooks/2", s.header, "").Body
+		if got := s.Do("GET", "/api/hooks?paginationStart=1&paginationPageLength=1", s.header, "").Body; got != `{"content":[`+whole+`],"count":2}` {
+			t.Errorf("the second page is %s", got)
+		}
+		if got := s.Do("GET", "/api/hooks?pagination-start=1", s.header, "").Body; got != `{"content":[`+whole+`],"count":2}` {
+			t.Errorf("by the older name it is %s", got)
+		}
+		s.want("GET", "/api/hooks?paginationStart=2", "", 200, `{"content":[],"count":2}`)
+		s.want("GET", "/api/hooks/log?paginationPageLength=9999", "", 200, `{"content":[],"count":0,"hasMore":false}`)
+		s.refused(s.header, "GET", "/api/hooks?paginationStart=-1", "", 400, "BAD_REQUEST")
+		s.refused(s.header, "GET", "/api/hooks/log?paginationPageLength=many", "", 400, "BAD_REQUEST")
+	})
+	t.Run("C1-M4 C1-M5 DELETE", func(t *testing.T) {
+		s.t = t
+		s.want("DELETE", "/api/hooks/2", "", 200, `{"deleted":1}`)
+		s.want("DELETE", "/api/hooks/2", "", 200, `{"deleted":0}`)
+		s.want("DELETE", "/api/hooks/12345678901234567890", "", 200, `{"deleted":0}`)
+		s.want("DELETE", "/api/hooks/me", "", 200, `{"deleted":0}`)
+		if diff := cmp.Diff([]string{"product.created " + url}, s.hooks()); diff != "" {
+			t.Error(diff)
+		}
+		s.want("POST", "/api/hooks", `{"event":"task.created","url":"https://example.com/"}`, 201, `{"id":3}`) // an id does not come back
+	})
+	t.Run("C1-M10 C1-M13 what is refused is not stored", func(t *testing.T) {
+		s.t = t
+		before := s.hooks()
+		for _, body := range []string{
+			`{"event":"product.invented","url":"https://example.com/"}`,
+			`{"event":"product.*","url":"https://example.com/"}`,
+			`{"event":"grapnel.endpoint.disabled","url":"https://example.com/"}`,
+			`{"event":"product.created","url":"ftp://example.com/"}`,
+			`{"event":"product.created","url":"example.com"}`,
+			`{"event":"product.created","url":"https://example.com/","active":2}`,
+			`{"event":"product.created"}`, `{"url":"https://example.com/"}`, `[]`, `{`, ``, `event=product.created`,
+		} {
+			s.refused(s.header, "POST", "/api/hooks", body, 400, "BAD_REQUEST")
+		}
+		if diff := cmp.Diff(before, s.hooks()); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("C1-M10 tokens", func(t *testing.T) {
+		s.t = t
+		for _, header := range [][]string{nil, bearer("gk_no_such_key"), {"Authorization: Basic " + s.header[2]}, {"Authorization: " + s.Admin}} {
+			s.refused(header, "GET", "/api/hooks", "", 401, "UNAUTHORIZED")
+			s.refused(header, "PUT", "/api/settings/configs", "{}", 401, "UNAUTHORIZED")
+		}
+		s.refused(bearer(s.Admin), "GET", "/api/hooks", "", 403, "FORBIDDEN") // which store?
+		s.MakeTenant("other", "customers1st")
+		theirs := bearer(s.MakeKey("other"))
+		s.wantAs(theirs, "GET", "/api/hooks", "", 200, `{"content":[],"count":0}`)
+		s.wantAs(theirs, "DELETE", "/api/hooks/1", "", 200, `{"deleted":0}`)
+		s.refused(theirs, "GET", "/api/hooks/1", "", 404, "NOT_FOUND")
+		reader, err := s.CreateKey(t.Context(), client.KeyInput{Tenants: []string{"acme"}, Scopes: []string{"read"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.refused(bearer(reader.Key), "DELETE", "/api/hooks/1", "", 403, "FORBIDDEN")
+		s.refused(s.header, "PATCH", "/api/hooks/1", "{}", 405, "METHOD_NOT_ALLOWED")
+	})
+	t.Run("C1-M8 C1-EV1 the events, without a token", func(t *testing.T) {
+		s.t = t
+		list := load(t).Dialects[0].Catalogue()
+		s.wantAs(nil, "GET", "/api/hooks/events", "", 200, `{"items":["`+strings.Join(list, `","`)+`"]}`)
+		if _, err := s.PutEventType(t.Context(), "repair.finished", client.EventTypeInput{}); err != nil {
+			t.Fatal(err)
+		}
+		s.wantAs(nil, "GET", "/api/hooks/events", "", 200, `{"items":["`+strings.Join(append(list, "repair.finished"), `","`)+`"]}`)
+		s.want("POST", "/api/hooks", `{"event":"repair.finished","url":"https://example.com/"}`, 201, `{"id":4}`)
+	})
+	t.Run("C1-S3 C1-S4 C1-S5 the store's secret", func(t *testing.T) {
+		s.t = t
+		if s.secret == "" {
+			t.Fatal("the store was made without a secret")
+		}
+		s.want("GET", "/api/settings/configs", "", 200, `{"content":[{"key":"resthook_signing_secret","value":"`+s.secret+`"}]}`)
+		set := `{"content":[{"key":"resthook_signing_secret","value":"  geheim-äöü-🔑/+= "}]}`
+		s.want("PUT", "/api/settings/configs", set, 200, set)
+		s.want("GET", "/api/settings/configs", "", 200, set)
+		for _, body := range []string{
+			`{"content":[{"key":"resthook_signing_secret","value":""}]}`, `{"content":[{"key":"resthook_signing_secret","value":null}]}`,
+			`{"content":[{"key":"resthook_signing_secret","value":"a"},{"key":"currency","value":"DKK"}]}`, `{"content":{}}`,
+		} {
+			s.refused(s.header, "PUT", "/api/settings/configs", body, 400, "BAD_REQUEST")
+		}
+		s.want("GET", "/api/settings/configs", "", 200, set)
+		_, err := s.CreateEndpoint(t.Context(), "acme", client.EndpointInput{
+			URL: client.Set("https://example.com/"), EventTypes: client.Set([]string{"product.created"}), Secret: client.Set("its_own"),
+		})
+		if err == nil {
+			t.Error("a hook can have a secret of its own")
+		}
+	})
+}
+
+// A hook that is made elsewhere is seen here, and the other way round.
+func TestOneHookInBothAPIs(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for _, dialect := range []string{"customers1st", "customers1st@bare", "standard"} {
+		s.MakeEndpoint("acme", client.EndpointInput{
+			URL: client.Set("https://example.com/" + dialect), EventTypes: client.Set([]string{"product.created"}), Dialect: client.Set(dialect),
+		})
+	}
+	a := s.Do("GET", "/api/hooks", s.header, "")
+	if !strings.Contains(a.Body, `"count":2`) || strings.Contains(a.Body, "standard") || !strings.Contains(a.Body, "@bare") {
+		t.Errorf("the hooks are %s", a.Body)
+	}
+	s.want("DELETE", "/api/hooks/2", "", 200, `{"deleted":1}`)
+	if n := len(s.hooks()); n != 2 {
+		t.Errorf("%d endpoints are left, want 2", n)
+	}
+}
+
+// C1-M12: the answer to too many requests.
+func TestC1M12Limit(t *testing.T) {
+	t.Parallel()
+	const want = `{"error":"API Resource limit reached.","bucket_size":"80","bucket_regen":"8"}`
+	w := httptest.NewRecorder()
+	load(t).Refuse(w, nil, hook.Errorf(hook.CodeRateLimited, "too fast"))
+	if w.Code != http.StatusTooManyRequests || w.Body.String() != want {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
