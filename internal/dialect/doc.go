@@ -20,7 +20,9 @@
 //	    Content-Type: application/json
 //	    User-Agent: Grapnel
 //	    webhook-id: "{event.id}"
-//	  body: {json: …}             # see below
+//	    X-Try: "{attempt.retry|}"  # left out when it comes out empty; see below
+//	  query: {hash: "{body.sha256}"}   # what is added to the query of the endpoint's URL
+//	  body: {json: …}             # or {form: …}; see below
 //
 //	events: {client_deleted: client_updated}   # names that differ in the contract: ours to theirs
 //	subscription: any             # event types of an endpoint: any | one | all (it cannot choose)
@@ -45,6 +47,7 @@
 //	      - {key: whsk, algorithm: ed25519, encoding: base64, text: "v1a,{signature}"}
 //	    join: " "                 # between the texts of several keys; without it only the newest key signs
 //	    value: "{signatures}"     # the default; around what was joined
+//	  - …                         # any number of signatures at once
 //
 //	success: [2xx]                # statuses that acknowledge
 //	retry:
@@ -65,18 +68,46 @@
 //
 // # Templates
 //
-// Texts in headers, over, text, value and body hold placeholders in braces;
-// {{ and }} stand for the braces themselves.
+// Texts in headers, query, over, text, value and body hold placeholders in
+// braces; {{ and }} stand for the braces themselves.
 //
 //	{event.id} {event.type}       everywhere; the type is the contract's name
 //	{event.unix}                  everywhere; when the event happened, in Unix seconds
-//	{attempt.unix} {attempt.number}   headers and over
+//	{attempt.unix} {attempt.number}   headers, over and value
+//	{attempt.retry|default}       headers; 1 at the second attempt, no value at the first
+//	{event.entity} {event.action}     headers; before and behind the last dot of the type
+//	{event.metadata.PATH|default} {event.data.PATH|default}   headers and body
+//	{endpoint.setting.NAME|default} {tenant.setting.NAME|default}   headers and body
+//	{endpoint.vendor_id}          headers and body; what the vendor calls the endpoint
+//	{tenant.vendor_id}            body; the tenant's setting vendor_id, or its number
 //	{event.time}                  body; 2006-01-02T15:04:05.000Z
+//	{event.time_offset}           body; 2006-01-02T15:04:05+00:00
 //	{event.data}                  body; the bytes that were published
-//	{endpoint.id} {endpoint.number} {tenant.id} {tenant.number} {public_url}   body
-//	{body} {request.url} {request.method} {header.NAME}   over; NAME is one of request.headers
+//	{event.metadata|default}      body; likewise
+//	{event.changed}               body; the names of what changed against the event's previous data
+//	{delivery.number} {endpoint.id} {endpoint.number} {tenant.id} {tenant.number} {public_url}   body
+//	{body.sha256}                 headers, query and over; in hex
+//	{body} {request.url} {request.method}   over; the URL includes what query adds
+//	{header.NAME}                 over; the value of one of request.headers, as it is sent
+//	{headers_php_json:PREFIX}     over; see below
+//	{form_sorted}                 over; the form's members by their names, each name with its value behind it
 //	{signature}                   text
-//	{signatures}                  value, which also takes what headers take
+//	{signatures}                  value
+//
+// A PATH is of names with dots between them. "|default" is the text that
+// stands where there is no value: in headers it must be said, and an empty one
+// ("|" and nothing) leaves out a header that comes out empty. What data,
+// metadata and settings put into a header is made sendable before anything is
+// signed: control characters become spaces, bad UTF-8 becomes U+FFFD, and
+// white space at the ends goes (A2-S3). Headers see the data as it was
+// published.
+//
+// {headers_php_json:X-Webhook-} is what PHP's json_encode makes of all headers
+// of the request whose names begin so, the endpoint's own included and the
+// signatures left out, sorted by name; [] where there are none (A2-S1, A2-S2).
+//
+// What over says must change with the body: it holds {body} or {form_sorted},
+// or {body.sha256} itself or in a header or the query that it signs.
 //
 // The value of body.json is written as JSON, compact and with its keys in the
 // order of the file. A text that is one placeholder alone takes that
