@@ -5,6 +5,8 @@ import (
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/dialect/api2cart"
+	"grapnel/internal/dialect/customers1st"
+	"grapnel/internal/dialect/propstack"
 	"grapnel/internal/dialect/standard"
 )
 
@@ -13,6 +15,8 @@ func Vendors() ([]*dialect.Vendor, error) {
 	var vendors []*dialect.Vendor
 	for _, read := range []func() (*dialect.Vendor, error){
 		standard.Vendor,
+		customers1st.Vendor,
+		propstack.Vendor,
 		api2cart.Vendor,
 	} {
 		v, err := read()

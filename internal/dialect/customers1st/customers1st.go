@@ -9,7 +9,7 @@ import (
 //go:embed dialect.yaml
 var enveloped []byte
 
-//go:embed bare.yaml
+//go:embed customers1st@bare.yaml
 var bare []byte
 
 // Vendor is the contract: the dialect, the variant whose body is the object
@@ -19,7 +19,7 @@ func Vendor() (*dialect.Vendor, error) {
 	if err != nil {
 		return nil, err
 	}
-	variant, err := dialect.Load("customers1st/bare.yaml", bare)
+	variant, err := dialect.Load("customers1st/customers1st@bare.yaml", bare)
 	if err != nil {
 		return nil, err
 	}
