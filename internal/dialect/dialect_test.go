@@ -194,7 +194,7 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"standard"}, r.Names()); diff != "" {
+	if diff := cmp.Diff([]string{"api2cart", "customers1st", "customers1st@bare", "propstack", "sixpark", "sixpark@base64", "smake", "smake@2022-02-01", "standard"}, r.Names()); diff != "" {
 		t.Error(diff)
 	}
 	d, ok := r.Get("standard")

@@ -87,9 +87,9 @@ type placeholder struct {
 }
 
 var placeholders = []placeholder{
-	{"event.id", eventID, inHeader | inOver | inBody | inValue, asText, false},
-	{"event.type", eventType, inHeader | inOver | inBody | inValue, asText, false},
-	{"event.unix", eventUnix, inHeader | inOver | inBody | inValue, asNumber, false},
+	{"event.id", eventID, inHeader | inOver | inBody | inValue | inQuery, asText, false},
+	{"event.type", eventType, inHeader | inOver | inBody | inValue | inQuery, asText, false},
+	{"event.unix", eventUnix, inHeader | inOver | inBody | inValue | inQuery, asNumber, false},
 	{"attempt.unix", attemptUnix, inHeader | inOver | inValue, asNumber, false},
 	{"attempt.number", attemptNumber, inHeader | inOver | inValue, asNumber, false},
 	{"attempt.retry", attemptRetry, inHeader, asNumber, true},
