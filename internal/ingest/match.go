@@ -1,6 +1,11 @@
 package ingest
 
 import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"grapnel/internal/dialect"
 	"grapnel/internal/filter"
 	"grapnel/internal/hook"
 	"grapnel/internal/store/directory"
@@ -8,8 +13,10 @@ import (
 
 // Policy is what matching has to know of a dialect.
 type Policy struct {
-	CancelInactive bool // what an inactive endpoint would get is cancelled, not held
-	Suppressible   bool // a publisher's suppress counts
+	CancelInactive bool                // what an inactive endpoint would get is cancelled, not held
+	Suppressible   bool                // a publisher's suppress counts
+	EventName      func(string) string // an event type in the contract's words, which its endpoints subscribe in; nil: as it is
+	Scope          *dialect.Scope      // an endpoint gets the events of its own part alone; nil: of all
 }
 
 // matcher finds the endpoints that an event goes to. Only the committer uses
@@ -27,7 +34,14 @@ type matcher struct {
 // routes are a tenant's endpoints by event type, of one state of its list.
 type routes struct {
 	of     []*hook.Endpoint
-	byType map[string][]*hook.Endpoint
+	byType map[string][]candidate
+}
+
+// candidate is an endpoint that subscribes to a type.
+type candidate struct {
+	*hook.Endpoint
+	scope *dialect.Scope // nil: it has none
+	part  string         // which part of the scope it gets events of
 }
 
 type compiled struct {
@@ -54,20 +68,24 @@ func (m *matcher) match(tenant string, event *hook.Event, suppress bool) ([]hook
 	}
 	var targets []hook.Target
 	subject := filter.NewSubject(event)
-	for _, e := range m.candidates(tenant, endpoints, event.Type) {
-		wanted, err := m.wanted(e, subject)
+	parts := parts{metadata: event.Metadata}
+	for _, c := range m.candidates(tenant, endpoints, event.Type) {
+		if c.scope != nil && parts.of(c.scope) != c.part {
+			continue
+		}
+		wanted, err := m.wanted(c.Endpoint, subject)
 		if err != nil {
 			return nil, err
 		}
 		if wanted {
-			targets = append(targets, hook.Target{Endpoint: e.Num, Disposition: m.disposition(e, suppress)})
+			targets = append(targets, hook.Target{Endpoint: c.Num, Disposition: m.disposition(c.Endpoint, suppress)})
 		}
 	}
 	return targets, nil
 }
 
 // candidates are a tenant's endpoints that subscribe to a type.
-func (m *matcher) candidates(tenant string, endpoints []*hook.Endpoint, eventType string) []*hook.Endpoint {
+func (m *matcher) candidates(tenant string, endpoints []*hook.Endpoint, eventType string) []candidate {
 	if len(endpoints) == 0 {
 		return nil
 	}
@@ -77,22 +95,98 @@ func (m *matcher) candidates(tenant string, endpoints []*hook.Endpoint, eventTyp
 		if len(m.tenants) >= maxTenants {
 			clear(m.tenants)
 		}
-		r = &routes{of: endpoints, byType: map[string][]*hook.Endpoint{}}
+		r = &routes{of: endpoints, byType: map[string][]candidate{}}
 		m.tenants[tenant] = r
 	}
 	list, ok := r.byType[eventType]
 	if !ok {
-		for _, e := range endpoints {
-			if hook.MatchesType(e.EventTypes, eventType) {
-				list = append(list, e)
-			}
-		}
+		list = m.subscribed(endpoints, eventType)
 		if len(r.byType) >= maxTypes {
 			clear(r.byType)
 		}
 		r.byType[eventType] = list
 	}
 	return list
+}
+
+// subscribed finds the endpoints that subscribe to a type, each in the words of
+// its contract (PS-E2). Operational types are the same in all.
+func (m *matcher) subscribed(endpoints []*hook.Endpoint, eventType string) (list []candidate) {
+	policies := map[string]Policy{}
+	for _, e := range endpoints {
+		p, ok := policies[e.Dialect]
+		if !ok {
+			p = m.policy(e.Dialect)
+			policies[e.Dialect] = p
+		}
+		name := eventType
+		if p.EventName != nil && !hook.Operational(eventType) {
+			name = p.EventName(eventType)
+		}
+		if !hook.MatchesType(e.EventTypes, name) {
+			continue
+		}
+		c := candidate{Endpoint: e}
+		if p.Scope != nil && !hook.Operational(eventType) {
+			c.scope, c.part = p.Scope, e.Settings[p.Scope.Setting]
+			if c.part == "" {
+				c.part = p.Scope.Default
+			}
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// parts says which part of a scope an event belongs to. The last answer is
+// kept: most events meet one scope.
+type parts struct {
+	metadata []byte
+	scope    *dialect.Scope
+	part     string
+}
+
+func (p *parts) of(scope *dialect.Scope) string {
+	if p.scope == scope {
+		return p.part
+	}
+	p.scope, p.part = scope, memberText(p.metadata, scope.Metadata)
+	if p.part == "" {
+		p.part = scope.Default
+	}
+	return p.part
+}
+
+// memberText is a member of an object: a text as it reads, any other value as
+// it is written. "" if it is not there or null.
+func memberText(object []byte, name string) string {
+	d := jsontext.NewDecoder(bytes.NewReader(object))
+	if d.PeekKind() != '{' {
+		return ""
+	}
+	d.ReadToken()
+	for d.PeekKind() == '"' {
+		key, err := d.ReadToken()
+		if err != nil {
+			return ""
+		}
+		found := key.String() == name
+		value, err := d.ReadValue()
+		if err != nil {
+			return ""
+		}
+		switch {
+		case !found:
+		case value.Kind() == 'n':
+			return ""
+		case value.Kind() == '"':
+			text, _ := jsontext.AppendUnquote(nil, value)
+			return string(text)
+		default:
+			return string(value)
+		}
+	}
+	return ""
 }
 
 // wanted asks an endpoint's filter.

@@ -21,6 +21,7 @@ import (
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
 	"grapnel/internal/telemetry"
+	"grapnel/internal/vendors"
 )
 
 // build makes everything between the store and the listener.
@@ -32,11 +33,12 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err := ring.Covers(s.sealed); err != nil {
 		return fmt.Errorf("open the secrets in the data folder: %w", err)
 	}
-	dialects, err := Dialects()
+	contracts, err := contractsOf(s.settings.Data)
 	if err != nil {
 		return err
 	}
-	if err := s.checkRetention(dialects); err != nil {
+	dialects := contracts.registry
+	if err := checkRetention(dialects, s.settings.Retention); err != nil {
 		return err
 	}
 	if err := s.openDoor(cfg); err != nil {
@@ -50,7 +52,13 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := s.complete(ctx); err != nil {
+		return err
+	}
 	if s.adminKey, err = s.manager.EnsureAdmin(ctx, hook.Secret(s.settings.AdminKey)); err != nil {
+		return err
+	}
+	if s.pins, err = s.pin(ctx, contracts); err != nil {
 		return err
 	}
 	metrics := telemetry.NewMetrics()
@@ -61,7 +69,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	s.undo = append(s.undo, func() { s.closeTracer(ctx) })
 	s.dispatch, err = dispatch.New(dispatch.Config{
 		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
-		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
+		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), Pins: s.pins, MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
 		Recorded: s.live.Recorded,
 	})
 	if err != nil {
@@ -80,6 +88,18 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	}
 	s.undo = append(s.undo, s.ingest.Close)
 	return s.face(ring, dialects, metrics)
+}
+
+// complete gives what is stored what this version of the program wants of it.
+func (s *Server) complete(ctx context.Context) error {
+	n, err := s.manager.Complete(ctx)
+	if err != nil {
+		return fmt.Errorf("complete the configuration: %w", err)
+	}
+	if n > 0 {
+		s.logger.Info("configuration completed for this version", "records", n)
+	}
+	return nil
 }
 
 // keySource says where the keyring's keys are.
@@ -135,7 +155,7 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	native, err := api.New(api.Config{
 		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.dispatch, Replayer: s.replayer,
 		Reader: s.store, Extent: s.store, Backup: backuper, KeyFile: s.keyFile(ring), Program: telemetry.ReadVersion().Version,
-		IdempotencyWindow: s.window(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL()},
+		IdempotencyWindow: s.window(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL(), Pins: s.pins},
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
 		MaxBatchBytes: int64(s.settings.MaxBatchSize), Proxies: s.settings.ProxyPrefixes(),
 		RateLimit:  api.Rate{N: s.settings.RateLimit.N, Per: s.settings.RateLimit.Per, Burst: s.settings.RateBurst},
@@ -147,13 +167,29 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	metrics.SetQueue(s.dispatch.Gauges)
 	metrics.SetStore(s.storeGauges)
 	metrics.SetEndpoints(s.endpointGauges)
-	s.gate = newGate(native)
+	if s.vendors, err = s.hostVendors(native, metrics); err != nil {
+		return err
+	}
+	s.gate = newGate(s.vendors)
+	s.gate.refuse = s.refuseAtGate
 	s.http = s.httpServer(s.front(metrics.Handler()))
 	s.http.TLSConfig = s.tlsConfig()
 	if s.adminListener != nil {
 		s.admin = s.httpServer(s.back(metrics.Handler()))
 	}
 	return nil
+}
+
+// hostVendors serves the vendors' management APIs before the native one.
+func (s *Server) hostVendors(native *api.API, metrics *telemetry.Metrics) (*vendors.Host, error) {
+	list, err := vendorsOf()
+	if err != nil {
+		return nil, err
+	}
+	return vendors.New(vendors.Config{
+		Vendors: list, Taken: native.Patterns(), Next: native, Callers: native.Callers(), Manager: s.manager, Directory: s.directory, Reader: s.store,
+		Renderer: native.Composer, Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(),
+	})
 }
 
 // keyFile is the file in the data folder that the ring's keys came from; "" if

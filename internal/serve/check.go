@@ -11,16 +11,16 @@ import (
 )
 
 // CheckSettings checks what valid settings hold or name, before anything is
-// made: the keys that seal secrets, the certificate, and what the environment
-// says of traces. Its errors are joined *config.Errors, which never quote a
-// secret; from may be nil.
+// made: the keys that seal secrets, the operator's dialects, the certificate,
+// and what the environment says of traces. Its errors are joined
+// *config.Errors, which never quote a secret; from may be nil.
 func CheckSettings(settings *config.Config, now func() time.Time, getenv func(string) string, from config.Sources) error {
 	var certificate error
 	if settings.TLSCert != "" && settings.TLSKey != "" {
 		_, err := openCertificate(settings, slog.New(slog.DiscardHandler), now)
 		certificate = config.Located(err, from)
 	}
-	return errors.Join(checkSecretKey(settings), certificate, checkTracing(getenv))
+	return errors.Join(checkSecretKey(settings), config.Located(checkDialects(settings), from), certificate, checkTracing(getenv))
 }
 
 func checkSecretKey(settings *config.Config) error {

@@ -1,10 +1,213 @@
 package serve
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"grapnel/internal/config"
 	"grapnel/internal/dialect"
 	"grapnel/internal/dialect/all"
+	"grapnel/internal/dispatch"
+	"grapnel/internal/hook"
 )
 
-// Dialects are the wire contracts that this program speaks. An error is a
-// mistake in one that is built in.
+// DialectFolder is the folder in a data folder with the operator's own dialects,
+// one file each, whose name ends in .yaml or .yml.
+const DialectFolder = "dialects"
+
+// Dialects are the wire contracts that are built in. An error is a mistake in
+// one of them.
 func Dialects() (*dialect.Registry, error) { return all.Registry() }
+
+// vendorsOf are those whose management APIs this program serves.
+func vendorsOf() ([]*dialect.Vendor, error) { return all.Vendors() }
+
+// DialectsOf are the wire contracts that a server on a data folder speaks: those
+// that are built in, and the operator's own. What is wrong with the operator's
+// is told as joined *config.Errors, one for each file.
+func DialectsOf(data string) (*dialect.Registry, error) {
+	c, err := contractsOf(data)
+	if err != nil {
+		return nil, err
+	}
+	return c.registry, nil
+}
+
+// contracts are the dialects with the texts of the operator's own.
+type contracts struct {
+	registry *dialect.Registry
+	texts    map[string][]byte // by name
+}
+
+// contractsOf reads the operator's dialects and puts them beside those that are
+// built in.
+func contractsOf(data string) (*contracts, error) {
+	vendors, err := all.Vendors()
+	if err != nil {
+		return nil, err
+	}
+	var list []*dialect.Dialect
+	for _, v := range vendors {
+		list = append(list, v.Dialects...)
+	}
+	files, err := dialectFiles(data)
+	if err != nil {
+		return nil, err
+	}
+	c := &contracts{texts: map[string][]byte{}}
+	var faults []error
+	from := map[string]string{} // the file of each of the operator's
+	for _, file := range files {
+		d, text, err := readDialect(file)
+		if err == nil {
+			err = fits(d, list, from, file)
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		list, from[d.Name()], c.texts[d.Name()] = append(list, d), file, text
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	c.registry, err = dialect.NewRegistry(list...)
+	return c, err
+}
+
+// dialectFiles lists the operator's files, sorted.
+func dialectFiles(data string) ([]string, error) {
+	folder := filepath.Join(data, DialectFolder)
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, dialectFault(folder, err.Error(), "let it be a folder that this user may read, or take it away")
+	}
+	var files []string
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") {
+			files = append(files, filepath.Join(folder, e.Name()))
+		}
+	}
+	return files, nil
+}
+
+func readDialect(file string) (*dialect.Dialect, []byte, error) {
+	const remedy = "correct the file, or take it out of the folder; grapnel dialect check FILE tells more"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, dialectFault(file, err.Error(), remedy)
+	}
+	d, err := dialect.Load(file, text)
+	var wrong *dialect.LoadError
+	switch {
+	case errors.As(err, &wrong):
+		return nil, nil, dialectFault(fmt.Sprintf("%s:%d", wrong.File, wrong.Line), wrong.Reason, remedy)
+	case err != nil:
+		return nil, nil, dialectFault(file, err.Error(), remedy)
+	}
+	return d, text, nil
+}
+
+func dialectFault(place, reason, remedy string) error {
+	return &config.Error{Setting: place, Source: place, Reason: reason, Remedy: remedy}
+}
+
+// fits refuses a dialect whose name is taken, or that is no variant of those it
+// shares a family with: they have their tenants' secrets and their endpoints'
+// ids together.
+func fits(d *dialect.Dialect, others []*dialect.Dialect, from map[string]string, file string) error {
+	for _, o := range others {
+		whose := "that is built in"
+		if f := from[o.Name()]; f != "" {
+			whose = "in " + f
+		}
+		switch {
+		case o.Name() == d.Name():
+			return dialectFault(file, fmt.Sprintf("the name %s is that of the dialect %s", d.Name(), whose), "give it another name")
+		case o.Family() != d.Family():
+		case o.SecretOwner() != d.SecretOwner() || o.SecretUnique() != d.SecretUnique() || o.IDs() != d.IDs():
+			return dialectFault(file, fmt.Sprintf("%s would be a variant of the dialect %s %s, and has another rule for secrets or ids", d.Name(), o.Name(), whose),
+				"give it a name of its own, or the same ids, secret.owner, secret.made and secret.unique")
+		}
+	}
+	return nil
+}
+
+// checkDialects checks the operator's dialects, and that events stay as long as
+// every schedule goes on.
+func checkDialects(settings *config.Config) error {
+	c, err := contractsOf(settings.Data)
+	if err != nil {
+		return err
+	}
+	return checkRetention(c.registry, settings.Retention)
+}
+
+// checkRetention refuses to forget events that are still being retried.
+func checkRetention(dialects *dialect.Registry, retention config.Duration) error {
+	for _, name := range dialects.Names() {
+		d, _ := dialects.Get(name)
+		if span := d.Schedule(nil).Span(); span >= retention.Std() {
+			days := config.Duration((span/(24*time.Hour) + 1) * 24 * time.Hour)
+			return &config.Error{Setting: "--retention", Reason: fmt.Sprintf("%s is shorter than the retry schedule of the dialect %s", retention, name),
+				Remedy: fmt.Sprintf("write %s or more: an event must not go while it is being retried", days)}
+		}
+	}
+	return nil
+}
+
+// pin stores what shapes bodies as it is at this start, and gives it with what it
+// was before.
+func (s *Server) pin(ctx context.Context, c *contracts) (*dispatch.Pins, error) {
+	now := map[string][]byte{hook.PinnedURL: []byte(s.PublicURL())}
+	for name, text := range c.texts {
+		now[hook.PinnedDialect+name] = text
+	}
+	if err := s.manager.Pin(ctx, now); err != nil {
+		return nil, err
+	}
+	p := &dispatch.Pins{Types: s.directory, Dialects: map[string][]hook.Past[dispatch.PastDialect]{}}
+	for _, past := range s.directory.Pinned(hook.PinnedURL).Past {
+		p.URLs = append(p.URLs, hook.Past[string]{Before: past.Before, At: past.At, Value: string(past.Value)})
+	}
+	for name := range c.texts {
+		for _, past := range s.directory.Pinned(hook.PinnedDialect + name).Past {
+			d, err := dialect.Load(name+" until "+past.At.Format(time.RFC3339), past.Value)
+			p.Dialects[name] = append(p.Dialects[name], hook.Past[dispatch.PastDialect]{Before: past.Before, At: past.At, Value: dispatch.PastDialect{Dialect: d, Err: err}})
+		}
+	}
+	s.missDialects(c.registry)
+	return p, nil
+}
+
+// missDialects warns of endpoints whose dialect is not there: what goes to them
+// waits until it is.
+func (s *Server) missDialects(dialects *dialect.Registry) {
+	missing := map[string]int{}
+	for _, t := range s.directory.Tenants() {
+		for _, e := range s.directory.Endpoints(t.ID) {
+			if _, ok := dialects.Get(e.Dialect); !ok {
+				missing[e.Dialect]++
+			}
+		}
+	}
+	var names []string
+	for name := range missing {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		s.logger.Warn("endpoints speak a dialect that is not there: their deliveries wait until its file is back", "dialect", name, "endpoints", missing[name],
+			"folder", filepath.Join(s.settings.Data, DialectFolder))
+	}
+}

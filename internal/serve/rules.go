@@ -1,10 +1,6 @@
 package serve
 
 import (
-	"fmt"
-	"time"
-
-	"grapnel/internal/config"
 	"grapnel/internal/dialect"
 	"grapnel/internal/filter"
 	"grapnel/internal/hook"
@@ -21,21 +17,13 @@ func checkFilter(tree []byte) error {
 func policies(dialects *dialect.Registry) func(string) ingest.Policy {
 	return func(name string) ingest.Policy {
 		d, ok := dialects.Get(name)
-		return ingest.Policy{CancelInactive: ok && d.OnInactive() == dialect.Cancel}
-	}
-}
-
-// checkRetention refuses to forget events that are still being retried.
-func (s *Server) checkRetention(dialects *dialect.Registry) error {
-	for _, name := range dialects.Names() {
-		d, _ := dialects.Get(name)
-		if span := d.Schedule(nil).Span(); span >= s.settings.Retention.Std() {
-			days := config.Duration((span/(24*time.Hour) + 1) * 24 * time.Hour)
-			return &config.Error{Setting: "--retention", Reason: fmt.Sprintf("%s is shorter than the retry schedule of the dialect %s", s.settings.Retention, name),
-				Remedy: fmt.Sprintf("write %s or more: an event must not go while it is being retried", days)}
+		if !ok {
+			return ingest.Policy{}
+		}
+		return ingest.Policy{
+			CancelInactive: d.OnInactive() == dialect.Cancel, Suppressible: d.Suppressible(), EventName: d.EventName, Scope: d.Scope(),
 		}
 	}
-	return nil
 }
 
 // sealed goes through all sealed secrets that still sign, those of tenants and

@@ -24,6 +24,7 @@ import (
 	"grapnel/internal/store/directory"
 	"grapnel/internal/store/sqlite"
 	"grapnel/internal/telemetry"
+	"grapnel/internal/vendors"
 )
 
 // Config is what a Server is made from.
@@ -54,12 +55,14 @@ type Server struct {
 	directory     *directory.Directory
 	egress        *egress.Client
 	manager       *manage.Manager
+	pins          *dispatch.Pins
 	replayer      *manage.Replayer
 	auth          *auth.Authenticator
 	tracer        *telemetry.Tracer // nil: no traces
 	dispatch      *dispatch.Dispatcher
 	ingest        *ingest.Ingester
 	live          *live.Hub
+	vendors       *vendors.Host
 	gate          *gate
 	http          *http.Server
 	admin         *http.Server // nil: there is none
