@@ -44,7 +44,7 @@ func (d *Dialect) FieldsCheck(fields []string) error {
 // choice is a node of the tree of chosen fields.
 type choice struct {
 	name string
-	all  bool     // whatever is here is wanted
+	all  bool // whatever is here is wanted
 	sub  []choice
 }
 
