@@ -39,8 +39,9 @@ var floors = map[string]int{
 	"internal/auth":     3,
 	"internal/live":     3,
 
-	"internal/api":   4,
-	"internal/inbox": 4,
+	"internal/api":     4,
+	"internal/vendors": 4,
+	"internal/inbox":   4,
 
 	"internal/serve": 5,
 

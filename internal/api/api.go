@@ -154,6 +154,16 @@ type Rate = callers.Rate
 // together.
 func (a *API) Callers() *callers.Callers { return a.callers }
 
+// Patterns are those of all routes, for others who serve beside them.
+func (a *API) Patterns() []string {
+	routes := a.routes()
+	out := make([]string, len(routes))
+	for i := range routes {
+		out[i] = routes[i].pattern
+	}
+	return out
+}
+
 // maxSingleBytes bounds a request that holds one event.
 func (c *Config) maxSingleBytes() int64 { return 2*c.MaxEventBytes + envelope }
 

@@ -21,7 +21,6 @@ import (
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
 	"grapnel/internal/telemetry"
-	"grapnel/internal/vendors"
 )
 
 // build makes everything between the store and the listener.
@@ -178,18 +177,6 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 		s.admin = s.httpServer(s.back(metrics.Handler()))
 	}
 	return nil
-}
-
-// hostVendors serves the vendors' management APIs before the native one.
-func (s *Server) hostVendors(native *api.API, metrics *telemetry.Metrics) (*vendors.Host, error) {
-	list, err := vendorsOf()
-	if err != nil {
-		return nil, err
-	}
-	return vendors.New(vendors.Config{
-		Vendors: list, Taken: native.Patterns(), Next: native, Callers: native.Callers(), Manager: s.manager, Directory: s.directory, Reader: s.store,
-		Renderer: native.Composer, Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(),
-	})
 }
 
 // keyFile is the file in the data folder that the ring's keys came from; "" if

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"grapnel/internal/hook"
 	"grapnel/internal/telemetry"
 )
 
@@ -17,7 +18,8 @@ const stoppingRetryAfter = 5
 // gate lets requests through until it is closed. From then on it answers 503,
 // and those inside can be waited for.
 type gate struct {
-	next http.Handler
+	next   http.Handler
+	refuse func(w http.ResponseWriter, r *http.Request) // answers when it is closed
 
 	mu     sync.Mutex
 	closed bool
@@ -25,12 +27,14 @@ type gate struct {
 	empty  chan struct{} // closed when the gate is and nobody is inside
 }
 
-func newGate(next http.Handler) *gate { return &gate{next: next, empty: make(chan struct{})} }
+func newGate(next http.Handler) *gate {
+	return &gate{next: next, refuse: refuse, empty: make(chan struct{})}
+}
 
 // ServeHTTP passes a request on, or refuses it.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !g.enter() {
-		refuse(w, r)
+		g.refuse(w, r)
 		return
 	}
 	defer g.leave()
@@ -83,11 +87,25 @@ func (g *gate) isClosed() bool {
 	return g.closed
 }
 
+// refuseAtGate refuses in the shape of the vendor whose path it is, or in our
+// own.
+func (s *Server) refuseAtGate(w http.ResponseWriter, r *http.Request) {
+	comeBack(w.Header())
+	if !s.vendors.Refuse(w, r, hook.Errorf(hook.CodeUnavailable, "the server is stopping: send the request again in a moment")) {
+		refuse(w, r)
+	}
+}
+
+// comeBack tells a caller when to ask again.
+func comeBack(h http.Header) {
+	h.Set("Retry-After", strconv.Itoa(stoppingRetryAfter))
+	h.Set("Connection", "close")
+}
+
 // refuse tells a caller to come back (case 12).
 func refuse(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Retry-After", strconv.Itoa(stoppingRetryAfter))
-	h.Set("Connection", "close")
+	comeBack(h)
 	if !strings.HasPrefix(r.URL.Path, "/v1/") {
 		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
 		return
