@@ -7,6 +7,8 @@ import (
 	"grapnel/internal/dialect/api2cart"
 	"grapnel/internal/dialect/customers1st"
 	"grapnel/internal/dialect/propstack"
+	"grapnel/internal/dialect/sixpark"
+	"grapnel/internal/dialect/smake"
 	"grapnel/internal/dialect/standard"
 )
 
@@ -17,6 +19,8 @@ func Vendors() ([]*dialect.Vendor, error) {
 		standard.Vendor,
 		customers1st.Vendor,
 		propstack.Vendor,
+		smake.Vendor,
+		sixpark.Vendor,
 		api2cart.Vendor,
 	} {
 		v, err := read()
