@@ -418,6 +418,9 @@ func (b *body) json(dst []byte, p *piece) []byte {
 	case deliveryNumber:
 		return strconv.AppendInt(dst, b.delivery, 10)
 	case endpointVendorID:
+		if b.endpoint.VendorID == "" {
+			return b.text(dst, p)
+		}
 		return b.digits(dst, b.endpoint.VendorID, "the endpoint's id of this contract")
 	case tenantVendorID:
 		if id, ok := b.tenant.Settings["vendor_id"]; ok {

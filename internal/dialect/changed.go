@@ -43,7 +43,7 @@ func (b *body) changed(dst []byte) []byte {
 			}
 		}
 		for name := range members(b.event.Previous) {
-			if key := textOf(name); before[key] != nil {
+			if key := textOf(name); before[key] != nil && key != changedAttributes {
 				delete(before, key)
 				add(name)
 			}

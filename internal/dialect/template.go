@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -206,6 +207,8 @@ func (r *reader) piece(n ast.Node, text string, where scope) piece {
 		r.fail(n, "{%s} always has a value, so a default does nothing", name)
 	case !gap && p.gaps && where == inHeader:
 		r.fail(n, "{%s} may have no value: write {%s|text} for what stands there then, or {%s|} to leave the header out", name, name, name)
+	case (p.source == eventDataAt || p.source == eventMetadataAt) && slices.Contains(strings.Split(out.text, "."), "") && out.text != "":
+		r.fail(n, "{%s} is no path: write names with one dot between them", name)
 	case out.text == "" && p.takes():
 		r.fail(n, "{%s} must say of what", name)
 	}
