@@ -123,7 +123,7 @@ func ep(num hook.EndpointNum, tenant hook.TenantNum, types ...string) *hook.Endp
 	return &hook.Endpoint{ID: fmt.Sprint("ep_", num), Num: num, TenantNum: tenant, EventTypes: types, Dialect: "standard", State: hook.EndpointActive}
 }
 
-func setup(t *testing.T) *bench {
+func setup(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{journal: newJournal(), config: &config{now{
 		Revision:  1,
@@ -139,7 +139,7 @@ func setup(t *testing.T) *bench {
 	b.Ingester, err = ingest.New(t.Context(), ingest.Config{
 		Log: b.journal, Directory: dir, Window: time.Hour, Logger: slog.New(slog.DiscardHandler),
 		Policy: func(dialect string) ingest.Policy {
-			return ingest.Policy{CancelInactive: dialect != "standard", Suppressible: dialect == "customers1st"}
+			return policyOf(dialect)
 		},
 		Offer: func(events []*hook.Event) {
 			b.mu.Lock()

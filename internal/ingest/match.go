@@ -1,8 +1,6 @@
 package ingest
 
 import (
-	"bytes"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/dialect"
@@ -160,28 +158,29 @@ func (p *parts) of(scope *dialect.Scope) string {
 // memberText is a member of an object: a text as it reads, any other value as
 // it is written. "" if it is not there or null.
 func memberText(object []byte, name string) string {
-	d := jsontext.NewDecoder(bytes.NewReader(object))
-	if d.PeekKind() != '{' {
+	d := newDecoder(object, len(object))
+	defer d.free()
+	if d.json.PeekKind() != '{' {
 		return ""
 	}
-	d.ReadToken()
-	for d.PeekKind() == '"' {
-		key, err := d.ReadToken()
+	d.json.ReadToken()
+	for d.json.PeekKind() == '"' {
+		raw, err := d.json.ReadValue()
 		if err != nil {
 			return ""
 		}
-		found := key.String() == name
-		value, err := d.ReadValue()
-		if err != nil {
-			return ""
-		}
+		d.scratch, _ = jsontext.AppendUnquote(d.scratch[:0], raw)
+		found := string(d.scratch) == name
+		value, err := d.json.ReadValue()
 		switch {
+		case err != nil:
+			return ""
 		case !found:
 		case value.Kind() == 'n':
 			return ""
 		case value.Kind() == '"':
-			text, _ := jsontext.AppendUnquote(nil, value)
-			return string(text)
+			d.scratch, _ = jsontext.AppendUnquote(d.scratch[:0], value)
+			return string(d.scratch)
 		default:
 			return string(value)
 		}
