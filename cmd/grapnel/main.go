@@ -39,6 +39,7 @@ type cli struct {
 	Endpoints endpointsCmd `cmd:"" group:"configure" help:"Create, list, change, pause, test and delete endpoints."`
 	Types     typesCmd     `cmd:"" group:"configure" help:"Keep the catalogue of event types."`
 	Keys      keysCmd      `cmd:"" group:"configure" help:"Create, list and revoke API keys."`
+	Import    importCmd    `cmd:"" group:"configure" help:"Take tenants, keys and hooks over from elsewhere."`
 	Context   contextCmd   `cmd:"" group:"configure" help:"Keep servers, keys and tenants under names."`
 
 	Verify  verifyCmd  `cmd:"" group:"tools" help:"Check the signature of a webhook request on standard input."`
