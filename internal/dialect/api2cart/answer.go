@@ -76,16 +76,22 @@ func refused(code int) error         { return &refusal{code: code} }
 func wrong(details string) error     { return &refusal{codeParameters, details} }
 func missing(parameter string) error { return &refusal{codeMissing, parameter} }
 
-// refuse answers an error: of a method, or of what stands before it.
-func refuse(w http.ResponseWriter, r *http.Request, err error) {
+// outside answers what went wrong before a method was reached.
+func outside(w http.ResponseWriter, _ *http.Request, err error) {
+	if hook.CodeOf(err) == hook.CodeNotFound {
+		err = refused(codeMethod)
+	}
+	refuse(w, err)
+}
+
+// refuse answers an error.
+func refuse(w http.ResponseWriter, err error) {
 	var ours *refusal
 	var theirs *hook.Error
 	switch {
 	case errors.As(err, &ours):
 	case !errors.As(err, &theirs), codes[theirs.Code] == 0:
 		ours = &refusal{code: codeInternal} // the reason is for the log
-	case r.Pattern == "" && theirs.Code == hook.CodeNotFound:
-		ours = &refusal{codeMethod, "there is no " + hook.Clip(r.URL.Path)}
 	case theirs.Code == hook.CodeUnauthorized || theirs.Code == hook.CodeNotFound:
 		ours = &refusal{code: codes[theirs.Code]}
 	default:

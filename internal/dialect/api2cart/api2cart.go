@@ -18,5 +18,5 @@ func Vendor() (*dialect.Vendor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dialect.Vendor{Dialects: []*dialect.Dialect{d}, Routes: routes(), Refuse: refuse}, nil
+	return &dialect.Vendor{Dialects: []*dialect.Dialect{d}, Routes: routes(), Refuse: outside}, nil
 }

@@ -51,7 +51,7 @@ func (m method) serve(version string) func(dialect.Control, http.ResponseWriter,
 	return func(control dialect.Control, w http.ResponseWriter, r *http.Request) {
 		result, err := m.call(control, r, version)
 		if err != nil {
-			refuse(w, r, err)
+			refuse(w, err)
 			return
 		}
 		answer(w, codeOK, "", result)
