@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -401,10 +402,10 @@ func (b *body) json(dst []byte, p *piece) []byte {
 		return b.writer().value(dst, b.data)
 	case eventDataAt:
 		raw, ok := valueAt(b.data, p.text)
-		return b.valueAt(dst, raw, ok, "data", p)
+		return b.valueAt(dst, raw, ok, "data", p, b.rule.ids)
 	case eventMetadataAt:
 		raw, ok := valueAt(b.event.Metadata, p.text)
-		return b.valueAt(dst, raw, ok, "metadata", p)
+		return b.valueAt(dst, raw, ok, "metadata", p, false)
 	case eventMetadata:
 		switch {
 		case p.gap && !hasMembers(b.event.Metadata):
@@ -449,10 +450,11 @@ func isNumber(s string) bool {
 	return s == "0" || s != "" && s[0] != '0'
 }
 
-func (b *body) valueAt(dst, raw []byte, ok bool, what string, p *piece) []byte {
+func (b *body) valueAt(dst, raw []byte, ok bool, what string, p *piece, ids bool) []byte {
 	switch {
 	case ok:
-		return writer{style: b.rule.style}.value(dst, raw)
+		last := p.text[strings.LastIndexByte(p.text, '.')+1:]
+		return writer{style: b.rule.style, ids: ids}.member(dst, isID(last), raw)
 	case p.gap:
 		return append(dst, p.or...)
 	}

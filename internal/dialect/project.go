@@ -111,22 +111,12 @@ func (w writer) projectObject(dst, b []byte, c *choice) []byte {
 		dst = append(w.string(dst, name), ':')
 		ok := true
 		if sub.all {
-			dst = w.whole(dst, name, value)
+			dst = w.member(dst, isRawID(name), value)
 		} else if dst, ok = w.project(dst, value, sub); !ok {
 			dst = dst[:start]
 		}
 	}
 	return append(dst, '}')
-}
-
-// whole writes a member's value with all that is in it.
-func (w writer) whole(dst, name, value []byte) []byte {
-	if w.ids && isID(name) && (value[0] == '-' || value[0] >= '0' && value[0] <= '9') {
-		dst = append(dst, '"')
-		dst = append(dst, value...)
-		return append(dst, '"')
-	}
-	return w.value(dst, value)
 }
 
 func (w writer) projectList(dst, b []byte, c *choice) []byte {

@@ -182,24 +182,19 @@ func (w writer) value(dst, b []byte) []byte {
 		case c == '"':
 			end := stringEnd(b, i)
 			dst = w.string(dst, b[i:end])
-			name := b[i:end]
-			i = end
-			if !w.ids || !isID(name) {
+			id := w.ids && isRawID(b[i:end])
+			if i = end; !id {
 				continue
 			}
 			colon := skipSpace(b, i)
 			if colon >= len(b) || b[colon] != ':' {
 				continue
 			}
-			from := skipSpace(b, colon+1)
-			if from >= len(b) || b[from] != '-' && (b[from] < '0' || b[from] > '9') {
-				continue
+			if from := skipSpace(b, colon+1); startsNumber(b[from:]) {
+				dst = w.gap(dst, b[i:from])
+				i = scalarEnd(b, from)
+				dst = w.member(dst, true, b[from:i])
 			}
-			dst = w.gap(dst, b[i:from])
-			i = scalarEnd(b, from)
-			dst = append(dst, '"')
-			dst = append(dst, b[from:i]...)
-			dst = append(dst, '"')
 		case isSpace(c):
 			if w.style == verbatim {
 				dst = append(dst, c)
@@ -221,12 +216,27 @@ func (w writer) gap(dst, b []byte) []byte {
 	return append(dst, ':')
 }
 
-// isID reports whether a name, in its quotes, is that of an identifier
-// (A2-D2).
-func isID(raw []byte) bool {
+// member writes the value of a member, whose name may be that of an identifier.
+func (w writer) member(dst []byte, id bool, value []byte) []byte {
+	if !w.ids || !id || !startsNumber(value) {
+		return w.value(dst, value)
+	}
+	dst = append(dst, '"')
+	dst = append(dst, value...)
+	return append(dst, '"')
+}
+
+func startsNumber(b []byte) bool {
+	return len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9')
+}
+
+// isID reports whether a name is that of an identifier (A2-D2).
+func isID(name string) bool { return name == "id" || strings.HasSuffix(name, "_id") }
+
+// isRawID is isID for a name in its quotes.
+func isRawID(raw []byte) bool {
 	if bytes.IndexByte(raw, '\\') >= 0 {
-		name := textOf(raw)
-		return name == "id" || strings.HasSuffix(name, "_id")
+		return isID(textOf(raw))
 	}
 	return string(raw) == `"id"` || bytes.HasSuffix(raw, []byte(`_id"`))
 }
