@@ -87,14 +87,18 @@ func trimSpace(b []byte) []byte { return bytes.Trim(b, " \n\r\t") }
 
 // stringEnd is the place behind the string that begins at i.
 func stringEnd(b []byte, i int) int {
+	quote := 0 // where the next one is; looked for once, however many escapes come before it
 	for i++; i < len(b); {
-		k := bytes.IndexByte(b[i:], '"')
-		if k < 0 {
-			return len(b)
+		if quote < i {
+			k := bytes.IndexByte(b[i:], '"')
+			if k < 0 {
+				return len(b)
+			}
+			quote = i + k
 		}
-		e := bytes.IndexByte(b[i:i+k], '\\')
+		e := bytes.IndexByte(b[i:quote], '\\')
 		if e < 0 {
-			return i + k + 1
+			return quote + 1
 		}
 		i += e + 2
 	}
