@@ -18,19 +18,24 @@ const (
 
 // Endpoint is a customer's URL.
 type Endpoint struct {
-	ID          string           `json:"id"`
-	Number      int64            `json:"number"` // for vendors' contracts that show one
-	Tenant      string           `json:"tenant"`
-	URL         string           `json:"url"`
-	EventTypes  []string         `json:"event_types"` // names, or "prefix.*"; empty: all
-	Dialect     string           `json:"dialect"`
-	Description string           `json:"description"`
-	Headers     Headers          `json:"headers"`  // sent besides; credentials are shown as "[secret]"
-	Filter      json.RawMessage  `json:"filter"`   // a condition tree; null: none
-	Schedule    *[]Duration      `json:"schedule"` // waits between attempts; nil: the dialect's; empty: no retries
-	Timeout     *Duration        `json:"timeout"`  // nil: the dialect's
-	RateLimit   *float64         `json:"rate_limit"`
-	MaxInFlight *int             `json:"max_in_flight"` // requests at once; nil: no limit of its own
+	ID          string          `json:"id"`
+	Number      int64           `json:"number"` // for vendors' contracts that show one
+	Tenant      string          `json:"tenant"`
+	URL         string          `json:"url"`
+	EventTypes  []string        `json:"event_types"` // names, or "prefix.*"; empty: all
+	Dialect     string          `json:"dialect"`
+	Description string          `json:"description"`
+	Headers     Headers         `json:"headers"`  // sent besides; credentials are shown as "[secret]"
+	Filter      json.RawMessage `json:"filter"`   // a condition tree; null: none
+	Schedule    *[]Duration     `json:"schedule"` // waits between attempts; nil: the dialect's; empty: no retries
+	Timeout     *Duration       `json:"timeout"`  // nil: the dialect's
+	RateLimit   *float64        `json:"rate_limit"`
+	MaxInFlight *int            `json:"max_in_flight"` // requests at once; nil: no limit of its own
+
+	Fields   []string          `json:"fields"` // parts of the data that it gets; empty: all
+	Settings map[string]string `json:"settings"`
+	VendorID *string           `json:"vendor_id"` // what the dialect's own API calls it; nil: by its id
+
 	State       string           `json:"state"`
 	StateReason string           `json:"state_reason,omitempty"`
 	StateAt     *time.Time       `json:"state_at,omitempty"` // when it came into its state
@@ -68,6 +73,10 @@ type EndpointInput struct {
 	RateLimit   Field[float64]         `json:"rate_limit,omitzero"` // requests a second
 	MaxInFlight Field[int]             `json:"max_in_flight,omitzero"`
 	State       Field[string]          `json:"state,omitzero"` // Active or Paused
+
+	Fields   Field[[]string]          `json:"fields,omitzero"`    // parts of the data that it gets, for dialects that let it choose
+	Settings Field[map[string]string] `json:"settings,omitzero"`  // for the dialect's contract
+	VendorID Field[string]            `json:"vendor_id,omitzero"` // when it is made, with an admin key
 }
 
 // CreateEndpoint makes an endpoint. Its answer is the only one that holds the

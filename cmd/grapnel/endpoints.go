@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 
 	"grapnel/client"
@@ -55,6 +57,15 @@ func (p *program) endpoint(e *client.Endpoint) error {
 	all := []field{
 		{"endpoint", e.ID}, {"number", fmt.Sprint(e.Number)}, {"tenant", e.Tenant}, {"url", e.URL}, {"state", e.State}, {"since", when(e.StateAt)},
 		{"reason", e.StateReason}, {"types", eventTypes(e)}, {"dialect", e.Dialect}, {"description", e.Description},
+	}
+	if e.VendorID != nil {
+		all = append(all, field{"vendor id", *e.VendorID})
+	}
+	if len(e.Fields) > 0 {
+		all = append(all, field{"fields", strings.Join(e.Fields, ", ")})
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Settings)) {
+		all = append(all, field{"setting " + name, e.Settings[name]})
 	}
 	for _, h := range e.Headers {
 		all = append(all, field{"header", h.Name + ": " + h.Value})

@@ -20,12 +20,20 @@ type endpointFields struct {
 	Timeout     *config.Duration  `placeholder:"TIME" help:"How long an attempt may take."`
 	RateLimit   *float64          `placeholder:"N" help:"Most requests a second."`
 	MaxInFlight *int              `placeholder:"N" help:"Most requests at once."`
+	Fields      []string          `placeholder:"FIELD" help:"A part of the data that it gets, such as id or price.value, where the dialect lets it choose; may be given several times (default all)."`
+	Setting     map[string]string `placeholder:"NAME=TEXT" help:"A setting of its dialect, such as store_id; may be given several times, and replaces all that there are."`
 }
 
 func (f *endpointFields) input(p *program) (client.EndpointInput, error) {
 	in := client.EndpointInput{Description: client.SetIf(f.Description), RateLimit: client.SetIf(f.RateLimit), MaxInFlight: client.SetIf(f.MaxInFlight)}
 	if f.Type != nil {
 		in.EventTypes = client.Set(f.Type)
+	}
+	if f.Fields != nil {
+		in.Fields = client.Set(f.Fields)
+	}
+	if f.Setting != nil {
+		in.Settings = client.Set(f.Setting)
 	}
 	if f.Timeout != nil {
 		in.Timeout = client.Set(client.Duration(*f.Timeout))
@@ -116,6 +124,7 @@ type endpointsCreateCmd struct {
 	To         string `arg:"" name:"url" help:"The URL to deliver to."`
 	ID         string `placeholder:"ID" help:"An id of your own (default one that the server makes)."`
 	Dialect    string `placeholder:"NAME" help:"The wire contract to speak (default the tenant's)."`
+	VendorID   string `placeholder:"ID" help:"What the dialect's own API is to call it, for one that has been elsewhere; takes an admin key (default the next one)."`
 	SecretFile string `placeholder:"FILE" help:"File that holds the signing secret, - for standard input (default one that the server makes)."`
 	endpointFields
 	rehearsed
@@ -146,6 +155,9 @@ func (c *endpointsCreateCmd) Run(p *program) error {
 	if c.Dialect != "" {
 		in.Dialect = client.Set(c.Dialect)
 	}
+	if c.VendorID != "" {
+		in.VendorID = client.Set(c.VendorID)
+	}
 	if in.Secret, err = p.secretField(c.SecretFile, &c.remote); err != nil {
 		return err
 	}
@@ -175,7 +187,7 @@ type endpointsUpdateCmd struct {
 	oneEndpoint
 	To    *string  `placeholder:"URL" help:"The URL to deliver to."`
 	State *string  `enum:"active,paused" placeholder:"STATE" help:"Let it go on (active) or hold its deliveries (paused)."`
-	Unset []string `enum:"type,description,header,filter,schedule,timeout,rate-limit,max-in-flight" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, filter, schedule, timeout, rate-limit or max-in-flight."`
+	Unset []string `enum:"type,description,header,filter,schedule,timeout,rate-limit,max-in-flight,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, filter, schedule, timeout, rate-limit, max-in-flight, fields or settings."`
 	endpointFields
 	rehearsed
 }
@@ -233,5 +245,9 @@ func unset(in *client.EndpointInput, name string) {
 		in.RateLimit = client.Null[float64]()
 	case "max-in-flight":
 		in.MaxInFlight = client.Null[int]()
+	case "fields":
+		in.Fields = client.Null[[]string]()
+	case "settings":
+		in.Settings = client.Null[map[string]string]()
 	}
 }

@@ -30,7 +30,7 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 		URL: client.Set("https://example.com/"), EventTypes: client.Set([]string{"a", "b.*"}), Description: client.Set("d"),
 		Headers: client.Set(client.Headers{{Name: "X-B", Value: "2"}, {Name: "X-A", Value: "1"}}), Filter: client.Set(json.RawMessage(`{"field":"data.n","operator":"gt","value":0}`)),
 		Schedule: client.Set([]client.Duration{client.Duration(1500 * time.Millisecond)}), Timeout: client.Set(client.Duration(5 * time.Second)),
-		RateLimit: client.Set(2.5), MaxInFlight: client.Set(3),
+		RateLimit: client.Set(2.5), MaxInFlight: client.Set(3), Settings: client.Set(map[string]string{"store_id": "2"}),
 	})
 	must(t, err)
 	_, err = c.RotateSecret(ctx, "acme", full.ID, client.Rotation{})

@@ -27,6 +27,10 @@ type endpointInput struct {
 	RateLimit   field[float64]   `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
 	MaxInFlight field[int]       `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
 	State       field[string]    `json:"state" doc:"active or paused" example:"active" enum:"active,paused"`
+
+	Fields   field[[]string]          `json:"fields" doc:"which parts of the data it gets, for a dialect that lets it choose: names, or paths such as price.value; empty or null: all" example:"[\"id\",\"name\"]"`
+	Settings field[map[string]string] `json:"settings" doc:"what the dialect's contract keeps of it besides, such as store_id; null: nothing" example:"{\"store_id\":\"2\"}"`
+	VendorID field[string]            `json:"vendor_id" doc:"what the dialect's own API calls it, for a dialect that has ids of its own: only while it is created, and with an admin key; absent or null: the next one" example:"17"`
 }
 
 func (in *endpointInput) manage() manage.EndpointInput {
@@ -35,6 +39,7 @@ func (in *endpointInput) manage() manage.EndpointInput {
 		Description: in.Description.pointer(), Filter: in.Filter.pointer(), RateLimit: in.RateLimit.pointer(), MaxInFlight: in.MaxInFlight.pointer(),
 		Headers: (*[]hook.Header)(in.Headers.pointer()), Timeout: (*time.Duration)(in.Timeout.pointer()), State: (*hook.EndpointState)(in.State.pointer()),
 	}
+	out.Fields, out.Settings, out.VendorID = in.Fields.pointer(), in.Settings.pointer(), in.VendorID.pointer()
 	if in.Schedule.given {
 		out.Schedule = new([]time.Duration) // nil inside: the dialect's
 	}
@@ -47,25 +52,29 @@ func (in *endpointInput) manage() manage.EndpointInput {
 
 // endpointShape is an endpoint in answers.
 type endpointShape struct {
-	ID          string         `json:"id" doc:"the endpoint's id" example:"ep_01JB2X3Y4Z"`
-	Number      int64          `json:"number" doc:"a small number, for contracts that show one" example:"1"`
-	Tenant      string         `json:"tenant" doc:"the tenant it belongs to" example:"acme"`
-	URL         string         `json:"url" doc:"where deliveries go" example:"https://example.com/hooks"`
-	EventTypes  []string       `json:"event_types" doc:"what it subscribes to; empty: all types" example:"[\"invoice.*\"]"`
-	Dialect     string         `json:"dialect" doc:"the wire contract it speaks" example:"standard"`
-	Description string         `json:"description" doc:"for people" example:"Accounting"`
-	Headers     headers        `json:"headers" doc:"extra headers of every request; values of credentials are replaced by [secret]"`
-	Filter      jsontext.Value `json:"filter" doc:"the condition tree that an event has to meet; null: none"`
-	Schedule    *[]seconds     `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule, empty: no retries"`
-	Timeout     *seconds       `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20"`
-	RateLimit   *float64       `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
-	MaxInFlight *int           `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
-	State       string         `json:"state" doc:"paused by people, or disabled by the server: both hold what waits" example:"active" enum:"active,paused,disabled"`
-	StateReason string         `json:"state_reason,omitzero" doc:"why it is in this state"`
-	StateAt     stamp          `json:"state_at,omitzero" doc:"since when it is in this state"`
-	Secrets     []secretShape  `json:"secrets" doc:"when its secrets were made and until when they sign, never what they are"`
-	CreatedAt   stamp          `json:"created_at" doc:"when it was created"`
-	UpdatedAt   stamp          `json:"updated_at" doc:"when it was last changed"`
+	ID          string            `json:"id" doc:"the endpoint's id" example:"ep_01JB2X3Y4Z"`
+	Number      int64             `json:"number" doc:"a small number, for contracts that show one" example:"1"`
+	Tenant      string            `json:"tenant" doc:"the tenant it belongs to" example:"acme"`
+	URL         string            `json:"url" doc:"where deliveries go" example:"https://example.com/hooks"`
+	EventTypes  []string          `json:"event_types" doc:"what it subscribes to; empty: all types" example:"[\"invoice.*\"]"`
+	Dialect     string            `json:"dialect" doc:"the wire contract it speaks" example:"standard"`
+	Description string            `json:"description" doc:"for people" example:"Accounting"`
+	Headers     headers           `json:"headers" doc:"extra headers of every request; values of credentials are replaced by [secret]"`
+	Filter      jsontext.Value    `json:"filter" doc:"the condition tree that an event has to meet; null: none"`
+	Schedule    *[]seconds        `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule, empty: no retries"`
+	Timeout     *seconds          `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20"`
+	RateLimit   *float64          `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
+	MaxInFlight *int              `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
+	Fields      []string          `json:"fields" doc:"which parts of the data it gets; empty: all" example:"[\"id\",\"name\"]"`
+	Settings    map[string]string `json:"settings" doc:"what its contract keeps of it besides" example:"{\"store_id\":\"2\"}"`
+	VendorID    *string           `json:"vendor_id" doc:"what the dialect's own API calls it; null: by its id" example:"17"`
+
+	State       string        `json:"state" doc:"paused by people, or disabled by the server: both hold what waits" example:"active" enum:"active,paused,disabled"`
+	StateReason string        `json:"state_reason,omitzero" doc:"why it is in this state"`
+	StateAt     stamp         `json:"state_at,omitzero" doc:"since when it is in this state"`
+	Secrets     []secretShape `json:"secrets" doc:"when its secrets were made and until when they sign, never what they are"`
+	CreatedAt   stamp         `json:"created_at" doc:"when it was created"`
+	UpdatedAt   stamp         `json:"updated_at" doc:"when it was last changed"`
 }
 
 // secretShape tells of a secret without telling it.
@@ -90,6 +99,10 @@ func shapeEndpoint(e *hook.Endpoint) endpointShape {
 		Secrets: each(e.Secrets, func(s hook.EndpointSecret) secretShape {
 			return secretShape{stamp(s.CreatedAt), stamp(s.ExpiresAt), s.Public}
 		}),
+	}
+	s.Fields, s.Settings = e.Fields, e.Settings
+	if e.VendorID != "" {
+		s.VendorID = &e.VendorID
 	}
 	if len(e.Filter) > 0 {
 		s.Filter = e.Filter
@@ -153,6 +166,11 @@ func (a *API) createEndpoint(c *call) error {
 	answer := func(e *hook.Endpoint, secret hook.Secret) error {
 		c.Header().Set("Location", c.r.URL.EscapedPath()+"/"+e.ID)
 		return c.changed(http.StatusCreated, false, withSecret(e, secret), shapeEndpoint(e))
+	}
+	if in.VendorID.value != "" {
+		if err := c.caller.May(hook.ScopeAdmin, ""); err != nil {
+			return err
+		}
 	}
 	input := in.manage()
 	input.Keep = keep(a, c, answer)

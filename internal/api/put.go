@@ -97,5 +97,19 @@ func (in *endpointInput) change(c *call) (manage.EndpointInput, error) {
 	}
 	out := in.manage()
 	out.Terms = on
+	if in.VendorID.value != "" {
+		allow := on.Allow
+		out.Terms.Allow = func(current *hook.Endpoint) error {
+			if current == nil { // else it cannot change, and is as it is shown
+				if err := c.caller.May(hook.ScopeAdmin, ""); err != nil {
+					return err
+				}
+			}
+			if allow == nil {
+				return nil
+			}
+			return allow(current)
+		}
+	}
 	return out, nil
 }

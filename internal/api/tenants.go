@@ -11,9 +11,9 @@ import (
 type tenantInput struct {
 	Name       field[string]            `json:"name" doc:"for people" example:"Acme Ltd"`
 	Dialect    field[string]            `json:"dialect" doc:"what its endpoints speak when they do not say" example:"standard"`
-	Secret     *string                  `json:"secret" doc:"the secret of the tenant, for dialects where the tenant has one; absent: one is made where needed"`
+	Secret     *string                  `json:"secret" doc:"the secret of the tenant for its dialect and the variants of it, where the tenant has one; absent: one is made where needed"`
 	APIVersion field[string]            `json:"api_version" doc:"which version of the shapes its endpoints get; empty: the newest"`
-	Settings   field[map[string]string] `json:"settings" doc:"free texts, for you and for contracts" example:"{\"region\":\"eu\"}"`
+	Settings   field[map[string]string] `json:"settings" doc:"free texts, for you and for contracts; vendor_id, in digits, is the number that contracts show of the tenant in place of its own" example:"{\"region\":\"eu\"}"`
 	echoed
 }
 
