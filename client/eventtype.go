@@ -12,7 +12,8 @@ import (
 type EventType struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description"`
-	Sample      json.RawMessage `json:"sample"` // the data of an event of it; null: none
+	Sample      json.RawMessage `json:"sample"`   // the data of an event of it; null: none
+	Versions    []TypeVersion   `json:"versions"` // earlier shapes of data, newest first
 	CreatedAt   time.Time       `json:"created_at"`
 	UpdatedAt   time.Time       `json:"updated_at"`
 
@@ -21,10 +22,20 @@ type EventType struct {
 
 func (t *EventType) noteMeta(h http.Header) { t.Meta.noteMeta(h) }
 
+// TypeVersion is an earlier shape of an event type's data, which tenants get
+// whose APIVersion asks for it.
+type TypeVersion struct {
+	Version string `json:"version"`
+	// Convert is a jq program that makes data of the next newer shape into this
+	// one. Only the first version can do without: it names the newest shape.
+	Convert string `json:"convert,omitempty"`
+}
+
 // EventTypeInput is what can be set on an event type.
 type EventTypeInput struct {
 	Description Field[string]          `json:"description,omitzero"`
 	Sample      Field[json.RawMessage] `json:"sample,omitzero"`
+	Versions    Field[[]TypeVersion]   `json:"versions,omitzero"`
 }
 
 // EventType gets an event type.

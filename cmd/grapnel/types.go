@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"os"
+	"strings"
 
 	"grapnel/client"
 )
@@ -41,7 +43,19 @@ func (p *program) eventType(t *client.EventType) error {
 	if string(t.Sample) != "null" {
 		sample = string(t.Sample)
 	}
-	return p.fields(field{"type", t.Name}, field{"description", t.Description}, field{"sample", sample}, field{"created", when(&t.CreatedAt)}, field{"updated", when(&t.UpdatedAt)})
+	fields := []field{{"type", t.Name}, {"description", t.Description}, {"sample", sample}}
+	for i, v := range t.Versions {
+		label := ""
+		if i == 0 {
+			label = "versions"
+		}
+		if v.Convert == "" {
+			fields = append(fields, field{label, v.Version + "  the newest shape"})
+		} else {
+			fields = append(fields, field{label, v.Version + "  " + v.Convert})
+		}
+	}
+	return p.fields(append(fields, field{"created", when(&t.CreatedAt)}, field{"updated", when(&t.UpdatedAt)})...)
 }
 
 type typesListCmd struct {
@@ -91,7 +105,8 @@ type typesPutCmd struct {
 	oneType
 	Description *string  `placeholder:"TEXT" help:"What such an event means, for those who subscribe."`
 	Sample      string   `placeholder:"JSON" help:"The data of an event of it, which tests send: JSON, @FILE, or - for standard input."`
-	Unset       []string `enum:"description,sample" placeholder:"FIELD" help:"Set a field back to its default: description or sample."`
+	Convert     []string `sep:"none" placeholder:"VERSION=JQ" help:"An earlier shape of the data, and the jq program that makes data of the next newer shape into it, or @FILE with the program. Given several times, newest first; the first may be VERSION= alone, to name the newest shape. It replaces all versions that there are."`
+	Unset       []string `enum:"description,sample,versions" placeholder:"FIELD" help:"Set a field back to its default: description, sample or versions."`
 	rehearsed
 }
 
@@ -102,12 +117,20 @@ func (*typesPutCmd) Help() string {
 Examples:
 
     grapnel types put invoice.paid --description "An invoice was paid in full" --sample '{"total":12.5}'
-    echo '{"id":1}' | grapnel types put user.created --sample - --dry-run`
+    echo '{"id":1}' | grapnel types put user.created --sample - --dry-run
+    grapnel types put invoice.paid --convert 2026-01-01= --convert '2025-01-01={total: .total.value}' --sample '{"total":{"value":"12.50"}}'`
 }
 
 // Run creates or changes.
 func (c *typesPutCmd) Run(p *program) error {
 	in := client.EventTypeInput{Description: client.SetIf(c.Description)}
+	if len(c.Convert) > 0 {
+		versions, err := readVersions(c.Convert)
+		if err != nil {
+			return err
+		}
+		in.Versions = client.Set(versions)
+	}
 	if c.Sample != "" {
 		sample, err := readJSON("sample", c.Sample, p.stdin)
 		if err != nil {
@@ -116,9 +139,12 @@ func (c *typesPutCmd) Run(p *program) error {
 		in.Sample = client.Set(sample)
 	}
 	for _, name := range c.Unset {
-		if name == "sample" {
+		switch name {
+		case "sample":
 			in.Sample = client.Null[json.RawMessage]()
-		} else {
+		case "versions":
+			in.Versions = client.Null[[]client.TypeVersion]()
+		default:
 			in.Description = client.Null[string]()
 		}
 	}
@@ -134,6 +160,26 @@ func (c *typesPutCmd) Run(p *program) error {
 	}
 	p.dryNote(t.Meta)
 	return p.eventType(t)
+}
+
+// readVersions reads the values of --convert.
+func readVersions(args []string) ([]client.TypeVersion, error) {
+	var versions []client.TypeVersion
+	for _, arg := range args {
+		version, program, ok := strings.Cut(arg, "=")
+		if !ok {
+			return nil, fail(exitUsage, "write --convert VERSION=PROGRAM, or --convert VERSION=@FILE", "--convert %q names no program", arg)
+		}
+		if file, ok := strings.CutPrefix(program, "@"); ok {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, fail(exitUsage, "write --convert VERSION=PROGRAM, or --convert VERSION=@FILE", "the program of version %s cannot be read: %w", version, err)
+			}
+			program = strings.TrimSpace(string(text))
+		}
+		versions = append(versions, client.TypeVersion{Version: version, Convert: program})
+	}
+	return versions, nil
 }
 
 type typesDeleteCmd struct {

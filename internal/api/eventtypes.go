@@ -11,26 +11,40 @@ import (
 
 // eventTypeInput is the body of PUT /v1/event-types/{type}.
 type eventTypeInput struct {
-	Description field[string] `json:"description" doc:"for those who subscribe" example:"An invoice was paid in full"`
-	Schema      raw           `json:"schema" doc:"not supported yet: leave it out or null"`
-	Versions    raw           `json:"versions" doc:"not supported yet: leave it out or null"`
-	Sample      raw           `json:"sample" doc:"an example of data, which test events carry" example:"{\"invoice\":17}"`
-	Name        raw           `json:"name" doc:"as it is shown: what the address names"`
-	CreatedAt   raw           `json:"created_at" doc:"as it is shown; not read"`
-	UpdatedAt   raw           `json:"updated_at" doc:"as it is shown; not read"`
+	Description field[string]             `json:"description" doc:"for those who subscribe" example:"An invoice was paid in full"`
+	Schema      raw                       `json:"schema" doc:"not supported yet: leave it out or null"`
+	Versions    field[[]typeVersionInput] `json:"versions" doc:"earlier shapes of data, newest first: what a tenant's api_version chooses from; null: none"`
+	Sample      raw                       `json:"sample" doc:"an example of data, which test events carry" example:"{\"invoice\":17}"`
+	Name        raw                       `json:"name" doc:"as it is shown: what the address names"`
+	CreatedAt   raw                       `json:"created_at" doc:"as it is shown; not read"`
+	UpdatedAt   raw                       `json:"updated_at" doc:"as it is shown; not read"`
+}
+
+// typeVersionInput is an earlier shape of an event type's data, as it is set.
+type typeVersionInput struct {
+	Version string `json:"version" required:"true" doc:"its name, as a tenant's api_version has it" example:"2021-02-23"`
+	Convert string `json:"convert" doc:"a jq program that makes data of the next newer shape into this one. Only the first version can do without: it names the newest shape" example:"del(.currency)"`
+}
+
+// typeVersionShape is one in answers.
+type typeVersionShape struct {
+	Version string `json:"version" doc:"its name, as a tenant's api_version has it" example:"2021-02-23"`
+	Convert string `json:"convert,omitzero" doc:"the jq program that makes data of the next newer shape into this one; absent: it is the newest" example:"del(.currency)"`
 }
 
 // eventTypeShape is an event type in answers.
 type eventTypeShape struct {
-	Name        string         `json:"name" doc:"the type" example:"invoice.paid"`
-	Description string         `json:"description" doc:"for those who subscribe" example:"An invoice was paid in full"`
-	Sample      jsontext.Value `json:"sample" doc:"an example of data; null: none" example:"{\"invoice\":17}"`
-	CreatedAt   stamp          `json:"created_at" doc:"when it was created"`
-	UpdatedAt   stamp          `json:"updated_at" doc:"when it was last changed"`
+	Name        string             `json:"name" doc:"the type" example:"invoice.paid"`
+	Description string             `json:"description" doc:"for those who subscribe" example:"An invoice was paid in full"`
+	Sample      jsontext.Value     `json:"sample" doc:"an example of data; null: none" example:"{\"invoice\":17}"`
+	Versions    []typeVersionShape `json:"versions" doc:"earlier shapes of data, newest first"`
+	CreatedAt   stamp              `json:"created_at" doc:"when it was created"`
+	UpdatedAt   stamp              `json:"updated_at" doc:"when it was last changed"`
 }
 
 func shapeEventType(t *hook.EventType) eventTypeShape {
 	s := eventTypeShape{Name: t.Name, Description: t.Description, Sample: jsontext.Value("null"), CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt)}
+	s.Versions = each(t.Versions, func(v hook.TypeVersion) typeVersionShape { return typeVersionShape(v) })
 	if len(t.Sample) > 0 {
 		s.Sample = t.Sample
 	}
@@ -50,11 +64,13 @@ func (a *API) putEventType(c *call) error {
 	if err != nil {
 		return err
 	}
-	if in.Versions.text != nil {
-		return hook.Invalid("/versions", "is not supported yet: events would not be converted")
+	var versions *[]hook.TypeVersion
+	if in.Versions.given {
+		list := each(in.Versions.value, func(v typeVersionInput) hook.TypeVersion { return hook.TypeVersion(v) })
+		versions = &list
 	}
 	t, created, err := a.Manager.PutEventType(c.r.Context(), name, manage.EventTypeInput{
-		Description: in.Description.pointer(), Schema: in.Schema.pointer(), Sample: in.Sample.pointer(), Terms: on,
+		Description: in.Description.pointer(), Schema: in.Schema.pointer(), Versions: versions, Sample: in.Sample.pointer(), Terms: on,
 	})
 	if err != nil {
 		return err

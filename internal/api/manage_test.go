@@ -191,12 +191,25 @@ func TestEventTypes(t *testing.T) {
 	if n := len(b.want(http.StatusOK, "GET", "/v1/event-types", "").list("data")); n != 1 {
 		t.Errorf("%d types", n)
 	}
-	for body, pointer := range map[string]string{`{"schema":{}}`: "/schema", `{"versions":[]}`: "/versions", `{"descripton":"x"}`: "/descripton"} {
+	for body, pointer := range map[string]string{`{"schema":{}}`: "/schema", `{"versions":[{"convert":"."}]}`: "/versions/0/version", `{"versions":[{"version":"1","convert":"{"}]}`: "/versions/0/convert",
+		`{"versions":[{"version":"1","conert":"."}]}`: "/versions/0/conert", `{"versions":{}}`: "/versions", `{"sample":[],"versions":[{"version":"2"},{"version":"1","convert":".a"}]}`: "/versions/1/convert", `{"descripton":"x"}`: "/descripton"} {
 		if a := b.want(http.StatusBadRequest, "PUT", "/v1/event-types/x", body); a.pointer() != pointer {
 			t.Errorf("%s: %s", body, a.body)
 		}
 	}
 	b.want(http.StatusBadRequest, "PUT", "/v1/event-types/a%20b", "{}")
+	const versions = `[{"version":"2022-02-01"},{"version":"2021-02-23","convert":".[\"a\"]"}]`
+	a = b.want(http.StatusOK, "PUT", "/v1/event-types/invoice.paid", `{"sample":{"a":1},"versions":`+versions+`}`)
+	if !strings.Contains(a.body, `"versions":`+versions) {
+		t.Error(a.body)
+	}
+	if a = b.want(http.StatusOK, "GET", "/v1/event-types/invoice.paid", ""); !strings.Contains(a.body, `"versions":`+versions) {
+		t.Error(a.body)
+	}
+	a = b.want(http.StatusOK, "PUT", "/v1/event-types/invoice.paid", `{"versions":null}`)
+	if !strings.Contains(a.body, `"versions":[]`) {
+		t.Error(a.body)
+	}
 	b.want(http.StatusNoContent, "DELETE", "/v1/event-types/invoice.paid", "")
 	b.want(http.StatusNotFound, "GET", "/v1/event-types/invoice.paid", "")
 	b.want(http.StatusNotFound, "DELETE", "/v1/event-types/invoice.paid", "")
