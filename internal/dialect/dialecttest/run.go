@@ -106,9 +106,10 @@ func Send(t testing.TB, d *dialect.Dialect, e *hook.Event, at time.Time, n int, 
 		}
 		keys = append(keys, k)
 	}
-	s := Sent{Method: d.Method(), URL: in.Endpoint.URL, Body: body, At: at}
-	s.Header, err = d.Header(dialect.Request{Event: e, URL: s.URL, Method: s.Method, Body: body, At: at, N: n, Keys: keys})
-	if err != nil {
+	r := dialect.Request{Event: e, Endpoint: in.Endpoint, Tenant: in.Tenant, URL: in.Endpoint.URL, Method: d.Method(), Body: body, At: at, N: n, Keys: keys}
+	r.URL = d.URL(r)
+	s := Sent{Method: r.Method, URL: r.URL, Body: body, At: at}
+	if s.Header, err = d.Header(r); err != nil {
 		t.Fatalf("Header: %v", err)
 	}
 	return s
