@@ -14,6 +14,7 @@ import (
 // be used by several goroutines.
 type Dialect struct {
 	name, title  string
+	source       string
 	method       string
 	http1        bool
 	timeout      time.Duration
@@ -42,6 +43,9 @@ type Dialect struct {
 
 // Name is the dialect's name in settings and URLs.
 func (d *Dialect) Name() string { return d.name }
+
+// Source is the text of the file that the dialect was read from.
+func (d *Dialect) Source() string { return d.source }
 
 // Title is the dialect's name for people.
 func (d *Dialect) Title() string { return d.title }

@@ -21,6 +21,7 @@ func Load(file string, src []byte) (*Dialect, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
+	d.source = string(src)
 	return d, nil
 }
 
