@@ -210,13 +210,15 @@ func (c *shaped) reads(library, header string) bool {
 
 // swapped puts another character into the second half of a text, where its
 // signature is, but not at the end of base64, whose last bits may be nothing;
-// or at the end of the timestamp before it, where it stays within the
-// tolerance.
+// or at the end of a timestamp, which stays within the tolerance then.
 func swapped(rng *rand.Rand, text, alphabet string) string {
 	b := []byte(text)
 	from, to := len(b)/2, len(b)-2
-	if strings.HasPrefix(text, "t=") {
+	switch {
+	case strings.HasPrefix(text, "t="):
 		from, to = len(timestamp)-1, len(timestamp)
+	case strings.Trim(text, digits) == "":
+		from, to = len(b)-1, len(b)
 	}
 	for {
 		i := from + rng.IntN(to-from)
