@@ -104,7 +104,8 @@ type Account interface {
 	// SetSettings changes some of the tenant's settings; "" removes one.
 	SetSettings(ctx context.Context, settings map[string]string) error
 
-	// Log lists deliveries to the hooks, deleted ones included, newest first.
+	// Log lists deliveries to the hooks, deleted ones included, newest first. What
+	// was suppressed, or cancelled before any attempt, is none of them.
 	Log(ctx context.Context, q LogQuery) (LogPage, error)
 }
 
@@ -131,6 +132,7 @@ type LogQuery struct {
 	Since       time.Time            // of the last attempt, or of the event where there was none; zero: no bound
 	Start, Size int                  // how many to leave out, and how many to return at most
 	Bodies      bool                 // with LogEntry.Body
+	Uncounted   bool                 // Total is not wanted: less is read
 }
 
 // LogPage is a part of the log.

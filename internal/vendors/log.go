@@ -37,6 +37,9 @@ func (a *account) Log(ctx context.Context, q dialect.LogQuery) (dialect.LogPage,
 		query.Endpoint = e.Num
 	}
 	q.Start, q.Size = max(q.Start, 0), max(q.Size, 0)
+	if q.Uncounted {
+		query.Limit = min(q.Start+q.Size+1, logPage)
+	}
 	for range logPages {
 		page, err := a.h.Reader.Deliveries(ctx, query)
 		if err != nil {
@@ -51,6 +54,9 @@ func (a *account) Log(ctx context.Context, q dialect.LogQuery) (dialect.LogPage,
 				out.Entries = append(out.Entries, dialect.LogEntry{Delivery: d, Endpoint: e})
 			}
 			out.Total++
+		}
+		if q.Uncounted && out.Total > q.Start+q.Size {
+			break
 		}
 		if query.Before = page.Next; page.Next == (hook.DeliveryKey{}) {
 			out.Counted = true
@@ -82,7 +88,10 @@ func (a *account) logged(d *hook.Delivery, q *dialect.LogQuery) *hook.Endpoint {
 		return nil
 	}
 	at := d.LastAt
-	if at.IsZero() {
+	switch {
+	case at.IsZero() && d.State == hook.Cancelled: // it never was on its way
+		return nil
+	case at.IsZero():
 		at = d.Key.Event.Time()
 	}
 	if at.Before(q.Since) {

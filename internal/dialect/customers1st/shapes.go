@@ -121,7 +121,7 @@ func shape(store dialect.Account, r *http.Request, e *hook.Endpoint) (restHook, 
 	if e.Active() {
 		out.Active = 1
 	}
-	last, err := store.Log(r.Context(), dialect.LogQuery{Hooks: []string{e.VendorID}, Size: 1})
+	last, err := store.Log(r.Context(), dialect.LogQuery{Hooks: []string{e.VendorID}, Size: 1, Uncounted: true})
 	if err != nil {
 		return out, err
 	}
