@@ -394,7 +394,7 @@ func (b *body) json(dst []byte, p *piece) []byte {
 	case eventData:
 		if b.rule.project {
 			if c := choose(b.fields); c != nil {
-				if out, ok := b.writer().project(dst, b.data, c); ok {
+				if out, _, ok := b.writer().project(dst, b.data, skipSpace(b.data, 0), c); ok {
 					return out
 				}
 			}
@@ -512,8 +512,9 @@ func (b *body) size() int {
 		case eventTimeOffset:
 			n += len("2006-01-02T15:04:05+00:00")
 		case eventData:
-			if !b.rule.project || len(b.fields) == 0 {
-				n += len(b.data)
+			n += len(b.data)
+			if b.rule.project && len(b.fields) > 0 {
+				n = min(n, 512)
 			}
 		case eventMetadata:
 			n += len(b.event.Metadata)

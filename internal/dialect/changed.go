@@ -116,15 +116,6 @@ func sameList(a, b []byte) bool {
 	return i < len(a) && j < len(b) && a[i] == b[j]
 }
 
-// nextElement is the place of the element of a list behind the one that ends
-// at i, or of the bracket that closes it.
-func nextElement(b []byte, i int) int {
-	if i = skipSpace(b, i); i < len(b) && b[i] == ',' {
-		i = skipSpace(b, i+1)
-	}
-	return i
-}
-
 // sameNumber compares the values of two JSON numbers, however large.
 func sameNumber(a, b string) bool {
 	negA, digitsA, expA := decimal(a)

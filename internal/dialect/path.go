@@ -45,19 +45,28 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 		if i >= len(b) || b[i] != '{' {
 			return
 		}
-		for i = skipSpace(b, i+1); i < len(b) && b[i] == '"'; i = skipSpace(b, i+1) {
-			end := stringEnd(b, i)
-			from := skipSpace(b, skipSpace(b, end)+1) // behind the colon
-			if from >= len(b) {
+		for i = skipSpace(b, i+1); i < len(b) && b[i] == '"'; i = nextElement(b, i) {
+			name, from := memberAt(b, i)
+			if i = valueEnd(b, from); !yield(name, b[from:i]) {
 				return
 			}
-			to := valueEnd(b, from)
-			if !yield(b[i:end], b[from:to]) {
-				return
-			}
-			i = skipSpace(b, to) // a comma, or the end
 		}
 	}
+}
+
+// memberAt reads the name that begins at i and finds the place of its value.
+func memberAt(b []byte, i int) (name []byte, value int) {
+	end := stringEnd(b, i)
+	return b[i:end], min(skipSpace(b, skipSpace(b, end)+1), len(b)) // behind the colon
+}
+
+// nextElement is the place of the member or element behind the one that ends
+// at i, or of the bracket that closes them all.
+func nextElement(b []byte, i int) int {
+	if i = skipSpace(b, i); i < len(b) && b[i] == ',' {
+		i = skipSpace(b, i+1)
+	}
+	return i
 }
 
 // isName compares a JSON string as it is written with a text.

@@ -79,29 +79,35 @@ func (c *choice) of(raw []byte) *choice {
 	return nil
 }
 
-// project writes what was chosen of a value, in the order of the data. Objects
-// and lists on the way are there even if nothing of them is; so is null, which
-// stands for either. Other values have no fields: ok is false if b is one.
-func (w writer) project(dst, b []byte, c *choice) (out []byte, ok bool) {
-	switch i := skipSpace(b, 0); {
+// project writes what was chosen of the value that begins at i, in the order
+// of the data, and says where the value ends. Objects and lists on the way are
+// there even if nothing of them is; so is null, which stands for either. Other
+// values have no fields: ok is false for them.
+func (w writer) project(dst, b []byte, i int, c *choice) (out []byte, end int, ok bool) {
+	switch {
 	case i >= len(b):
-		return dst, false
+		return dst, len(b), false
 	case b[i] == '{':
-		return w.projectObject(dst, b[i:], c), true
+		dst, end = w.projectObject(dst, b, i, c)
+		return dst, end, true
 	case b[i] == '[':
-		return w.projectList(dst, b[i:], c), true
-	case b[i] == 'n':
-		return w.value(dst, trimSpace(b)), true
+		dst, end = w.projectList(dst, b, i, c)
+		return dst, end, true
 	}
-	return dst, false
+	if end = valueEnd(b, i); b[i] == 'n' {
+		return append(dst, b[i:end]...), end, true
+	}
+	return dst, end, false
 }
 
-func (w writer) projectObject(dst, b []byte, c *choice) []byte {
+func (w writer) projectObject(dst, b []byte, i int, c *choice) (out []byte, end int) {
 	dst = append(dst, '{')
 	open := len(dst)
-	for name, value := range members(b) {
+	for i = skipSpace(b, i+1); i < len(b) && b[i] == '"'; i = nextElement(b, i) {
+		name, from := memberAt(b, i)
 		sub := c.of(name)
 		if sub == nil {
+			i = valueEnd(b, from)
 			continue
 		}
 		start := len(dst)
@@ -109,34 +115,31 @@ func (w writer) projectObject(dst, b []byte, c *choice) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(w.string(dst, name), ':')
-		ok := true
 		if sub.all {
-			dst = w.member(dst, isRawID(name), value)
-		} else if dst, ok = w.project(dst, value, sub); !ok {
+			i = valueEnd(b, from)
+			dst = w.member(dst, isRawID(name), b[from:i])
+			continue
+		}
+		var ok bool
+		if dst, i, ok = w.project(dst, b, from, sub); !ok {
 			dst = dst[:start]
 		}
 	}
-	return append(dst, '}')
+	return append(dst, '}'), min(i+1, len(b))
 }
 
-func (w writer) projectList(dst, b []byte, c *choice) []byte {
+func (w writer) projectList(dst, b []byte, i int, c *choice) (out []byte, end int) {
 	dst = append(dst, '[')
 	open := len(dst)
-	for i := skipSpace(b, 1); i < len(b) && b[i] != ']'; i = skipSpace(b, i) {
-		end := valueEnd(b, i)
+	for i = skipSpace(b, i+1); i < len(b) && b[i] != ']'; i = nextElement(b, i) {
 		start := len(dst)
 		if start > open {
 			dst = append(dst, ',')
 		}
 		var ok bool
-		if dst, ok = w.project(dst, b[i:end], c); !ok {
+		if dst, i, ok = w.project(dst, b, i, c); !ok {
 			dst = dst[:start]
 		}
-		if i = skipSpace(b, end); i < len(b) && b[i] == ',' {
-			i++
-		} else {
-			break
-		}
 	}
-	return append(dst, ']')
+	return append(dst, ']'), min(i+1, len(b))
 }

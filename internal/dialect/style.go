@@ -65,22 +65,52 @@ func (s style) string(dst, raw []byte) []byte {
 
 // run is how many bytes at the beginning are written as they are.
 func (s style) run(b []byte) int {
-	for i := 0; i < len(b); {
-		switch c := b[i]; {
-		case c < ' ' || c == '"' || c == '\\' || s == stylePHP && (c == '/' || c >= utf8.RuneSelf):
+	for i := 0; i < len(b); i++ {
+		switch rewritten[b[i]] {
+		case inAll:
 			return i
-		case c < utf8.RuneSelf:
-			i++
-		default:
+		case inPHP:
+			if s == stylePHP {
+				return i
+			}
+		case notASCII:
+			if s == stylePHP {
+				return i
+			}
 			r, n := utf8.DecodeRune(b[i:])
 			if r == utf8.RuneError && n == 1 {
 				return i
 			}
-			i += n
+			i += n - 1
 		}
 	}
 	return len(b)
 }
+
+// rewritten says of each byte which styles write it in another way.
+var rewritten = func() (t [256]change) {
+	for c := range t {
+		switch {
+		case c < ' ' || c == '"' || c == '\\':
+			t[c] = inAll
+		case c == '/':
+			t[c] = inPHP
+		case c >= utf8.RuneSelf:
+			t[c] = notASCII
+		}
+	}
+	return t
+}()
+
+// change is whether a byte within a string is written in another way.
+type change uint8
+
+const (
+	inNone change = iota
+	inAll
+	inPHP
+	notASCII // the character decides
+)
 
 // unescape reads the escape at the beginning, two that are a pair as one. A
 // half of a pair alone is what it is.
@@ -172,40 +202,60 @@ type writer struct {
 }
 
 // value writes a JSON value. It goes over the bytes once and looks at strings
-// alone, so it knows no depth.
+// alone, so it knows no depth. What stays as it is, is copied in stretches:
+// from start on nothing has been written yet.
 func (w writer) value(dst, b []byte) []byte {
 	if w.style == verbatim && !w.ids {
 		return append(dst, b...)
 	}
+	start := 0
 	for i := 0; i < len(b); {
 		switch c := b[i]; {
 		case c == '"':
-			end := stringEnd(b, i)
-			dst = w.string(dst, b[i:end])
-			id := w.ids && isRawID(b[i:end])
-			if i = end; !id {
+			from := i
+			if i = w.plainEnd(b, from); i < 0 {
+				i = stringEnd(b, from)
+				dst = append(dst, b[start:from]...)
+				dst = w.string(dst, b[from:i])
+				start = i
+			}
+			if !w.ids {
 				continue
 			}
 			colon := skipSpace(b, i)
-			if colon >= len(b) || b[colon] != ':' {
+			if colon >= len(b) || b[colon] != ':' || !isRawID(b[from:i]) {
 				continue
 			}
-			if from := skipSpace(b, colon+1); startsNumber(b[from:]) {
+			if from = skipSpace(b, colon+1); startsNumber(b[from:]) {
+				dst = append(dst, b[start:i]...)
 				dst = w.gap(dst, b[i:from])
 				i = scalarEnd(b, from)
 				dst = w.member(dst, true, b[from:i])
+				start = i
 			}
-		case isSpace(c):
-			if w.style == verbatim {
-				dst = append(dst, c)
-			}
-			i++
+		case isSpace(c) && w.style != verbatim:
+			dst = append(dst, b[start:i]...)
+			i = skipSpace(b, i)
+			start = i
 		default:
-			dst = append(dst, c)
 			i++
 		}
 	}
-	return dst
+	return append(dst, b[start:]...)
+}
+
+// plainEnd is the place behind the string that begins at i if the style writes
+// it as it stands, else negative.
+func (w writer) plainEnd(b []byte, i int) int {
+	if w.style < styleJS {
+		return stringEnd(b, i)
+	}
+	if i++; i < len(b) {
+		if i += w.run(b[i:]); i < len(b) && b[i] == '"' {
+			return i + 1
+		}
+	}
+	return -1
 }
 
 // gap writes what stands between a name and its value.
