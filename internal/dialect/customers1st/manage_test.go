@@ -3,16 +3,15 @@ package customers1st_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"grapnel/client"
 	"grapnel/internal/config"
-	"grapnel/internal/hook"
 	"grapnel/internal/vendortest"
 )
 
@@ -234,13 +233,49 @@ func TestOneHookInBothAPIs(t *testing.T) {
 	}
 }
 
-// C1-M12: the answer to too many requests.
+// C1-M12: the answer to too many requests. How many there may be is the
+// server's setting.
 func TestC1M12Limit(t *testing.T) {
 	t.Parallel()
-	const want = `{"error":"API Resource limit reached.","bucket_size":"80","bucket_regen":"8"}`
-	w := httptest.NewRecorder()
-	load(t).Refuse(w, nil, hook.Errorf(hook.CodeRateLimited, "too fast"))
-	if w.Code != http.StatusTooManyRequests || w.Body.String() != want {
-		t.Errorf("%d %s", w.Code, w.Body)
+	s := newStore(t, func(c *config.Config) { c.RateLimit, c.RateBurst = config.Rate{N: 1, Per: time.Hour}, 2 })
+	s.want("GET", "/api/hooks", "", 200, `{"content":[],"count":0}`)
+	s.want("DELETE", "/api/hooks/1", "", 200, `{"deleted":0}`)
+	s.want("GET", "/api/hooks", "", 429, `{"error":"API Resource limit reached.","bucket_size":"80","bucket_regen":"8"}`)
+	s.wantAs(nil, "GET", "/api/hooks/events", "", 200, s.Do("GET", "/api/hooks/events", nil, "").Body)
+}
+
+// Moving in: hooks come over with their ids, the store with its secret and its
+// token, and its old client goes on.
+func TestMovingIn(t *testing.T) {
+	t.Parallel()
+	srv := vendortest.Start(t)
+	tap := vendortest.NewTap(t, vendortest.PHP(t, "testdata/receiver.php", ""))
+	records := strings.Join([]string{
+		`{"kind":"tenant","tenant":"store-3241","dialect":"customers1st","secret":"` + printed + `","settings":{"vendor_id":"3241"}}`,
+		`{"kind":"key","tenant":"store-3241","key":"an_old_token_of_theirs","scopes":["manage"]}`,
+		`{"kind":"hook","tenant":"store-3241","dialect":"customers1st","vendor_id":5598,"event":"giftcard.created","url":"` + tap.URL + `/5598","created_at":"2022-05-30 08:00:00"}`,
+		`{"kind":"hook","tenant":"store-3241","dialect":"customers1st","vendor_id":5600,"event":"product.created","url":"` + tap.URL + `/5600","state":"inactive","description":"e-conomic"}`,
+	}, "\n")
+	for range 2 { // again, it changes nothing
+		a := srv.Do("POST", "/v1/import", []string{"Authorization: Bearer " + srv.Admin, "Content-Type: application/x-ndjson"}, records)
+		if a.Status != http.StatusOK || strings.Contains(a.Body, `"refused"`) && !strings.Contains(a.Body, `"refused":0`) {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
 	}
+	s := &store{Server: srv, t: t, header: bearer("an_old_token_of_theirs")}
+	s.want("GET", "/api/hooks", "", 200, `{"content":[`+
+		`{"id":5598,"event":"giftcard.created","url":"`+tap.URL+`/5598","receiver":null,"active":1,"created":"TIME","lastactivity":null,"last_updated":"TIME"},`+
+		`{"id":5600,"event":"product.created","url":"`+tap.URL+`/5600","receiver":"e-conomic","active":0,"created":"TIME","lastactivity":null,"last_updated":"TIME"}],"count":2}`)
+	if a := s.Do("GET", "/api/hooks/5598", s.header, ""); !strings.Contains(a.Body, `"created":"2022-05-30 08:00:00"`) {
+		t.Errorf("the hook is %s", a.Body)
+	}
+	s.want("GET", "/api/settings/configs", "", 200, `{"content":[{"key":"resthook_signing_secret","value":"`+printed+`"}]}`)
+	s.Send("store-3241", client.Event{Type: "giftcard.created", Data: []byte(`{"id":1}`)}, 1)
+	if r := tap.Wait(1)[0]; r.Status != 200 || !strings.Contains(string(r.Body), `"resthookid":5598,"storeid":3241,`) {
+		t.Errorf("the old receiver answered %d to %s", r.Status, r.Body)
+	}
+	s.want("POST", "/api/hooks", `{"event":"task.created","url":"https://example.com/"}`, 201, `{"id":5601}`) // C1-M2: no old id comes back
+	s.want("DELETE", "/api/hooks/5598", "", 200, `{"deleted":1}`)                                             // C1-M4
+	s.want("DELETE", "/api/hooks/5600", "", 200, `{"deleted":1}`)
+	s.Send("store-3241", client.Event{Type: "giftcard.created", Data: []byte(`{"id":2}`)}, 0)
 }

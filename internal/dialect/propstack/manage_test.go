@@ -1,6 +1,7 @@
 package propstack_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -74,7 +75,7 @@ const form = "Content-Type: application/x-www-form-urlencoded"
 func TestManagement(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	target := "https://propstack-immobilien.de/ps-hook?a=1&b=ü%20+#x"
+	target := "https://propstack-immobilien.de/ps-hook?a=1&b=ü%20+"
 	t.Run("PS-M1 PS-M2 query parameters make a hook", func(t *testing.T) {
 		a.t = t
 		a.want("POST", "/v1/hooks?target_url="+url.QueryEscape(target)+"&event=client_created", "", 200, `{"id":1}`)
@@ -163,4 +164,34 @@ func TestManagement(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// Moving in: hooks come over with their ids and secrets, accounts with their
+// keys, and the old client goes on.
+func TestMovingIn(t *testing.T) {
+	t.Parallel()
+	srv := vendortest.Start(t)
+	tap := vendortest.NewTap(t, vendortest.PHP(t, "testdata/receiver.php", "an old secret"))
+	records := strings.Join([]string{
+		`{"kind":"tenant","tenant":"acme","dialect":"propstack"}`,
+		`{"kind":"key","tenant":"acme","key":"an_old_key_of_theirs","scopes":["manage"]}`,
+		`{"kind":"hook","tenant":"acme","dialect":"propstack","vendor_id":10,"event":"client_created","url":"` + tap.URL + `","secret":"an old secret"}`,
+		`{"kind":"hook","tenant":"acme","dialect":"propstack","vendor_id":123,"event":"task_deleted","url":"https://example.com/ps-hook"}`,
+	}, "\n")
+	for range 2 { // again, it changes nothing
+		a := srv.Do("POST", "/v1/import", []string{"Authorization: Bearer " + srv.Admin, "Content-Type: application/x-ndjson"}, records)
+		if a.Status != http.StatusOK || strings.Contains(a.Body, `"refused"`) && !strings.Contains(a.Body, `"refused":0`) {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+	}
+	a := &account{Server: srv, t: t, key: "an_old_key_of_theirs"}
+	a.want("GET", "/v1/hooks", "", 200, `{"hooks":[{"id":10,"event":"CLIENT_CREATED","target_url":"`+tap.URL+`"},{"id":123,"event":"TASK_DELETED","target_url":"https://example.com/ps-hook"}]}`)
+	a.Send("acme", client.Event{Type: "client_created", Data: []byte(`{"id":1}`)}, 1)
+	if r := tap.Wait(1)[0]; r.Status != 200 {
+		t.Errorf("the old receiver answered %d", r.Status)
+	}
+	a.want("POST", "/v1/hooks?event=task_created&target_url=https%3A%2F%2Fexample.com", "", 200, `{"id":124}`) // PS-M2: no old id comes back
+	a.want("DELETE", "/v1/hooks/10", "", 200, `{"ok":true}`)                                                   // PS-M6
+	a.want("DELETE", "/api/v1/hooks/123", "", 200, `{"ok":true}`)
+	a.Send("acme", client.Event{Type: "client_created", Data: []byte(`{"id":2}`)}, 0)
 }
