@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"grapnel/internal/dialect"
@@ -310,4 +311,35 @@ func TestLoadRefusesBodies(t *testing.T) {
 			t.Errorf("%s %s: %v, want line %d and %q", c.body, c.more, err, line, c.want)
 		}
 	}
+}
+
+// FuzzBody: whatever the template and the event, rendering ends with JSON or
+// with a sentence, never with a panic, and always in the same way.
+func FuzzBody(f *testing.F) {
+	for _, template := range []string{"{event.data}", "{event.metadata|[]}", "x{event.data.a.b|y}{event.metadata.a|}", "{event.data.a|{\"b\":1}}", "{event.changed}", "{endpoint.setting.a|\"}", "{{{event.id}}}", "{tenant.vendor_id}{endpoint.vendor_id}{delivery.number}"} {
+		f.Add(template, account, `{"a":1}`, `{"a":{"b":"\ud83d\ude00/"}}`, "5")
+	}
+	f.Fuzz(func(t *testing.T, template, data, previous, metadata, id string) {
+		text, err := jsontext.AppendQuote(nil, template)
+		if err != nil {
+			return
+		}
+		for _, rest := range []string{"style: verbatim", "style: php", "style: js, add: [{events: [thing_updated], name: x, value: " + string(text) + "}]"} {
+			d, err := dialect.Load("f", []byte(bodied(`{json: {a: `+string(text)+`, "é/": `+string(text)+`}, `+rest+`}`, "ids: number")))
+			if err != nil {
+				return
+			}
+			in := wideInput()
+			in.Event.Data, in.Event.Previous, in.Event.Metadata = []byte(data), []byte(previous), []byte(metadata)
+			in.Endpoint.VendorID, in.Tenant.Settings["vendor_id"] = id, id
+			in.Endpoint.Settings["a"] = id
+			body, err := d.Body(in)
+			if err == nil && valid(data) && (previous == "" || valid(previous)) && (metadata == "" || valid(metadata)) && !valid(string(body)) {
+				t.Errorf("%q with %s made %q", template, rest, body)
+			}
+			if again, errAgain := d.Body(in); string(again) != string(body) || (err == nil) != (errAgain == nil) {
+				t.Errorf("%q with %s made %q, then %q", template, rest, body, again)
+			}
+		}
+	})
 }
