@@ -23,6 +23,22 @@ func (r *reader) headersPHP(n ast.Node, p *piece, headers []header) {
 	slices.SortFunc(p.refs, func(a, b int) int { return strings.Compare(headers[a].name, headers[b].name) })
 }
 
+// SignsHeader reports whether the contract signs a header of any request by
+// the beginning of its name, so that an endpoint may have one of its own
+// (A2-S4). The case matters, as it does to receivers that gather such headers.
+func (d *Dialect) SignsHeader(name string) bool {
+	for i := range d.sign {
+		for _, run := range d.sign[i].over {
+			for _, p := range run.text {
+				if p.source == headersPHPJSON && strings.HasPrefix(name, p.text) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // appendHeadersPHP writes PHP's JSON of all headers of the request that have a
 // prefix, but for the signature (A2-S1).
 func (p *piece) appendHeadersPHP(dst []byte, v *values) []byte {

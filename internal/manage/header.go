@@ -28,8 +28,12 @@ var reserved = []string{
 	"idempotency-key", "x-idempotency-key",
 }
 
-// reservedPrefixes are reserved with all that begins with them.
-var reservedPrefixes = []string{"proxy-", "webhook-", "x-webhook-"}
+// reservedPrefixes are reserved with all that begins with them, but for those
+// of webhooks where the dialect signs whatever begins so.
+var (
+	reservedPrefixes = []string{"proxy-"}
+	webhookPrefixes  = []string{"webhook-", "x-webhook-"}
+)
 
 // checkHeaders refuses headers that could not be sent as they are, or that
 // are not the endpoint's to set (case 75).
@@ -48,7 +52,7 @@ func checkHeaders(headers []hook.Header, d *dialect.Dialect) error {
 			return hook.Invalid("/headers", "%s is not a header name: letters, digits and !#$%%&'*+-.^_`|~ are allowed", strconv.QuoteToASCII(h.Name))
 		case seen[lower]:
 			return hook.Invalid(at, "is there twice; case does not count")
-		case isReserved(lower) || d.Sends(h.Name):
+		case isReserved(lower), begins(lower, webhookPrefixes) && !d.SignsHeader(h.Name), d.Sends(h.Name):
 			return hook.Invalid(at, "is reserved: the server sets it, or it would change how the request is sent")
 		case len(h.Value) > maxHeaderValue:
 			return hook.Invalid(at, "has %d bytes, at most %d are allowed", len(h.Value), maxHeaderValue)
@@ -73,11 +77,14 @@ func (m *Manager) sealHeaders(e *hook.Endpoint) error {
 }
 
 func isReserved(lower string) bool {
-	return slices.Contains(reserved, lower) ||
-		slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })
+	return slices.Contains(reserved, lower) || begins(lower, reservedPrefixes)
 }
 
 // pointerToken writes a name as one step of a JSON pointer (RFC 6901).
 func pointerToken(name string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}
+
+func begins(lower string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(lower, p) })
 }
