@@ -26,9 +26,6 @@ const DialectFolder = "dialects"
 // one of them.
 func Dialects() (*dialect.Registry, error) { return all.Registry() }
 
-// vendorsOf are those whose management APIs this program serves.
-func vendorsOf() ([]*dialect.Vendor, error) { return all.Vendors() }
-
 // DialectsOf are the wire contracts that a server on a data folder speaks: those
 // that are built in, and the operator's own. What is wrong with the operator's
 // is told as joined *config.Errors, one for each file.
