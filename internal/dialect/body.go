@@ -47,7 +47,7 @@ func (r *reader) body(n ast.Node, d *Dialect) {
 	case o.has("json") == o.has("form"):
 		r.fail(n, "the body must have one of the keys json and form")
 	case o.has("form"):
-		d.form = r.form(o.node("form"))
+		d.form = r.form(o.node("form"), d)
 		for _, key := range []string{"style", "project", "id_strings", "add"} {
 			if r.err == nil && o.has(key) {
 				r.fail(o.node(key), "%s is about JSON, this body is a form", key)
@@ -207,11 +207,7 @@ func (w *jsonWriter) value(n ast.Node) {
 // JSON string.
 func (w *jsonWriter) text(n *ast.StringNode) {
 	t := w.template(n, n.Value, inBody, nil)
-	for _, p := range t {
-		if p.source == endpointVendorID && w.d.ids == OwnIDs {
-			w.fail(n, "with ids: own there is no {endpoint.vendor_id}; write {endpoint.id}")
-		}
-	}
+	w.hasVendorIDs(n, t, w.d)
 	if len(t) == 1 && t[0].source != literal && w.kind(t[0]) != asText {
 		p := t[0]
 		if p.gap && !jsontext.Value(p.or).IsValid() {
@@ -234,6 +230,13 @@ func (w *jsonWriter) text(n *ast.StringNode) {
 		}
 	}
 	w.literal(`"`)
+}
+
+// hasVendorIDs checks that the vendor has ids of its own if t holds one.
+func (r *reader) hasVendorIDs(n ast.Node, t template, d *Dialect) {
+	if d.ids == OwnIDs && t.has(endpointVendorID) {
+		r.fail(n, "with ids: own there is no {endpoint.vendor_id}; a body has {endpoint.id}")
+	}
 }
 
 func (w *jsonWriter) kind(p piece) kind {

@@ -79,12 +79,13 @@
 //	{event.metadata.PATH|default} {event.data.PATH|default}   headers and body
 //	{endpoint.setting.NAME|default} {tenant.setting.NAME|default}   headers and body
 //	{endpoint.vendor_id}          headers and body; what the vendor calls the endpoint
-//	{tenant.vendor_id}            body; the tenant's setting vendor_id, or its number
+//	{tenant.vendor_id}            body; the tenant's setting vendor_id, a number; or its number with us
 //	{event.time}                  body; 2006-01-02T15:04:05.000Z
 //	{event.time_offset}           body; 2006-01-02T15:04:05+00:00
-//	{event.data}                  body; the bytes that were published
-//	{event.metadata|default}      body; likewise
-//	{event.changed}               body; the names of what changed against the event's previous data
+//	{event.data}                  body; the bytes that were published, or what the tenant's API version makes of them
+//	{event.metadata|default}      body; the bytes that were published; the default counts for an empty object too
+//	{event.changed}               body; the data's changed_attributes, or the names of the members that differ from the
+//	                              previous data: those of the data in its order, then those that went; [] if nothing is known
 //	{delivery.number} {endpoint.id} {endpoint.number} {tenant.id} {tenant.number} {public_url}   body
 //	{body.sha256}                 headers, query and over; in hex
 //	{body} {request.url} {request.method}   over; the URL includes what query adds
@@ -109,11 +110,57 @@
 // What over says must change with the body: it holds {body} or {form_sorted},
 // or {body.sha256} itself or in a header or the query that it signs.
 //
-// The value of body.json is written as JSON, compact and with its keys in the
+// # The body
+//
+// A body is json or form, and of JSON also:
+//
+//	body:
+//	  json: {content: "{event.data}", event: "{event.type}"}
+//	  style: verbatim             # the default | compact | js | php
+//	  project: true               # {event.data} holds what the endpoint's fields choose; the default is false
+//	  id_strings: true            # identifiers in the data are strings; the default is false
+//	  add:                        # members at the end of the body's object, for some events
+//	    - {events: [client_updated], name: changed_attributes, value: "{event.changed}"}
+//	  empty_body_for: [grapnel.connection.lost]   # event types, by our names, that have no body at all
+//
+// The value of json is written as JSON, compact and with its keys in the
 // order of the file. A text that is one placeholder alone takes that
-// placeholder's own kind: {event.data} becomes the published bytes, a number
-// stays a number. So json: "{event.data}" sends the object itself. The body
-// never depends on the attempt.
+// placeholder's own kind: {event.data} becomes the published bytes, what lies
+// at a path is JSON as it is there, a number stays a number. So json:
+// "{event.data}" sends the object itself. {endpoint.vendor_id} is a number with
+// ids: number. Within a longer text a value is its text; null counts as no
+// value there, and an object or a list cannot be rendered. The default of what
+// is JSON must be JSON where it stands alone: "{event.data.tags|[]}",
+// '{event.data.name|"none"}', "{event.data.x|{}}".
+//
+// A path goes through objects, not through lists. Of a name that stands twice
+// in an object the last one counts. Where there is no value and no default the
+// body cannot be rendered, and the delivery is held with a sentence about what
+// is missing.
+//
+// A style is how strings and white space are written, the contract's own
+// included. verbatim leaves the published bytes as they are, compact leaves out
+// white space, js writes as JSON.stringify does, php as PHP's json_encode does
+// without flags. None changes the digits of a number, the order of keys, or {}
+// into [].
+//
+// Fields are dotted paths, such as price.value; through a list they choose of
+// each element. What they do not name is left out, those that the data does not
+// have count for nothing, and force_all means everything, as does no field at
+// all. The order is the data's. Objects and lists on a path stand there even if
+// nothing of them was chosen, and null stays null; data that is no object and
+// no list is sent as it is.
+//
+// With id_strings a member of the data that is named id, or something that
+// ends in _id, and is a number becomes a string of the same digits (A2-D2).
+//
+// add names the contract's events. It adds nothing where the body has a member
+// of that name already, so that a producer's own counts (PS-D2).
+//
+// The members of a form are texts, written as
+// application/x-www-form-urlencoded in the order of the file.
+//
+// A body never depends on the attempt.
 //
 // # Secrets
 //

@@ -13,10 +13,11 @@ type formField struct {
 }
 
 // form reads body.form: a body of the type application/x-www-form-urlencoded.
-func (r *reader) form(n ast.Node) []formField {
+func (r *reader) form(n ast.Node, d *Dialect) []formField {
 	var out []formField
 	for _, p := range r.pairs(n, "form") {
 		f := formField{name: url.QueryEscape(p.key) + "=", value: r.template(p.value, r.textOf(p.value, p.key), inBody, nil)}
+		r.hasVendorIDs(p.value, f.value, d)
 		if r.err == nil && (p.key == "" || !plain([]byte(p.key))) {
 			r.fail(p.at, "a member of the form has a name of printable ASCII, not %q", p.key)
 		}
