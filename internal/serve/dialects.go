@@ -152,15 +152,20 @@ func checkDialects(settings *config.Config) error {
 
 // checkRetention refuses to forget events that are still being retried.
 func checkRetention(dialects *dialect.Registry, retention config.Duration) error {
+	var longest time.Duration
+	whose := ""
 	for _, name := range dialects.Names() {
 		d, _ := dialects.Get(name)
-		if span := d.Schedule(nil).Span(); span >= retention.Std() {
-			days := config.Duration((span/(24*time.Hour) + 1) * 24 * time.Hour)
-			return &config.Error{Setting: "--retention", Reason: fmt.Sprintf("%s is shorter than the retry schedule of the dialect %s", retention, name),
-				Remedy: fmt.Sprintf("write %s or more: an event must not go while it is being retried", days)}
+		if span := d.Schedule(nil).Span(); span > longest {
+			longest, whose = span, name
 		}
 	}
-	return nil
+	if longest < retention.Std() {
+		return nil
+	}
+	days := config.Duration((longest/(24*time.Hour) + 1) * 24 * time.Hour)
+	return &config.Error{Setting: "--retention", Reason: fmt.Sprintf("%s is shorter than the retry schedule of the dialect %s", retention, whose),
+		Remedy: fmt.Sprintf("write %s or more: an event must not go while it is being retried", days)}
 }
 
 // pin stores what shapes bodies as it is at this start, and gives it with what it
