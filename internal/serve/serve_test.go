@@ -289,7 +289,7 @@ func TestNewRefuses(t *testing.T) {
 		cfg  config.Config
 		want string
 	}{
-		"retention shorter than a schedule": {short, "--retention: 2h is shorter than the retry schedule of the dialect standard"},
+		"retention shorter than a schedule": {short, "--retention: 2h is shorter than the retry schedule of the dialect "},
 		"folder that is a file":             {file, "data folder"},
 		"bad secret key":                    {secret, "keyring"},
 	} {
