@@ -233,6 +233,25 @@ func TestOneHookInBothAPIs(t *testing.T) {
 	}
 }
 
+// C1-M10: a page has 50 where nothing is said, and at most 250.
+func TestC1M10Pages(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	var hooks strings.Builder
+	for i := range 260 {
+		fmt.Fprintf(&hooks, `{"tenant":"acme","dialect":"customers1st","vendor_id":%d,"event":"task.created","url":"https://example.com/%d"}`+"\n", i+1, i+1)
+	}
+	if a := s.Do("POST", "/v1/import", []string{"Authorization: Bearer " + s.Admin, "Content-Type: application/x-ndjson"}, hooks.String()); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	for query, want := range map[string][2]int{"": {1, 50}, "?paginationPageLength=1000": {1, 250}, "?paginationStart=250&paginationPageLength=250": {251, 10}} {
+		a := s.Do("GET", "/api/hooks"+query, s.header, "")
+		if n := strings.Count(a.Body, `"url"`); n != want[1] || !strings.HasSuffix(a.Body, `,"count":260}`) || !strings.HasPrefix(a.Body, fmt.Sprintf(`{"content":[{"id":%d,`, want[0])) {
+			t.Errorf("%s has %d hooks: %.60s", query, n, a.Body)
+		}
+	}
+}
+
 // C1-M12: the answer to too many requests. How many there may be is the
 // server's setting.
 func TestC1M12Limit(t *testing.T) {
