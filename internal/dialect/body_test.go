@@ -207,6 +207,11 @@ func TestAdd(t *testing.T) {
 	}
 }
 
+// deep is an object within n objects.
+func deep(n int, object string) string {
+	return strings.Repeat(`{"a":`, n) + object + strings.Repeat("}", n)
+}
+
 func TestPSD2Changed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, data, previous, want string }{
@@ -233,6 +238,8 @@ func TestPSD2Changed(t *testing.T) {
 		{"names are compared by their text, and written as they stand", `{"\u0061":1,"b\/":1}`, `{"a":1,"b/":2}`, `["b\/"]`},
 		{"a name that stands twice", `{"a":1,"b":1,"a":2}`, `{"a":2,"b":2,"b":1}`, `[]`},
 		{"a name that stands twice is named once", `{"a":1,"a":2}`, `{"a":1,"b":1,"b":1}`, `["a","b"]`},
+		{"deep, in another order", deep(99, `{"x":1,"y":2}`), deep(99, `{"y":2,"x":1}`), `[]`},
+		{"too deep to look", deep(5000, `{"x":1,"y":2}`), deep(5000, `{"y":2,"x":1}`), `["a"]`},
 		{"given", `{"changed_attributes": ["x" ]}`, `{"a":1}`, `["x" ]`},
 		{"given before and not now", `{}`, `{"changed_attributes":["x"],"a":1}`, `["a"]`},
 	} {
@@ -310,6 +317,23 @@ func TestLoadRefusesBodies(t *testing.T) {
 		var e *dialect.LoadError
 		if !errors.As(err, &e) || !strings.Contains(e.Reason, c.want) || e.Line != line || e.File != "acme.yaml" {
 			t.Errorf("%s %s: %v, want line %d and %q", c.body, c.more, err, line, c.want)
+		}
+	}
+}
+
+// A body takes one allocation where its size can be told before.
+func TestBodyAllocations(t *testing.T) {
+	for _, body := range []string{
+		`{json: "{event.data}"}`, `{json: "{event.data}", style: compact}`, `{json: "{event.data}", style: js}`,
+		`{json: {d: "{event.data}", t: "{event.type}", n: "{delivery.number}", at: "{event.time_offset}", m: "{event.metadata|[]}", e: "{endpoint.vendor_id}", s: "{tenant.vendor_id}", u: "{public_url}/{endpoint.vendor_id}"}}`,
+	} {
+		d, in := load(t, bodied(body, "ids: number")), wideInput()
+		if n := testing.AllocsPerRun(100, func() {
+			if _, err := d.Body(in); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 1 {
+			t.Errorf("%s takes %v allocations", body, n)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (b *body) changed(dst []byte) []byte {
 			delete(now, key)
 			old, had := before[key]
 			delete(before, key)
-			if !had || !sameJSON(value, old) {
+			if !had || !sameJSON(value, old, 0) {
 				add(name)
 			}
 		}
@@ -72,11 +72,18 @@ func textOf(raw []byte) string {
 	return string(text)
 }
 
+// sameDepth is how deep sameJSON looks: each level reads all below it again.
+const sameDepth = 100
+
 // sameJSON reports whether two values are equal, however they are written:
-// numbers by their value, objects whatever the order of their members.
-func sameJSON(a, b []byte) bool {
+// numbers by their value, objects whatever the order of their members. What
+// lies deeper than sameDepth must be written in the same way.
+func sameJSON(a, b []byte, depth int) bool {
 	if bytes.Equal(a, b) {
 		return true
+	}
+	if depth == sameDepth {
+		return false
 	}
 	x, y := jsontext.Value(a).Kind(), jsontext.Value(b).Kind()
 	if x != y {
@@ -93,22 +100,22 @@ func sameJSON(a, b []byte) bool {
 			return false
 		}
 		for name, value := range in {
-			if old, ok := other[name]; !ok || !sameJSON(value, old) {
+			if old, ok := other[name]; !ok || !sameJSON(value, old, depth+1) {
 				return false
 			}
 		}
 		return true
 	case '[':
-		return sameList(a, b)
+		return sameList(a, b, depth)
 	}
 	return true
 }
 
-func sameList(a, b []byte) bool {
+func sameList(a, b []byte, depth int) bool {
 	i, j := skipSpace(a, 1), skipSpace(b, 1)
 	for i < len(a) && j < len(b) && a[i] != ']' && b[j] != ']' {
 		endA, endB := valueEnd(a, i), valueEnd(b, j)
-		if !sameJSON(a[i:endA], b[j:endB]) {
+		if !sameJSON(a[i:endA], b[j:endB], depth+1) {
 			return false
 		}
 		i, j = nextElement(a, endA), nextElement(b, endB)
