@@ -160,14 +160,14 @@ func TestTenantsAreApart(t *testing.T) {
 			continue
 		}
 		family := v.Dialects[0].Family()
-		theirs := w.endpoint("acme", v.Dialects[0].Name(), "https://canary.example/acme")
+		has, never := "424242", "999999"
+		if v.Dialects[0].IDs() == dialect.UUIDs {
+			has, never = "11111111-1111-4111-8111-111111111111", "00000000-0000-4000-8000-000000000000"
+		}
+		theirs := w.endpoint("acme", v.Dialects[0].Name(), "https://canary.example/acme", has)
 		event := w.publish("acme", first(theirs.EventTypes, "ACCOUNT_OPENED"), `{"id":"canary","account":{"id":"canary","url":"https://canary.example/"}}`)
 		w.attempt(event, theirs, hook.Attempt{N: 1, State: hook.Failed, Status: 500})
 		before := w.state("acme")
-		never := "999999"
-		if v.Dialects[0].IDs() == dialect.UUIDs {
-			never = "00000000-0000-4000-8000-000000000000"
-		}
 		for _, r := range v.Routes {
 			t.Run(r.Pattern, func(t *testing.T) {
 				var answers []string

@@ -147,9 +147,12 @@ func (w *world) key(tenants []string, scopes ...hook.Scope) string {
 }
 
 // endpoint makes an endpoint that subscribes to the dialect's first event.
-func (w *world) endpoint(tenant, name, url string) *hook.Endpoint {
+func (w *world) endpoint(tenant, name, url string, vendorID ...string) *hook.Endpoint {
 	w.t.Helper()
 	in := manage.EndpointInput{URL: &url, Dialect: &name}
+	if len(vendorID) > 0 {
+		in.VendorID = &vendorID[0]
+	}
 	d, _ := w.manager.Dialects.Get(name)
 	if types := d.Catalogue(); d.Subscription() != dialect.AllTypes {
 		types = append(types, "product.add")[:1]
