@@ -111,7 +111,7 @@ func (c *call) chosen(in given, required bool, wrong invalid) *[]string {
 	for i, e := range *events {
 		if e.Name == "" { // chosen by the id that answers show
 			for _, name := range known {
-				if c.number(name) == e.ID {
+				if c.place(name) == e.ID {
 					e.Name = name
 				}
 			}

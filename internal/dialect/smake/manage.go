@@ -108,7 +108,7 @@ func update(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if e, err = c.Update(c.r.Context(), e.VendorID, in); err != nil {
+	if e, err = c.Update(c.r.Context(), c.r.PathValue("id"), in); err != nil {
 		return 0, nil, err
 	}
 	return http.StatusOK, c.shape(e), nil

@@ -83,8 +83,8 @@ func TestManagement2021(t *testing.T) {
 			`"meta":{"current_page":9,"from":null,"path":"%s/v2/apps/acme/webhooks","per_page":25,"to":null}}`, "GET", "/webhooks?page=9", "")
 	})
 	t.Run("SM-M1 SM-M2 update", func(t *testing.T) {
-		s.want(200, `{"id":1,"is_test":false,"url":"https://example.com","event_types":[{"id":1,"name":"order.shipped"}]}`, "PUT", "/webhooks/1", `{"url": "https://example.com"}`)
-		s.want(200, `{"id":1,"is_test":false,"url":"https://example.com","event_types":[{"id":5,"name":"variant.designed"},{"id":2,"name":"order.cancelled"}]}`,
+		s.want(200, `{"id":1,"is_test":false,"url":"http://example.com","event_types":[{"id":1,"name":"order.shipped"}]}`, "PUT", "/webhooks/1", `{"url": "http://example.com"}`)
+		s.want(200, `{"id":1,"is_test":false,"url":"http://example.com","event_types":[{"id":5,"name":"variant.designed"},{"id":2,"name":"order.cancelled"}]}`,
 			"PUT", "/webhooks/1", `{"event_types": [{"name": "variant.designed"}, {"name": "order.cancelled"}]}`)
 	})
 	t.Run("SM-M1 delete", func(t *testing.T) {

@@ -88,10 +88,10 @@ type laterWebhook struct {
 func (c *call) shape(e *hook.Endpoint) any {
 	if !c.later() {
 		// A test app has the setting is_test.
-		return webhook{jsontext.Value(e.VendorID), c.Tenant().Settings["is_test"] == "true", e.URL, c.events(e)}
+		return webhook{number(e), c.Tenant().Settings["is_test"] == "true", e.URL, c.events(e)}
 	}
 	w := laterWebhook{
-		ID: jsontext.Value(e.VendorID), Version: e.Settings[versionSetting], State: active, URL: e.URL, Events: c.events(e),
+		ID: number(e), Version: e.Settings[versionSetting], State: active, URL: e.URL, Events: c.events(e),
 		CreatedAt: moment(e.CreatedAt), UpdatedAt: moment(e.UpdatedAt),
 	}
 	w.Description.EN = e.Description
@@ -104,6 +104,14 @@ func (c *call) shape(e *hook.Endpoint) any {
 	return w
 }
 
+// number is a webhook's id. An operator's variant of the dialect may have none.
+func number(e *hook.Endpoint) jsontext.Value {
+	if e.VendorID == "" {
+		return jsontext.Value("null")
+	}
+	return jsontext.Value(e.VendorID)
+}
+
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05-07:00") }
 
 // events are those of a webhook, by name. One that was made elsewhere may have
@@ -111,7 +119,7 @@ func moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05-07:
 func (c *call) events(e *hook.Endpoint) []event {
 	out := []event{}
 	add := func(name string) {
-		if one := (event{c.number(name), name}); !slices.Contains(out, one) {
+		if one := (event{c.place(name), name}); !slices.Contains(out, one) {
 			out = append(out, one)
 		}
 	}
@@ -128,9 +136,9 @@ func (c *call) events(e *hook.Endpoint) []event {
 	return out
 }
 
-// number is the id of an event: its place in the catalogue, else one made of the
+// place is the id of an event: its place in the catalogue, else one made of the
 // name, so that it stays when other events come and go.
-func (a *api) number(name string) int64 {
+func (a *api) place(name string) int64 {
 	if i := slices.Index(a.catalogue, name); i >= 0 {
 		return int64(i + 1)
 	}
