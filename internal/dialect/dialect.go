@@ -23,6 +23,7 @@ type Dialect struct {
 	names        []string // of all headers, signatures included
 	body         bodyRule
 	form         []formField
+	members      []string // of the outermost object of a body
 	events       map[string]string
 	subscription Subscription
 	catalogue    []string

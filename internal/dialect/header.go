@@ -190,6 +190,10 @@ func (p *piece) appendHalf(dst []byte, v *values) []byte {
 	if hook.Operational(v.event.Type) && v.endpoint != nil && len(v.endpoint.EventTypes) == 1 {
 		name = v.of.EventName(v.endpoint.EventTypes[0])
 	}
+	return p.half(dst, name)
+}
+
+func (p *piece) half(dst []byte, name string) []byte {
 	dot := strings.LastIndexByte(name, '.')
 	switch {
 	case dot < 0 && p.source == eventEntity:

@@ -20,6 +20,8 @@ type Inspection struct {
 	// none.
 	Timestamp, StampHeader string
 	Tokens                 []TokenSeen
+	// Gathered are the headers that are signed because of how their names begin.
+	Gathered []GatheredHeader
 }
 
 // HeaderSeen is a header that the signature needs.
@@ -72,6 +74,7 @@ func (d *Dialect) Inspect(r Received) *Inspection {
 		}
 		out.Headers = append(out.Headers, at)
 	}
+	out.Gathered = d.gathered(&r)
 	out.Timestamp, out.StampHeader = seen.values[attemptUnix], seen.timeIn
 	return out
 }
@@ -188,38 +191,77 @@ var lenient = []struct {
 	{"base64 without padding", base64.RawStdEncoding.DecodeString},
 	{"base64url", base64.URLEncoding.DecodeString},
 	{"base64url without padding", base64.RawURLEncoding.DecodeString},
+	{"base64 of the text in hex", hexInBase64},
+}
+
+func hexInBase64(text string) ([]byte, error) {
+	inner, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, err
+	}
+	return hex.DecodeString(string(inner))
 }
 
 // readAnyhow reads a signature that no scheme recognises, as far as its bytes
 // can be told, and says in at how it is written wrongly.
 func (g *signing) readAnyhow(text string, at *TokenSeen) ([]byte, *scheme) {
+	trimmed := strings.TrimSpace(text)
 	for i := range g.with {
 		w := &g.with[i]
-		rest, prefixed := strings.CutPrefix(strings.TrimSpace(text), w.prefix)
+		rest, prefixed := strings.CutPrefix(trimmed, w.prefix)
 		rest, suffixed := strings.CutSuffix(rest, w.suffix)
-		for _, l := range lenient {
-			raw, err := l.decode(rest)
-			if err != nil || !w.size(len(raw)) {
-				continue
+		raw, name := w.decodeAnyhow(rest)
+		foreign := ""
+		if raw == nil {
+			// Another prefix, such as sha256= where there should be none.
+			if end := strings.IndexAny(rest, "=:,"); end > 0 && end <= maxPrefix {
+				foreign = rest[:end+1]
+				raw, name = w.decodeAnyhow(strings.TrimSpace(rest[end+1:]))
 			}
-			var wrong []string
-			if strings.TrimSpace(text) != text {
-				wrong = append(wrong, "it has white space around it")
-			}
-			if !prefixed || !suffixed {
-				wrong = append(wrong, "it lacks "+w.prefix+w.suffix)
-			}
-			if l.name != string(w.encoding) {
-				wrong = append(wrong, "it is written in "+l.name+" instead of "+string(w.encoding))
-			}
-			if len(wrong) == 0 {
-				wrong = append(wrong, "it is not written in the canonical "+string(w.encoding))
-			}
-			at.Miswritten = strings.Join(wrong, " and ")
-			return raw, w
 		}
+		if raw == nil {
+			continue
+		}
+		var wrong []string
+		if trimmed != text {
+			wrong = append(wrong, "it has white space around it")
+		}
+		switch {
+		case foreign != "" && w.prefix == "":
+			wrong = append(wrong, "it begins with "+foreign+", which does not belong there")
+		case foreign != "":
+			wrong = append(wrong, "it begins with "+foreign+" instead of "+w.prefix)
+		case !prefixed || !suffixed:
+			wrong = append(wrong, "it lacks "+w.prefix+w.suffix)
+		}
+		if name != string(w.encoding) {
+			wrong = append(wrong, "it is written in "+name+" instead of "+string(w.encoding))
+		}
+		if len(wrong) == 0 {
+			wrong = append(wrong, "it is not written in the canonical "+string(w.encoding))
+		}
+		at.Miswritten = strings.Join(wrong, " and ")
+		return raw, w
 	}
 	return nil, nil
+}
+
+// maxPrefix is how long what stands before a signature can be to be taken for
+// the name of its scheme.
+const maxPrefix = 12
+
+// decodeAnyhow decodes a signature of the scheme's size in any way of writing,
+// and says in which; the scheme's own is tried first.
+func (w *scheme) decodeAnyhow(text string) (raw []byte, name string) {
+	if raw, err := w.encoding.Decode(text); err == nil && w.size(len(raw)) {
+		return raw, string(w.encoding)
+	}
+	for _, l := range lenient {
+		if raw, err := l.decode(text); err == nil && w.size(len(raw)) {
+			return raw, l.name
+		}
+	}
+	return nil, ""
 }
 
 // RawKeys are keys that use the given bytes as they are, one for each form of
