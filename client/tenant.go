@@ -17,7 +17,8 @@ type Tenant struct {
 	Settings   map[string]string `json:"settings"` // those of its dialects
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
-	Secret     string            `json:"secret,omitempty"` // where it was made or set just now
+	Connection *StoreConnection  `json:"connection,omitempty"` // while it is lost
+	Secret     string            `json:"secret,omitempty"`     // where it was made or set just now
 
 	Meta Meta `json:"-"`
 }

@@ -42,12 +42,20 @@ func (p *program) connection(s *client.StoreConnection) error {
 	if s.State == client.Restored {
 		return p.fields(field{"connection", s.State})
 	}
+	return p.fields(lostFields(s)...)
+}
+
+// lostFields show a lost connection.
+func lostFields(s *client.StoreConnection) []field {
 	all := []field{
 		{"connection", s.State}, {"since", when(s.LostAt)}, {"code", fmt.Sprint(s.Code)}, {"reason", s.Reason}, {"message", s.Message},
-		{"told", count(int64(s.Told), "time")}, {"tries left", fmt.Sprint(*s.TriesLeft)},
+		{"told", count(int64(s.Told), "time")},
+	}
+	if s.TriesLeft != nil {
+		all = append(all, field{"tries left", fmt.Sprint(*s.TriesLeft)})
 	}
 	if s.NextAt != nil {
 		all = append(all, field{"next", when(s.NextAt)})
 	}
-	return p.fields(all...)
+	return all
 }

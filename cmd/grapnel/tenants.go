@@ -50,6 +50,9 @@ func (p *program) tenant(t *client.Tenant) error {
 	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
 		all = append(all, field{"setting " + name, t.Settings[name]})
 	}
+	if t.Connection != nil {
+		all = append(all, lostFields(t.Connection)...)
+	}
 	if t.Secret != "" {
 		all = append(all, field{"secret", t.Secret})
 		p.note("the secret is shown this once: keep it")

@@ -26,6 +26,8 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	ctx := t.Context()
 	_, err = c.PutTenant(ctx, "acme", client.TenantInput{Name: client.Set("Acme"), Settings: client.Set(map[string]string{"region": "eu"})})
 	must(t, err)
+	_, err = c.SetConnection(ctx, "acme", client.StoreConnectionInput{State: client.Lost, Reason: "r"})
+	must(t, err)
 	full, err := c.PutEndpoint(ctx, "acme", "own-1", client.EndpointInput{
 		URL: client.Set("https://example.com/"), EventTypes: client.Set([]string{"a", "b.*"}), Description: client.Set("d"),
 		Headers: client.Set(client.Headers{{Name: "X-B", Value: "2"}, {Name: "X-A", Value: "1"}}), Filter: client.Set(json.RawMessage(`{"field":"data.n","operator":"gt","value":0}`)),
