@@ -28,24 +28,16 @@ func (b *body) changed(dst []byte) []byte {
 		dst = w.string(dst, name)
 	}
 	if isObject(b.event.Previous) && isObject(b.event.Data) {
-		now, before := byName(b.event.Data), byName(b.event.Previous)
-		for name := range members(b.event.Data) {
-			key := textOf(name)
-			value, first := now[key]
-			if !first {
-				continue
-			}
-			delete(now, key)
-			old, had := before[key]
-			delete(before, key)
-			if !had || !sameJSON(value, old, 0) {
-				add(name)
+		now, before := namedOf(b.event.Data), namedOf(b.event.Previous)
+		for _, m := range now.list {
+			i, had := before.at[m.key]
+			if !had || !sameJSON(m.value, before.list[i].value, 0) {
+				add(m.name)
 			}
 		}
-		for name := range members(b.event.Previous) {
-			if key := textOf(name); before[key] != nil && key != changedAttributes {
-				delete(before, key)
-				add(name)
+		for _, m := range before.list {
+			if _, has := now.at[m.key]; !has && m.key != changedAttributes {
+				add(m.name)
 			}
 		}
 	}
@@ -57,11 +49,27 @@ func isObject(b []byte) bool {
 	return i < len(b) && b[i] == '{'
 }
 
-// byName are an object's values; of a name that stands twice the last one.
-func byName(object []byte) map[string][]byte {
-	out := map[string][]byte{}
+// named are the members of an object in its order, each name once.
+type named struct {
+	list []namedMember
+	at   map[string]int // by key
+}
+
+type namedMember struct {
+	key         string // what the name says
+	name, value []byte // as they are written; of a name that stands twice the last value
+}
+
+func namedOf(object []byte) named {
+	out := named{at: map[string]int{}}
 	for name, value := range members(object) {
-		out[textOf(name)] = value
+		key := textOf(name)
+		if i, ok := out.at[key]; ok {
+			out.list[i].value = value
+			continue
+		}
+		out.at[key] = len(out.list)
+		out.list = append(out.list, namedMember{key, name, value})
 	}
 	return out
 }
@@ -95,16 +103,13 @@ func sameJSON(a, b []byte, depth int) bool {
 	case '0':
 		return sameNumber(string(a), string(b))
 	case '{':
-		in, other := byName(a), byName(b)
-		if len(in) != len(other) {
-			return false
-		}
-		for name, value := range in {
-			if old, ok := other[name]; !ok || !sameJSON(value, old, depth+1) {
+		x, y := namedOf(a), namedOf(b)
+		for _, m := range x.list {
+			if i, ok := y.at[m.key]; !ok || !sameJSON(m.value, y.list[i].value, depth+1) {
 				return false
 			}
 		}
-		return true
+		return len(x.list) == len(y.list)
 	case '[':
 		return sameList(a, b, depth)
 	}

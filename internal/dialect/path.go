@@ -96,18 +96,23 @@ func trimSpace(b []byte) []byte { return bytes.Trim(b, " \n\r\t") }
 
 // stringEnd is the place behind the string that begins at i.
 func stringEnd(b []byte, i int) int {
-	quote := 0 // where the next one is; looked for once, however many escapes come before it
-	for i++; i < len(b); {
-		if quote < i {
-			k := bytes.IndexByte(b[i:], '"')
-			if k < 0 {
-				return len(b)
-			}
-			quote = i + k
+	i++
+	for near := min(i+32, len(b)); i < near; i++ { // most are short
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
 		}
-		e := bytes.IndexByte(b[i:quote], '\\')
+	}
+	for i < len(b) {
+		k := bytes.IndexByte(b[i:], '"')
+		if k < 0 {
+			return len(b)
+		}
+		e := bytes.IndexByte(b[i:i+k], '\\')
 		if e < 0 {
-			return quote + 1
+			return i + k + 1
 		}
 		i += e + 2
 	}
@@ -116,26 +121,29 @@ func stringEnd(b []byte, i int) int {
 
 // valueEnd is the place behind the value that begins at i.
 func valueEnd(b []byte, i int) int {
+	if i >= len(b) {
+		return len(b)
+	}
+	switch b[i] {
+	case '"':
+		return stringEnd(b, i)
+	case '{', '[':
+	default:
+		return scalarEnd(b, i)
+	}
 	for depth := 0; i < len(b); {
 		switch b[i] {
 		case '"':
 			i = stringEnd(b, i)
+			continue
 		case '{', '[':
 			depth++
-			i++
-			continue
 		case '}', ']':
-			depth--
-			i++
-		case ',', ':', ' ', '\n', '\r', '\t':
-			i++
-			continue
-		default:
-			i = scalarEnd(b, i)
+			if depth--; depth == 0 {
+				return i + 1
+			}
 		}
-		if depth <= 0 {
-			return i
-		}
+		i++
 	}
 	return len(b)
 }
