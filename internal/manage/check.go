@@ -63,6 +63,7 @@ func (m *Manager) fillEndpoint(e *hook.Endpoint, in EndpointInput, now time.Time
 
 // fillSubscription takes over which events are wanted.
 func (m *Manager) fillSubscription(e *hook.Endpoint, in EndpointInput, d *dialect.Dialect) error {
+	was := e.EventTypes
 	if in.EventTypes != nil {
 		if err := checkEventTypes(*in.EventTypes); err != nil {
 			return err
@@ -72,7 +73,7 @@ func (m *Manager) fillSubscription(e *hook.Endpoint, in EndpointInput, d *dialec
 	if err := d.Subscription().Check(e.EventTypes); err != nil {
 		return unsuitable(err)
 	}
-	if in.EventTypes != nil || e.Num == 0 {
+	if e.Num == 0 || !slices.Equal(was, e.EventTypes) {
 		if err := m.checkContract(e, d); err != nil {
 			return err
 		}
