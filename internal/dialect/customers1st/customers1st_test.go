@@ -107,6 +107,8 @@ func TestBody(t *testing.T) {
 	}{
 		{"C1-D2 the envelope", "", "customers1st",
 			`{"content":{ "id" : 5, "url": "https://a/b", "amount":200.00 },"event":"giftcard.created","logid":12723294,"resthookid":5598,"storeid":3241,"initiated":"2024-07-08T19:34:09+00:00","metadata":[]}`, in.Tenant},
+		{"C1-D2 metadata is a list when it is empty", "{}", "customers1st",
+			`{"content":{ "id" : 5, "url": "https://a/b", "amount":200.00 },"event":"giftcard.created","logid":12723294,"resthookid":5598,"storeid":3241,"initiated":"2024-07-08T19:34:09+00:00","metadata":[]}`, in.Tenant},
 		{"C1-D2 a store without a number of its own", "", "customers1st",
 			`{"content":{ "id" : 5, "url": "https://a/b", "amount":200.00 },"event":"giftcard.created","logid":12723294,"resthookid":5598,"storeid":7,"initiated":"2024-07-08T19:34:09+00:00","metadata":[]}`, &hook.Tenant{Num: 7}},
 		{"C1-D3 metadata is echoed", `{"source":"e-conomic"}`, "customers1st",
