@@ -129,6 +129,28 @@ func TestManagement2022(t *testing.T) {
 	})
 }
 
+func TestSMM3AnInactiveWebhookGetsNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, "smake@2022-02-01")
+	tap := vendortest.NewTap(t, "")
+	s.want(201, "*", "POST", "/webhooks", `{"url": "`+tap.URL+`", "state": "inactive", "events": [{"name": "order.completed"}]}`)
+	for i, state := range []string{"inactive", "active", "inactive", "active"} {
+		s.want(200, "*", "PUT", "/webhooks/1", `{"state": "`+state+`"}`)
+		event := client.Event{Type: "order.completed", Data: fmt.Appendf(nil, `"%s %d"`, state, i)}
+		if _, err := s.Publish(t.Context(), "acme", event); err != nil {
+			t.Fatal(err)
+		}
+		if state == "active" {
+			tap.Wait((i + 1) / 2)
+		}
+	}
+	for _, got := range tap.Wait(2) {
+		if strings.Contains(string(got.Body), "inactive") {
+			t.Errorf("it got %s", got.Body)
+		}
+	}
+}
+
 func TestSMM4TenWebhooksForAnEvent(t *testing.T) {
 	t.Parallel()
 	s := open(t, "smake")
