@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"grapnel/internal/api"
 	"grapnel/internal/auth/callers"
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
@@ -154,6 +155,22 @@ func TestRoutesThatCollideAreRefused(t *testing.T) {
 		if _, err := vendors.New(cfg); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// The native API and all vendors are on one listener.
+func TestNoVendorsRouteIsTheNativeAPIs(t *testing.T) {
+	t.Parallel()
+	patterns := new(api.API).Patterns()
+	w := newWorld(t, func(c *vendors.Config, _ *callers.Config) { c.Taken = patterns })
+	for _, pattern := range patterns {
+		method, path, _ := strings.Cut(pattern, " ")
+		if out := w.do(method, strings.NewReplacer("{", "", "}", "", "...", "").Replace(path), "", nil); out.Code != http.StatusTeapot {
+			t.Errorf("%s is answered by a vendor: %d", pattern, out.Code)
+		}
+	}
+	if len(patterns) < 30 || len(w.Patterns()) < 30 {
+		t.Errorf("%d native routes, %d of vendors", len(patterns), len(w.Patterns()))
 	}
 }
 
