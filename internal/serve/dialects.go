@@ -16,11 +16,12 @@ import (
 	"grapnel/internal/dialect/all"
 	"grapnel/internal/dispatch"
 	"grapnel/internal/hook"
+	"grapnel/internal/store/sqlite"
 )
 
 // DialectFolder is the folder in a data folder with the operator's own dialects,
 // one file each, whose name ends in .yaml or .yml.
-const DialectFolder = "dialects"
+const DialectFolder = sqlite.DialectFolder
 
 // Dialects are the wire contracts that are built in. An error is a mistake in
 // one of them.
@@ -91,9 +92,14 @@ func dialectFiles(data string) ([]string, error) {
 	}
 	var files []string
 	for _, e := range entries {
-		if ext := filepath.Ext(e.Name()); (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") {
-			files = append(files, filepath.Join(folder, e.Name()))
+		ext, file := filepath.Ext(e.Name()), filepath.Join(folder, e.Name())
+		if ext != ".yaml" && ext != ".yml" || strings.HasPrefix(e.Name(), ".") {
+			continue
 		}
+		if !sqlite.IsDialectFile(e.Name()) {
+			return nil, dialectFault(file, "the name of a dialect file has up to 100 of A-Z a-z 0-9 _ . @ -", "give the file another name; what the dialect is called is in it")
+		}
+		files = append(files, file)
 	}
 	return files, nil
 }

@@ -294,12 +294,13 @@ func TestBadDialectFiles(t *testing.T) {
 	t.Parallel()
 	none := func(string) string { return "" }
 	for name, c := range map[string]struct{ text, place, reason string }{
-		"a key that there is not":        {strings.Replace(own("a"), "title:", "titel:", 1), "own.yaml:3", "titel"},
-		"no YAML":                        {"name: [", "own.yaml:1", ""},
-		"an empty file":                  {"", "own.yaml:1", ""},
-		"a built-in one's name":          {strings.Replace(own("a"), "name: own", "name: standard", 1), "own.yaml", "built in"},
-		"another rule than its family's": {strings.Replace(own("a"), "name: own", "name: standard@own", 1), "own.yaml", "secrets or ids"},
-		"the name of another file":       {own("a"), "own.yaml", "other.yaml"},
+		"a key that there is not":               {strings.Replace(own("a"), "title:", "titel:", 1), "own.yaml:3", "titel"},
+		"no YAML":                               {"name: [", "own.yaml:1", ""},
+		"an empty file":                         {"", "own.yaml:1", ""},
+		"a built-in one's name":                 {strings.Replace(own("a"), "name: own", "name: standard", 1), "own.yaml", "built in"},
+		"another rule than its family's":        {strings.Replace(own("a"), "name: own", "name: standard@own", 1), "own.yaml", "secrets or ids"},
+		"a file name that no backup would hold": {own("a"), "our own.yaml", "name of a dialect file"},
+		"the name of another file":              {own("a"), "own.yaml", "other.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -308,7 +309,8 @@ func TestBadDialectFiles(t *testing.T) {
 			if c.reason == "other.yaml" {
 				putDialect(t, dir, "other.yaml", own("b"))
 			}
-			file := putDialect(t, dir, "own.yaml", c.text)
+			name, _, _ := strings.Cut(c.place, ":")
+			file := putDialect(t, dir, name, c.text)
 			for what, err := range map[string]error{"check": serve.CheckSettings(&cfg, time.Now, none, nil), "start": startFails(t, cfg)} {
 				var e *config.Error
 				if !errors.As(err, &e) || !strings.HasPrefix(e.Setting, filepath.Dir(file)) || e.Remedy == "" {

@@ -118,6 +118,9 @@ func (b *backup) run(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if err := b.dialects(ctx); err != nil {
+		return err
+	}
 	if err := b.control(ctx, progress); err != nil {
 		return fmt.Errorf("%s: %w", controlName, err)
 	}
@@ -226,6 +229,24 @@ func (b *backup) control(ctx context.Context, p store.Progress) error {
 		return err
 	}
 	return b.send(ctx, controlName)
+}
+
+// dialects adds the operator's dialect files.
+func (b *backup) dialects(ctx context.Context) error {
+	folder := filepath.Join(b.s.dir, DialectFolder)
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if !IsDialectFile(e.Name()) {
+			continue
+		}
+		if err := b.file(ctx, path.Join(DialectFolder, e.Name()), filepath.Join(folder, e.Name())); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // setProgress sets the progress in a copy of control.db.

@@ -254,6 +254,14 @@ func small(t *testing.T) []byte {
 	if err := os.WriteFile(key, []byte("the key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(dir, sqlite.DialectFolder), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"own.yaml", ".own.yaml.swp", "README", "a b.yaml"} {
+		if err := os.WriteFile(filepath.Join(dir, sqlite.DialectFolder, name), []byte("name: "+name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var out bytes.Buffer
 	info, err := st.Backup(t.Context(), &out, store.BackupQuery{At: l.now, Program: "test", KeyFile: key})
 	if err != nil || !info.WithKey {
@@ -263,6 +271,19 @@ func small(t *testing.T) []byte {
 		t.Fatalf("the copies are still there: %v", err)
 	}
 	return out.Bytes()
+}
+
+// The operator's dialects go with a backup, and nothing else of their folder.
+func TestBackupsHoldDialects(t *testing.T) {
+	t.Parallel()
+	dir := restored(t, small(t))
+	entries, err := os.ReadDir(filepath.Join(dir, sqlite.DialectFolder))
+	if err != nil || len(entries) != 1 || entries[0].Name() != "own.yaml" {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, sqlite.DialectFolder, "own.yaml")); string(text) != "name: own.yaml" {
+		t.Errorf("%q, %v", text, err)
+	}
 }
 
 // A backup that was cut short, wherever, is refused, and leaves nothing.

@@ -88,6 +88,15 @@ func parseManifest(text []byte) (*Manifest, error) {
 	return &m, nil
 }
 
+// DialectFolder is the folder in a data folder with the operator's own dialects.
+// Nothing here reads them, but a backup without them would not be whole.
+const DialectFolder = "dialects"
+
+var dialectName = regexp.MustCompile(`^[A-Za-z0-9_@][A-Za-z0-9_.@-]{0,99}\.ya?ml$`)
+
+// IsDialectFile reports whether a name in that folder is that of a dialect.
+func IsDialectFile(name string) bool { return dialectName.MatchString(name) }
+
 var segmentName = regexp.MustCompile(`^seg-[0-9]{16}\.db$`)
 
 // backupName reports whether a backup may hold a file of that name. Nothing else
@@ -96,8 +105,13 @@ func backupName(name string) bool {
 	if name == controlName || name == secretName {
 		return true
 	}
-	dir, base := path.Split(name)
-	return strings.TrimSuffix(dir, "/") == segmentDir && segmentName.MatchString(base)
+	switch dir, base := path.Split(name); strings.TrimSuffix(dir, "/") {
+	case segmentDir:
+		return segmentName.MatchString(base)
+	case DialectFolder:
+		return IsDialectFile(base)
+	}
+	return false
 }
 
 // errCut says that a backup ends before its end.

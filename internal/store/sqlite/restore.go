@@ -72,8 +72,10 @@ func restore(ctx context.Context, r io.Reader, tmp string, o RestoreOptions) (*M
 // Unpack writes a backup's files into a new folder and holds every one against
 // the manifest. progress, if not nil, is told how many bytes were written.
 func Unpack(ctx context.Context, r io.Reader, dir string, progress func(written int64)) (*Manifest, error) {
-	if err := os.MkdirAll(filepath.Join(dir, segmentDir), 0o700); err != nil {
-		return nil, err
+	for _, name := range []string{segmentDir, DialectFolder} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, err
+		}
 	}
 	u := &unpacker{ctx: ctx, dir: dir, progress: progress}
 	return u.run(r)
@@ -263,11 +265,13 @@ func checkSchemas(m *Manifest) error {
 
 // moveIn gives the files their places, control.db last.
 func moveIn(m *Manifest, tmp, dir string) error {
-	if err := os.Rename(filepath.Join(tmp, segmentDir), filepath.Join(dir, segmentDir)); err != nil {
-		return err
-	}
-	if err := disk.SyncFolder(filepath.Join(dir, segmentDir)); err != nil {
-		return err
+	for _, name := range []string{segmentDir, DialectFolder} {
+		if err := os.Rename(filepath.Join(tmp, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+		if err := disk.SyncFolder(filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
 	for _, name := range []string{secretName, controlName} {
 		if m.file(name) == nil {
