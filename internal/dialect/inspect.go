@@ -43,7 +43,7 @@ type TokenSeen struct {
 	// Miswritten says how it differs from the scheme's form where its bytes
 	// could be read all the same, such as "it is written in base64url".
 	Miswritten string
-	Fits       []bool // for each of Received.Keys
+	Fits       []bool // for each of Received.Keys: it was made with it over this request
 }
 
 // Inspect looks at all that Verify needs, without stopping at the first flaw.
@@ -73,6 +73,11 @@ func (d *Dialect) Inspect(r Received) *Inspection {
 			}
 		}
 		out.Headers = append(out.Headers, at)
+	}
+	if seen.checkBody(d) != nil { // nothing fits where the hash that is signed is that of another body
+		for i := range out.Tokens {
+			clear(out.Tokens[i].Fits)
+		}
 	}
 	out.Gathered = d.gathered(&r)
 	out.Timestamp, out.StampHeader = seen.values[attemptUnix], seen.timeIn

@@ -7,14 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"grapnel/internal/dialect"
-	"grapnel/internal/hook"
 )
 
 // node is a JSON value whose order, numbers and escapes are as they came.
@@ -190,10 +186,10 @@ var escapes = []struct {
 	write func([]byte, string) []byte
 }{
 	{"", nil}, // as they came
-	{"no escapes but those that JSON demands", quoter(func(rune) bool { return false }, false)},
+	{"no escapes but those that JSON demands, as JavaScript writes it", quoter(func(rune) bool { return false }, false)},
 	{"<, > and & escaped", quoter(func(r rune) bool { return strings.ContainsRune("<>&\u2028\u2029", r) }, false)},
 	{"all but ASCII escaped", quoter(func(r rune) bool { return r > 0x7e }, false)},
-	{"all but ASCII, and slashes, escaped", quoter(func(r rune) bool { return r > 0x7e }, true)},
+	{"all but ASCII, and slashes, escaped, as PHP writes it", quoter(func(r rune) bool { return r > 0x7f }, true)},
 	{"slashes escaped", quoter(func(rune) bool { return false }, true)},
 }
 
@@ -230,7 +226,7 @@ func appendEscape(dst []byte, r rune) []byte {
 
 // jsonGuesses adds the forms in which the document may have been signed.
 func (w *work) jsonGuesses(b *bodies, doc *node) {
-	order := bodyOrder(w.in.Dialect)
+	order := w.in.Dialect.Members()
 	body := bytes.TrimSpace(bytes.TrimPrefix(w.in.Body, []byte(mark)))
 	for _, l := range layouts {
 		plain, ordered, sorted := l.style, l.style, l.style
@@ -251,6 +247,7 @@ func (w *work) jsonGuesses(b *bodies, doc *node) {
 			b.addForms(doc, body, form.style, form.name, kinds)
 		}
 	}
+	b.addOthers(doc)
 }
 
 // addForms adds a form with every way of escaping, but for the one that came.
@@ -270,24 +267,4 @@ func (b *bodies) addForms(doc *node, body []byte, s style, name string, kinds []
 		b.add(text, "the body was written anew: signed was the form "+name, kinds...)
 		b.add(join(text, "\n"), "the body was written anew: signed was the form "+name+", with a line break at its end", append(kinds, NewlineRemoved)...)
 	}
-}
-
-// bodyOrder is the order of keys in the contract's own bodies; nil if they are
-// not objects of a fixed order.
-func bodyOrder(d *dialect.Dialect) []string {
-	body, err := d.Body(dialect.Input{
-		Event: &hook.Event{Type: "a", Time: time.Unix(0, 0), Data: []byte("null")}, Endpoint: &hook.Endpoint{}, Tenant: &hook.Tenant{},
-	})
-	if err != nil {
-		return nil
-	}
-	doc, err := parse(body)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, m := range doc.members {
-		out = append(out, m.name.text)
-	}
-	return out
 }

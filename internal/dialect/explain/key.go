@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 
+	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/signature"
 )
@@ -13,18 +14,16 @@ import (
 const maxMisread = 4
 
 // keyGuesses are the secrets as they should be read, then as they are misread.
-func (w *work) keyGuesses() []guess {
+func (w *work) keyGuesses(d *dialect.Dialect) []guess {
 	var out []guess
-	next := 0
 	for i, s := range w.in.Secrets {
-		if _, bad := w.unread[s.Name]; !bad && next < len(w.keys) {
-			out = append(out, guess{key: w.keys[next], secret: i})
-			next++
+		if k, err := d.VerifyKey(s.Value); err == nil {
+			out = append(out, guess{key: k, secret: i})
 		}
 	}
 	for i, s := range w.in.Secrets[:min(len(w.in.Secrets), maxMisread)] {
 		for _, m := range w.misreadings(s) {
-			for _, k := range w.in.Dialect.RawKeys(m.raw) {
+			for _, k := range d.RawKeys(m.raw) {
 				out = append(out, guess{key: k, secret: i, kinds: []Kind{m.kind}, detail: m.detail})
 			}
 		}
@@ -47,10 +46,18 @@ func (w *work) misreadings(s Secret) []misreading {
 		return nil
 	}
 	m := &misreader{name: s.Name}
-	if text != string(s.Value) {
+	byText := len(w.in.Dialect.SecretBeginnings()) == 0
+	switch {
+	case text == string(s.Value):
+	case byText:
+		m.add([]byte(text), SecretLineBreak, "the white space around "+s.Name+" does not belong to the secret")
+	default:
 		m.add([]byte(s.Value), SecretLineBreak, "the white space around "+s.Name+" is part of the key")
 	}
-	if len(w.in.Dialect.SecretBeginnings()) == 0 {
+	if inner, quoted := unlist(text); quoted && byText {
+		m.add([]byte(inner), SecretQuotes, "the quotes around "+s.Name+" do not belong to the secret")
+	}
+	if byText {
 		m.text(text)
 	} else {
 		m.prefixed(text)

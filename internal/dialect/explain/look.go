@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,8 +21,10 @@ import (
 // the mistakes that lie between.
 type guess struct {
 	kinds  []Kind
+	alone  bool   // it is not tried together with others
 	detail string // what happened, for the last of kinds
 	header http.Header
+	url    string // "" for the one that came
 	body   []byte
 	key    dialect.VerifyKey
 	secret int // its number in Input.Secrets
@@ -30,6 +34,7 @@ type guess struct {
 type found struct {
 	header, body, key guess
 	token             dialect.TokenSeen
+	hash              string // the wrong one; "" for the contract's
 }
 
 func (f *found) cost() int { return len(f.header.kinds) + len(f.body.kinds) + len(f.key.kinds) }
@@ -39,8 +44,11 @@ func (w *work) look() {
 	w.repair()
 	w.lookAtTime()
 	missing := w.lookForMissing()
-	keys := w.keyGuesses()
-	best := w.search(keys)
+	w.lookAtCase()
+	best := w.search(w.in.Dialect, w.keyGuesses(w.in.Dialect))
+	if best == nil {
+		best = w.searchOtherHashes()
+	}
 	if best == nil {
 		if len(w.in.Body) == 0 && len(w.seen.Tokens) > 0 {
 			w.mistake(EmptyBody, "the body is empty")
@@ -54,6 +62,9 @@ func (w *work) look() {
 		for _, k := range g.kinds {
 			w.mistake(k, g.detail)
 		}
+	}
+	if best.hash != "" {
+		w.mistake(WrongHash, "the signature was made with "+best.hash+", the contract wants "+w.in.Dialect.Algorithms())
 	}
 	if best.token.Miswritten != "" {
 		w.mistake(SignatureEncoding, "signature "+strconv.Itoa(best.token.Number)+" in "+best.token.Header+" is miswritten: "+best.token.Miswritten)
@@ -191,9 +202,13 @@ func (w *work) lookForMissing() bool {
 	return missing
 }
 
+// pairLimit is the largest body of which pairs of mistakes in the header and in
+// the body are tried.
+const pairLimit = 8 << 10
+
 // search tries the combinations of guesses, and returns one of those with the
 // fewest mistakes; nil if no signature fits under any.
-func (w *work) search(keys []guess) *found {
+func (w *work) search(d *dialect.Dialect, keys []guess) *found {
 	var best *found
 	all := make([]dialect.VerifyKey, len(keys))
 	for i := range keys {
@@ -205,11 +220,17 @@ func (w *work) search(keys []guess) *found {
 			if best != nil && len(h.kinds)+len(b.kinds) >= best.cost() {
 				continue
 			}
+			if len(h.kinds) > 0 && len(b.kinds) > 0 && (len(b.body) > pairLimit || b.alone) {
+				continue
+			}
 			r := w.received
 			r.Header, r.Body, r.Keys = h.header, b.body, all
-			for _, t := range w.in.Dialect.Inspect(r).Tokens {
+			if h.url != "" {
+				r.URL = h.url
+			}
+			for _, t := range d.Inspect(r).Tokens {
 				for i, fits := range t.Fits {
-					if f := (&found{h, b, keys[i], t}); fits && (best == nil || f.better(best)) {
+					if f := (&found{h, b, keys[i], t, ""}); fits && (best == nil || f.better(best)) {
 						best = f
 					}
 				}
@@ -217,6 +238,27 @@ func (w *work) search(keys []guess) *found {
 		}
 	}
 	return best
+}
+
+// searchOtherHashes looks whether a signature was made with another hash, if
+// one of them has the size for it.
+func (w *work) searchOtherHashes() *found {
+	others := w.in.Dialect.OtherHashes()
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		d := others[name]
+		sized := false
+		for _, t := range d.Inspect(w.received).Tokens {
+			sized = sized || t.Kind != "" || t.Miswritten != ""
+		}
+		if !sized {
+			continue
+		}
+		if best := w.search(d, w.keyGuesses(d)); best != nil {
+			best.hash = name
+			return best
+		}
+	}
+	return nil
 }
 
 // better prefers fewer mistakes, then signatures that are written well, then
@@ -258,6 +300,11 @@ func (w *work) headerGuesses() []guess {
 					detail: "the header " + h.Name + " is missing; with the id in the body the signature fits"})
 			}
 		}
+	}
+	out = append(out, w.gatheredGuesses(as)...)
+	for _, g := range w.urlGuesses() {
+		g.header = as
+		out = append(out, g)
 	}
 	return out
 }

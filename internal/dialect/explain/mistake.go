@@ -15,6 +15,10 @@ const (
 	HeaderName        Kind = "header_name"        // headers have other names: HTTP_WEBHOOK_ID, svix-id
 	HeaderRepeated    Kind = "header_repeated"    // a header came several times
 	HeaderArray       Kind = "header_array"       // a value was written as a list, or in quotes
+	HeaderCase        Kind = "header_case"        // the names came in another case, where the case is signed
+	HeaderAdded       Kind = "header_added"       // one came that was not signed, where all of its kind are
+	URLChanged        Kind = "url_changed"        // the URL is another one, where it is signed
+	WrongHash         Kind = "wrong_hash"         // SHA-1 instead of SHA-256, or the like
 	TimestampUnit     Kind = "timestamp_unit"     // not in seconds
 	TimestampOld      Kind = "timestamp_old"      // older than allowed
 	TimestampAhead    Kind = "timestamp_ahead"    // further ahead than allowed
@@ -26,6 +30,7 @@ const (
 	SecretBase64URL   Kind = "secret_base64url"   // the right key, written in base64url
 	SecretHex         Kind = "secret_hex"         // the key is read as hex
 	SecretLineBreak   Kind = "secret_line_break"  // a line break belongs to the key
+	SecretQuotes      Kind = "secret_quotes"      // the secret is written in quotes, which are no part of it
 	OldSecret         Kind = "old_secret"         // another one than the first secret given
 	JSONCompact       Kind = "json_compact"       // the body was written anew; signed was the compact form
 	JSONPretty        Kind = "json_pretty"        // the same; signed was an indented form
@@ -33,6 +38,8 @@ const (
 	JSONSorted        Kind = "json_sorted"        // the same; signed was a form with sorted keys
 	JSONOrder         Kind = "json_order"         // the same; signed was the contract's order of keys
 	JSONEscapes       Kind = "json_escapes"       // the same; signed was a form with other escapes
+	JSONNumbers       Kind = "json_numbers"       // the same; signed were other digits, such as 1.0 for 1
+	JSONEmpty         Kind = "json_empty"         // the same; {} became [], or the other way round
 	NewlineAdded      Kind = "newline_added"      // the body has a line break at its end that was not signed
 	NewlineRemoved    Kind = "newline_removed"    // the body lacks the line break at its end
 	LineEndings       Kind = "line_endings"       // CRLF became LF, or the other way round
@@ -52,6 +59,10 @@ var advice = map[Kind]string{
 	HeaderName:        "give the verifier the headers under the names that they came with",
 	HeaderRepeated:    "remove what adds the header a second time, most often a proxy",
 	HeaderArray:       "hand on the value of the header as a plain text, not as a list or in quotes",
+	HeaderCase:        "take the names in the case in which they were sent: over HTTP/1.1, before anything rewrites them (HTTP/2 and many frameworks put them into lower case), or write them as the contract's documents do before signing",
+	HeaderAdded:       "let the proxy before the receiver add its headers under names that begin in another way: the contract signs all that begin so",
+	URLChanged:        "give the verifier the URL that the sender has stored, whole, as it is; not the one that a proxy passes on",
+	WrongHash:         "use the hash that the contract says",
 	TimestampUnit:     "send the timestamp in whole Unix seconds, and sign the same text",
 	TimestampOld:      "set the receiver's clock (NTP) if it is ahead; else this is an old request sent again, and refusing it is right. A redelivery by Grapnel has a new timestamp. With --at a stored request is checked as of its own time",
 	TimestampAhead:    "set the receiver's clock (NTP): it is behind the sender's",
@@ -63,6 +74,7 @@ var advice = map[Kind]string{
 	SecretBase64URL:   "write the secret in standard base64, with + and / instead of - and _ and with its padding",
 	SecretHex:         "do not decode the secret from hex: use it as the sender shows it",
 	SecretLineBreak:   "cut the line break off after reading the secret from its file or variable",
+	SecretQuotes:      "take the quotes off the secret: they belong to the file or the variable that it stands in",
 	OldSecret:         "the sender signs with another secret than the first one given: let the receiver use that one, or wait until the rotation is through on both sides",
 	JSONCompact:       rawBody,
 	JSONPretty:        rawBody,
@@ -70,6 +82,8 @@ var advice = map[Kind]string{
 	JSONSorted:        rawBody,
 	JSONOrder:         rawBody,
 	JSONEscapes:       rawBody,
+	JSONNumbers:       rawBody,
+	JSONEmpty:         rawBody,
 	NewlineAdded:      "do not add a line break to the body (an editor, echo and here-documents do); verify exactly the bytes that came",
 	NewlineRemoved:    "do not trim the body; verify exactly the bytes that came",
 	LineEndings:       "read and store the body in binary mode, without changing line ends",
