@@ -263,6 +263,12 @@ func (d *Dialect) Body(in Input) ([]byte, error) {
 	if b.data == nil {
 		b.data = in.Event.Data
 	}
+	if b.endpoint == nil {
+		b.endpoint = &nobody
+	}
+	if b.tenant == nil {
+		b.tenant = &nowhere
+	}
 	if len(b.data) == 0 {
 		return nil, errors.New("the event has no data to send")
 	}
@@ -281,6 +287,12 @@ func (d *Dialect) Body(in Input) ([]byte, error) {
 	}
 	return out, nil
 }
+
+// What stands for an endpoint and a tenant that were left out.
+var (
+	nobody  hook.Endpoint
+	nowhere hook.Tenant
+)
 
 // body is one that is being rendered.
 type body struct {
@@ -529,6 +541,11 @@ func (b *body) size() int {
 			n += len(b.publicURL)
 		default: // numbers
 			n += 20
+		}
+	}
+	for i := range b.rule.add {
+		if a := &b.rule.add[i]; slices.Contains(a.events, b.eventType) {
+			n += len(a.name) + 60
 		}
 	}
 	return n

@@ -134,6 +134,8 @@ func TestBodyErrors(t *testing.T) {
 		{"no vendor id", `{json: "{endpoint.vendor_id}"}`, func(in *dialect.Input) { in.Endpoint.VendorID = "" }, "the endpoint has no id of this contract, which its body needs", "ids: uuid"},
 		{"no number", `{json: "{endpoint.vendor_id}"}`, func(in *dialect.Input) { in.Endpoint.VendorID = "" }, "the endpoint has no id of this contract, which its body needs", "ids: number"},
 		{"a vendor id that is no number", `{json: "{endpoint.vendor_id}"}`, func(in *dialect.Input) { in.Endpoint.VendorID = "1.0" }, `the endpoint's id of this contract is "1.0", but this contract's body needs a number`, "ids: number"},
+		{"no endpoint", `{json: ["{endpoint.id}{endpoint.number}{public_url}", "{endpoint.setting.a|}", "{endpoint.vendor_id}"]}`, func(in *dialect.Input) { in.Endpoint = nil }, "the endpoint has no id of this contract", "ids: uuid"},
+		{"no tenant", `{json: ["{tenant.id}{tenant.number}{tenant.vendor_id}", "{tenant.setting.a}"]}`, func(in *dialect.Input) { in.Tenant = nil }, "the tenant has no setting a", ""},
 		{"the first of several", `{json: ["{event.data.no}", "{endpoint.setting.no}"]}`, nil, "the data has no member no,", ""},
 		{"an addition to a list", `{json: "{event.data}", add: [{events: [thing_updated], name: x, value: 1}]}`, func(in *dialect.Input) { in.Event.Data = []byte("[1]") }, "the data is not an object, so that x cannot be added to it as this contract wants", ""},
 	} {
