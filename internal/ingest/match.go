@@ -17,6 +17,18 @@ type Policy struct {
 	Scope          *dialect.Scope      // an endpoint gets the events of its own part alone; nil: of all
 }
 
+// Policies is what matching has to know of each dialect of a registry. One that
+// is not there has the zero Policy.
+func Policies(dialects *dialect.Registry) func(name string) Policy {
+	return func(name string) Policy {
+		d, ok := dialects.Get(name)
+		if !ok {
+			return Policy{}
+		}
+		return Policy{CancelInactive: d.OnInactive() == dialect.Cancel, Suppressible: d.Suppressible(), EventName: d.EventName, Scope: d.Scope()}
+	}
+}
+
 // matcher finds the endpoints that an event goes to. Only the committer uses
 // it.
 //

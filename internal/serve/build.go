@@ -79,7 +79,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s.ingest, err = ingest.New(ctx, ingest.Config{
-		Log: s.store, Directory: s.directory, Policy: policies(dialects), Offer: s.offer,
+		Log: s.store, Directory: s.directory, Policy: ingest.Policies(dialects), Offer: s.offer,
 		Window: s.window(), Metrics: metrics, Tracer: s.tracer, Logger: s.logger,
 	})
 	if err != nil {

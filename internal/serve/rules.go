@@ -1,29 +1,14 @@
 package serve
 
 import (
-	"grapnel/internal/dialect"
 	"grapnel/internal/filter"
 	"grapnel/internal/hook"
-	"grapnel/internal/ingest"
 )
 
 // checkFilter refuses a condition tree that ingest could not evaluate.
 func checkFilter(tree []byte) error {
 	_, err := filter.Parse(tree)
 	return err
-}
-
-// policies tells ingest what it has to know of the dialects.
-func policies(dialects *dialect.Registry) func(string) ingest.Policy {
-	return func(name string) ingest.Policy {
-		d, ok := dialects.Get(name)
-		if !ok {
-			return ingest.Policy{}
-		}
-		return ingest.Policy{
-			CancelInactive: d.OnInactive() == dialect.Cancel, Suppressible: d.Suppressible(), EventName: d.EventName, Scope: d.Scope(),
-		}
-	}
 }
 
 // sealed goes through all sealed secrets that still sign, those of tenants and

@@ -150,7 +150,7 @@ func (c *Case) run(t *testing.T, dir string, span time.Duration) Story {
 	defer func() { check(d.Stop(context.WithoutCancel(ctx))) }()
 	in, err := ingest.New(ctx, ingest.Config{
 		Log: s, Directory: book, Offer: d.Offer, Window: time.Hour, Logger: log,
-		Policy: func(name string) ingest.Policy { return policy(dialects, name) },
+		Policy: ingest.Policies(dialects),
 	})
 	check(err)
 	defer in.Close()
