@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
@@ -24,7 +25,6 @@ const (
 	codeParameters  = 109
 	codeTooMany     = 111
 	codeNotFound    = 112
-	codeExists      = 113
 	codeMissing     = 114
 )
 
@@ -41,7 +41,6 @@ var words = map[int]string{
 	codeParameters:  "Incorrect parameters",
 	codeTooMany:     "Too many items requested",
 	codeNotFound:    "Item not found",
-	codeExists:      "Entity already exists",
 	codeMissing:     "Required parameter is not specified",
 }
 
@@ -55,7 +54,7 @@ var codes = map[hook.Code]int{
 	hook.CodeInvalid:      codeParameters,
 	hook.CodeTooLarge:     codeParameters,
 	hook.CodeNotFound:     codeNotFound,
-	hook.CodeConflict:     codeExists,
+	hook.CodeConflict:     codeParameters,
 }
 
 // refusal is an error in the vendor's terms.
@@ -110,8 +109,9 @@ type envelope struct {
 // answer writes one. Its status is always 200.
 func answer(w http.ResponseWriter, code int, message string, result any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	body, err := json.Marshal(envelope{code, message, result}, json.Deterministic(true))
-	if err != nil { // a text that came from outside, and is not UTF-8
+	// What a client sent may be repeated to it, whatever bytes these are.
+	body, err := json.Marshal(envelope{code, message, result}, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
 		body = []byte(`{"return_code":9,"return_message":"Internal service error","result":{}}`)
 	}
 	_, _ = w.Write(body) // the client has gone, or it has its answer

@@ -84,6 +84,47 @@ func TestOwnHeaders(t *testing.T) {
 	})
 }
 
+// A loss is told once over a restart, and ordinary deliveries go on beside it.
+func TestLostStoreAndRestart(t *testing.T) {
+	t.Parallel()
+	dir, tap := t.TempDir(), vendortest.NewTap(t, "")
+	srv := vendortest.StartIn(t, dir)
+	s := &shop{Server: srv, t: t, storeKey: srv.MakeTenant("acme", "api2cart"), apiKey: srv.MakeKey("acme")}
+	s.want("POST", "/v1.1/webhook.create.json?entity=product&action=add&store_id=2&callback="+tap.URL, "", ok(`{"id":1}`))
+	told := func(want string, in client.StoreConnectionInput) {
+		t.Helper()
+		c, err := s.SetConnection(t.Context(), "acme", in)
+		if err != nil || c.Told != 1 || *c.TriesLeft != 4 || c.Reason != want {
+			t.Fatalf("%+v, %v", c, err)
+		}
+	}
+	told("bridge deleted", client.StoreConnectionInput{State: client.Lost, Code: 105, Reason: "bridge deleted"})
+	tap.Wait(1)
+	srv.End()
+	s.Server = vendortest.StartIn(t, dir)
+	t.Run("A2-LOST1 A2-LOST2 what was told is known after a restart", func(t *testing.T) {
+		tenant, err := s.Tenant(t.Context(), "acme")
+		if err != nil || tenant.Connection == nil || tenant.Connection.Told != 1 || tenant.Connection.Code != 105 {
+			t.Fatalf("%+v, %v", tenant, err)
+		}
+		told("no answer", client.StoreConnectionInput{State: client.Lost, Reason: "no answer"}) // the words change, the count does not
+		s.Send("acme", client.Event{Type: "product.add", Data: []byte(`{"id":1}`), Metadata: []byte(`{"store_id":"2"}`)}, 1)
+		seen := tap.Wait(2)
+		lost, ordinary := seen[0], seen[1]
+		if len(lost.Body) != 0 || lost.Get("X-Webhook-Error-Code") != "105" || lost.Get("X-Webhook-Error-Try-Count") != "4" || lost.Get("X-Webhook-Store-Id") != "2" {
+			t.Errorf("%q %q", lost.Header, lost.Body)
+		}
+		if ordinary.Get("X-Webhook-Error-Code") != "0" || string(ordinary.Body) != `{"id":"1"}` || ordinary.Has("X-Webhook-Error-Try-Count") {
+			t.Errorf("%q %q", ordinary.Header, ordinary.Body)
+		}
+	})
+	t.Run("A2-LOST3 restored", func(t *testing.T) {
+		if c, err := s.SetConnection(t.Context(), "acme", client.StoreConnectionInput{State: client.Restored}); err != nil || c.State != client.Restored {
+			t.Errorf("%+v, %v", c, err)
+		}
+	})
+}
+
 // What lies on the wire.
 func TestOnTheWire(t *testing.T) {
 	t.Parallel()

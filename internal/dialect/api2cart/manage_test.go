@@ -165,6 +165,7 @@ func TestCreate(t *testing.T) {
 		s.refused("POST", "/v1.1/webhook.create.json?entity=product&action=add", "", 114, "callback")
 		s.refused("POST", strings.Replace(create, "action=add", "action=explode", 1), "", 109, "product.explode")
 		s.refused("POST", strings.Replace(create, "exmple.com", "", 1), "", 109, "")
+		s.refused("POST", strings.Replace(create, "action=add", "action=%ff", 1), "", 109, "product.\ufffd")
 		s.refused("POST", create+"&active=perhaps", "", 109, "active")
 		s.refused("POST", create, `{"entity":`, 109, "JSON")
 		s.refused("POST", create+"&label="+strings.Repeat("x", 1001), "", 109, "1000")
@@ -348,7 +349,7 @@ func TestUpdateAndDelete(t *testing.T) {
 			t.Errorf("%s", got)
 		}
 		s.want("GET", "/v1.0/webhook.update.json?id=1", "", ok(`{"updated":"1"}`)) // nothing
-		s.want("POST", "/v1.1/webhook.update.json", "id=1&label=", ok(`{"updated":"1"}`), form)
+		s.want("POST", "/v1.1/webhook.update.json", "id=1&label=&fields=&active=", ok(`{"updated":"1"}`), form)
 		s.refused("PUT", "/v1.1/webhook.update.json?label=x", "", 114, "id")
 		s.refused("PUT", "/v1.1/webhook.update.json?id=77&label=x", "", 112, "Item not found")
 		s.refused("PUT", "/v1.1/webhook.update.json?id=1&callback=nowhere", "", 109, "")

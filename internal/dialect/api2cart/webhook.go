@@ -62,7 +62,7 @@ func (c call) create() (any, error) {
 	if !slices.Contains(c.control.Types(), event) { // A2-M6
 		return nil, wrong("the store has no webhook " + hook.Clip(event) + "; webhook.events lists those that it has")
 	}
-	if _, given := c.params["fields"]; !given {
+	if c.word("fields") == "" {
 		c.params["fields"] = map[string]string{older: "id", newer: all}[c.version]
 	}
 	in, err := c.input(map[string]string{}, settingStore, settingLanguage, settingResponse, settingFilter)
@@ -92,7 +92,7 @@ func (c call) update() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.store.Update(c.ctx, e.VendorID, in); err != nil {
+	if _, err := c.store.Update(c.ctx, c.word("id"), in); err != nil {
 		return nil, err
 	}
 	return members{{"updated", "1"}}, nil
@@ -100,11 +100,10 @@ func (c call) update() (any, error) {
 
 // delete removes a webhook (A2-M10).
 func (c call) delete() (any, error) {
-	e, err := c.hook()
-	if err != nil {
+	if _, err := c.hook(); err != nil {
 		return nil, err
 	}
-	if err := c.store.Delete(c.ctx, e.VendorID); err != nil {
+	if err := c.store.Delete(c.ctx, c.word("id")); err != nil {
 		return nil, err
 	}
 	return members{{"deleted", "1"}}, nil
@@ -131,8 +130,7 @@ func (c call) input(settings map[string]string, may ...string) (in dialect.HookI
 	if in.Active, err = c.flag("active"); err != nil {
 		return in, err
 	}
-	if _, given := c.params["fields"]; given {
-		fields := c.words("fields")
+	if fields := c.words("fields"); len(fields) > 0 {
 		if slices.Contains(fields, all) {
 			fields = []string{}
 		}
@@ -243,8 +241,8 @@ func (c call) webhook(e *hook.Endpoint) members {
 // id is a webhook's id: a text by the older document, a number by the newer
 // (A2-M3).
 func (c call) id(e *hook.Endpoint) any {
-	if c.version == newer {
-		return jsontext.Value(e.VendorID)
+	if n := jsontext.Value(e.VendorID); c.version == newer && n.Kind() == '0' && n.IsValid() {
+		return n
 	}
 	return e.VendorID
 }
