@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"grapnel/internal/dialect"
+	"grapnel/internal/dialect/all"
 	"grapnel/internal/dialect/explain"
 	"grapnel/internal/dialect/standard"
 	"grapnel/internal/hook"
@@ -420,7 +421,10 @@ func TestTextSecrets(t *testing.T) {
 
 // However odd a request is, there is a report.
 func FuzzExplain(f *testing.F) {
-	d := contract(f)
+	registry, err := all.Registry()
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add("evt_1", stamp, "v1,eHh4", []byte(body), secret)
 	f.Add("", "", "", []byte(nil), "")
 	f.Add(`["a"]`, stamp+"000", "v1,a v1a,b  v2", []byte("\ufeff[[1,\"\\u00e9\"]]\r\n"), "whsk_AQ==")
@@ -428,10 +432,13 @@ func FuzzExplain(f *testing.F) {
 	f.Add("a", "2026-01-31T12:00:00Z", "t=1,v1=2", []byte(strings.Repeat("[", 5000)), "whsec_zz")
 	f.Fuzz(func(t *testing.T, id, unix, sig string, body []byte, secret string) {
 		h := http.Header{"Webhook-Id": {id}, "WEBHOOK_TIMESTAMP": {unix}, "webhook-timestamp": {unix}, "Webhook-Signature": {sig}}
+		name := []string{"standard", "api2cart", "smake"}[len(id)%3]
+		d, _ := registry.Get(name)
+		h["x-webhook-"+strings.Trim(id, " ")], h["X-Signature"], h["X-Webhook-Entity"] = []string{unix, sig}[:len(sig)%2+1], []string{sig}, []string{secret}
 		r := explain.Explain(explain.Input{Dialect: d, Header: h, Body: body, At: noon, Tolerance: time.Minute,
 			Secrets: []explain.Secret{{Name: "a", Value: hook.Secret(secret)}, {Name: "a", Value: hook.Secret(secret)}, {Name: "b", Value: other}}})
 		if r.Summary == "" || len(r.Checks) < 4 {
-			t.Errorf("%+v", r)
+			t.Errorf("%s: %+v", name, r)
 		}
 	})
 }

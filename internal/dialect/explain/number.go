@@ -14,7 +14,7 @@ const maxEmpty = 32
 // and maxCombinations how many of them.
 const (
 	numberLimit     = 8 << 10
-	maxCombinations = 1024
+	maxCombinations = 256
 )
 
 // addOthers adds the forms in which values themselves may have been different:
