@@ -188,6 +188,11 @@ func (s *trialServer) files(t *testing.T, dir, secret string) {
 	write("invoice.json", `{"id":"inv-2041","amount":1250}`)
 	write("hooks.ndjson", `{"kind":"tenant","tenant":"moved","dialect":"propstack"}`+"\n"+`{"tenant":"moved","vendor_id":7,"url":"https://example.com/hook","event":"client_created","secret":"s3cret"}`+"\n")
 	write("hooks.csv", "kind,tenant,dialect,vendor_id,url,event,secret\ntenant,moved,propstack,,,,\nhook,moved,,7,https://example.com/hook,client_created,s3cret\n")
+	if d, err := dialectNamed("propstack"); err != nil {
+		t.Fatal(err)
+	} else {
+		write("acme.yaml", strings.Replace(d.Source(), "name: propstack", "name: acme", 1))
+	}
 	write("key", s.ready.Key+"\n")
 	write("key.txt", s.ready.Key+"\n")
 	for name, at := range map[string]string{"request.txt": time.Now().Format(time.RFC3339), "old-request.txt": "2026-01-02T15:04:05Z"} {

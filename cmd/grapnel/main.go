@@ -46,6 +46,7 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" group:"tools" help:"Measure this machine: throughput, latency, memory."`
 	Version versionCmd `cmd:"" group:"tools" help:"Print what this program was built from."`
 
+	Dialect     dialectCmd     `cmd:"" group:"tools" help:"List, show, check and try wire contracts."`
 	Sign        signCmd        `cmd:"" group:"tools" help:"Sign a body as an attempt would, and print the headers."`
 	Keygen      keygenCmd      `cmd:"" group:"tools" help:"Make a signing secret, or print the public half of one."`
 	OpenAPI     openapiCmd     `cmd:"" name:"openapi" group:"tools" help:"Print the OpenAPI document of the API."`

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"grapnel/internal/dialect"
@@ -12,15 +14,35 @@ import (
 	"grapnel/internal/serve"
 )
 
-// dialectNamed finds a contract.
-func dialectNamed(name string) (*dialect.Dialect, error) {
+// dialectNamed finds a contract: one that is built in, or in a file.
+func dialectNamed(name string) (*dialect.Dialect, error) { return dialectAs("--dialect", name) }
+
+// dialectAs finds a contract that a flag or argument names.
+func dialectAs(flag, name string) (*dialect.Dialect, error) {
+	if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" || strings.ContainsAny(name, `/\`) {
+		return dialectFile(name)
+	}
 	registry, err := serve.Dialects()
 	if err != nil {
 		return nil, err
 	}
 	d, ok := registry.Get(name)
 	if !ok {
-		return nil, oneOf("--dialect", name, registry.Names()...)
+		return nil, oneOf(flag, name, registry.Names()...)
+	}
+	return d, nil
+}
+
+// dialectFile reads a contract from its file. Its error says in which line it is
+// wrong.
+func dialectFile(file string) (*dialect.Dialect, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fail(exitUsage, "name a file that this user can read, or one of what grapnel dialect list shows", "the dialect cannot be read: %w", err)
+	}
+	d, err := dialect.Load(file, text)
+	if err != nil {
+		return nil, fail(exitInvalid, "docs/adding-a-vendor.md shows what a dialect file can say; grapnel dialect show NAME prints one to begin from", "%w", err)
 	}
 	return d, nil
 }

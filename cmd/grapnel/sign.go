@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -16,11 +17,19 @@ import (
 )
 
 type signCmd struct {
-	SecretFile []string `required:"" placeholder:"FILE" help:"File that holds the endpoint's secret (whsec_… or whsk_…); with - the first line of standard input is the secret. Several during a rotation, the newest first."`
-	Dialect    string   `default:"standard" placeholder:"NAME" help:"Contract to sign by (default ${default})."`
+	Dialect string `default:"standard" placeholder:"NAME" help:"Contract to sign by: a name that grapnel dialect list shows, or the file of one (default ${default})."`
+	signing
+}
+
+// signing are the flags of what signs.
+type signing struct {
+	SecretFile []string `placeholder:"FILE" help:"File that holds the secret; with - the first line of standard input is the secret. Several during a rotation, the newest first. Needed unless the contract can do without."`
+	Event      bool     `help:"Standard input is the data of an event: make the body of it, and print it behind the headers and an empty line."`
 	ID         string   `placeholder:"ID" help:"The event's id (default: a new one)."`
 	TS         unixTime `name:"ts" placeholder:"TIME" help:"Time of the attempt, in Unix seconds or RFC 3339 (default: now)."`
-	Type       string   `default:"test.event" placeholder:"TYPE" help:"The event's type, for contracts that put it into a header (default ${default})."`
+	Type       string   `default:"test.event" placeholder:"TYPE" help:"The event's type, for contracts that send it (default ${default})."`
+	Metadata   string   `placeholder:"JSON" help:"The event's metadata, for contracts that send some of it: JSON, or @FILE."`
+	To         string   `default:"https://example.com/hook" placeholder:"URL" help:"Where it goes, for contracts that sign the URL (default ${default})."`
 	Header     string   `xor:"form" placeholder:"NAME" help:"Print the value of this header alone."`
 	Curl       string   `xor:"form" placeholder:"URL" help:"Print a curl command that sends the request to this URL."`
 }
@@ -34,7 +43,17 @@ Examples:
 
     printf '{"type":"user.created","data":{"id":1}}' | grapnel sign --secret-file secret.txt
     grapnel sign --secret-file secret.txt --id evt_1 --ts 1767366245 --json < body.json
-    grapnel sign --secret-file secret.txt --curl http://127.0.0.1:9000/hook < body.json`
+    grapnel sign --secret-file secret.txt --curl http://127.0.0.1:9000/hook < body.json
+    grapnel sign --dialect api2cart --secret-file secret.txt --type product.add --event < invoice.json`
+}
+
+// Run signs.
+func (c *signCmd) Run(p *program) error {
+	d, err := dialectNamed(c.Dialect)
+	if err != nil {
+		return err
+	}
+	return c.sign(p, d)
 }
 
 // unixTime is a flag that is a moment: Unix seconds, or RFC 3339.
@@ -60,8 +79,10 @@ type signedShape struct {
 	ID        string        `json:"id"`
 	Timestamp int64         `json:"timestamp"` // Unix seconds
 	Method    string        `json:"method"`
-	Headers   []headerShape `json:"headers"` // in the order in which they are sent
-	Bytes     int           `json:"bytes"`   // of the body
+	Headers   []headerShape `json:"headers"`        // in the order in which they are sent
+	Bytes     int           `json:"bytes"`          // of the body
+	URL       string        `json:"url,omitempty"`  // where it goes, if the contract adds to it
+	Body      string        `json:"body,omitempty"` // if it was made here
 }
 
 type headerShape struct {
@@ -72,12 +93,8 @@ type headerShape struct {
 // maxBody bounds what is read as a body.
 const maxBody = 64 << 20
 
-// Run signs.
-func (c *signCmd) Run(p *program) error {
-	d, err := dialectNamed(c.Dialect)
-	if err != nil {
-		return err
-	}
+// sign signs what is on standard input.
+func (c *signing) sign(p *program, d *dialect.Dialect) error {
 	in := bufio.NewReader(io.LimitReader(p.stdin, maxBody+maxSecretFile))
 	keys, err := c.keys(d, in)
 	if err != nil {
@@ -87,23 +104,65 @@ func (c *signCmd) Run(p *program) error {
 	if err != nil {
 		return fmt.Errorf("read the body: %w", err)
 	}
-	at, id := c.TS.Time, c.ID
-	if at.IsZero() {
-		at = time.Now()
+	to := c.To
+	if c.Curl != "" {
+		to = c.Curl
 	}
-	if id == "" {
-		id = hook.NextEventID(0, time.Now(), randomTail()).String()
-	} else if strings.Trim(id, idChars) != "" || len(id) > maxEventID {
-		return fail(exitInvalid, "use letters, digits, _ and -, such as evt_1", "the id %q cannot be sent and signed", hook.Clip(id))
-	}
-	headers, err := d.Header(dialect.Request{Event: &hook.Event{Type: c.Type, Time: at}, ID: id, URL: c.Curl, Method: d.Method(), Body: body, At: at, N: 1, Keys: keys})
+	e, id, at, err := c.event(body)
 	if err != nil {
 		return err
 	}
-	if len(body) == 0 {
+	if c.Event {
+		if !json.Valid(body) {
+			return fail(exitInvalid, "give the data of an event, such as {\"id\":1}", "--event: standard input is not JSON")
+		}
+		if body, err = exampleBody(d, e); err != nil {
+			return fail(exitInvalid, "grapnel dialect show "+d.Name()+" says what the body is made of; --metadata gives the metadata", "the body cannot be made: %w", err)
+		}
+	} else if len(body) == 0 {
 		p.note("note: the body is empty")
 	}
-	return c.print(p, &signedShape{Dialect: d.Name(), ID: id, Timestamp: at.Unix(), Method: d.Method(), Headers: shapes(headers), Bytes: len(body)}, body)
+	if len(keys) == 0 && d.SecretOwner() != dialect.SecretNone {
+		p.note("note: there is no secret, so nothing is signed")
+	}
+	r := dialect.Request{Event: e, ID: id, Endpoint: exampleEndpoint(d), Tenant: exampleTenant(), URL: to, Method: d.Method(), Body: body, At: at, N: 1, Keys: keys}
+	r.URL = d.URL(r)
+	if c.Curl != "" {
+		c.Curl = r.URL
+	}
+	headers, err := d.Header(r)
+	if err != nil {
+		return err
+	}
+	s := &signedShape{Dialect: d.Name(), ID: id, Timestamp: at.Unix(), Method: d.Method(), Headers: shapes(headers), Bytes: len(body)}
+	if r.URL != to {
+		s.URL = r.URL
+	}
+	if c.Event {
+		s.Body = string(body)
+	}
+	return c.print(p, s, body, d.HTTP1())
+}
+
+// event is the event that is signed for, with its id and the attempt's time.
+func (c *signing) event(data []byte) (e *hook.Event, id string, at time.Time, err error) {
+	at, id = c.TS.Time, c.ID
+	if at.IsZero() {
+		at = time.Now()
+	}
+	e = &hook.Event{ID: hook.NextEventID(0, at, randomTail()), Type: c.Type, Time: at, Data: data, Number: 1}
+	switch {
+	case id == "":
+		id = e.ID.String()
+	case strings.Trim(id, idChars) != "" || len(id) > maxEventID:
+		return nil, "", at, fail(exitInvalid, "use letters, digits, _ and -, such as evt_1", "the id %q cannot be sent and signed", hook.Clip(id))
+	}
+	if c.Metadata != "" {
+		if e.Metadata, err = readJSON("metadata", c.Metadata, nil); err != nil {
+			return nil, "", at, err
+		}
+	}
+	return e, id, at, nil
 }
 
 // idChars are what an event's id may consist of here: what stands in a header
@@ -120,7 +179,10 @@ func shapes(headers []hook.Header) []headerShape {
 	return out
 }
 
-func (c *signCmd) keys(d *dialect.Dialect, in *bufio.Reader) ([]dialect.Key, error) {
+func (c *signing) keys(d *dialect.Dialect, in *bufio.Reader) ([]dialect.Key, error) {
+	if owner := d.SecretOwner(); len(c.SecretFile) == 0 && (owner == dialect.SecretEndpoint || owner == dialect.SecretTenant) {
+		return nil, fail(exitUsage, "name the file that holds the secret; grapnel keygen makes one", "missing flags: --secret-file=FILE,...")
+	}
 	secrets, err := readSecrets(c.SecretFile, in)
 	if err != nil {
 		return nil, err
@@ -136,7 +198,7 @@ func (c *signCmd) keys(d *dialect.Dialect, in *bufio.Reader) ([]dialect.Key, err
 	return keys, nil
 }
 
-func (c *signCmd) print(p *program, s *signedShape, body []byte) error {
+func (c *signing) print(p *program, s *signedShape, body []byte, http1 bool) error {
 	switch {
 	case c.Header != "":
 		i := slices.IndexFunc(s.Headers, func(h headerShape) bool { return strings.EqualFold(h.Name, c.Header) })
@@ -150,7 +212,7 @@ func (c *signCmd) print(p *program, s *signedShape, body []byte) error {
 	case p.JSON:
 		return p.object(s)
 	case c.Curl != "":
-		line, err := curlOf(c.Curl, s, body)
+		line, err := curlOf(c.Curl, s, body, http1)
 		if err != nil {
 			return err
 		}
@@ -160,6 +222,9 @@ func (c *signCmd) print(p *program, s *signedShape, body []byte) error {
 		if err := p.printf("%s: %s\n", h.Name, h.Value); err != nil {
 			return err
 		}
+	}
+	if c.Event {
+		return p.printf("\n%s", body)
 	}
 	return nil
 }
@@ -176,7 +241,7 @@ func headerNames(all []headerShape) string {
 const maxCurlBody = 96 << 10
 
 // curlOf is the request as a curl command for a shell.
-func curlOf(to string, s *signedShape, body []byte) (string, error) {
+func curlOf(to string, s *signedShape, body []byte, http1 bool) (string, error) {
 	u, err := url.Parse(to)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return "", fail(exitUsage, "write one such as http://127.0.0.1:9000/hook", "--curl: %q is no http or https URL", to)
@@ -186,6 +251,9 @@ func curlOf(to string, s *signedShape, body []byte) (string, error) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "curl -sS -X %s %s", s.Method, shellQuote(to))
+	if http1 { // which keeps the case of names
+		b.WriteString(" --http1.1")
+	}
 	for _, h := range s.Headers {
 		fmt.Fprintf(&b, " \\\n  -H %s", shellQuote(h.Name+": "+h.Value))
 	}

@@ -209,6 +209,9 @@ func (s statusSet) String() string {
 
 // inWords writes a span without parts that are nothing: 1h, not 1h0m0s.
 func inWords(d time.Duration) string {
+	if d > time.Minute {
+		d = d.Round(time.Second)
+	}
 	text := d.String()
 	for _, zero := range []struct{ long, short string }{{"m0s", "m"}, {"h0m", "h"}} {
 		if strings.HasSuffix(text, zero.long) {

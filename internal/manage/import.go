@@ -312,6 +312,9 @@ func (i *importing) hook(in *ImportHook) (Imported, error) {
 	if old == nil {
 		old = i.hookBy(d, t, id)
 	}
+	if old != nil && old.Deleted && i.isGone(old.TenantNum) {
+		old = nil // it went with its tenant: whoever began anew may have the ids again
+	}
 	if err := mayTakeOver(old, in, t.ID); err != nil {
 		return out, err
 	}
@@ -334,6 +337,11 @@ func (i *importing) hook(in *ImportHook) (Imported, error) {
 	i.change.Endpoints = put(i.change.Endpoints, i.endpoints[by], e)
 	i.endpoints[by] = e
 	return out, nil
+}
+
+func (i *importing) isGone(tenant hook.TenantNum) bool {
+	t, ok := i.Directory.TenantByNum(tenant)
+	return !ok || t.Deleted
 }
 
 // foundBy is what a hook is found again by: the id that its vendor gave it, or

@@ -2,7 +2,6 @@ package trial
 
 import (
 	"context"
-	"encoding/json"
 
 	"grapnel/client"
 	"grapnel/internal/hook"
@@ -20,13 +19,6 @@ var customers = []struct {
 	{"ok", "answers at once", nil, inbox.Reply{}},
 	{"flaky", "fails half of the time", []string{"invoice.*"}, inbox.Reply{FailFirst: 1, FailRate: .5}},
 	{"slow", "takes 8 seconds", []string{"report.*"}, inbox.Reply{DelayMS: 8000}},
-}
-
-// samples are the events that a trial sends.
-var samples = []client.Event{
-	{Type: "user.created", Data: json.RawMessage(`{"id":1,"name":"Ada Lovelace","email":"ada@example.com"}`)},
-	{Type: "invoice.paid", Data: json.RawMessage(`{"id":"inv_2041","amount":129.50,"currency":"EUR"}`)},
-	{Type: "report.ready", Data: json.RawMessage(`{"id":"rep_7","pages":12}`)},
 }
 
 // seed makes the tenant and its endpoints, those of an earlier trial in the

@@ -23,7 +23,9 @@ func (d *Directory) vendor(family string) *vendor {
 }
 
 func (v *vendor) add(e *hook.Endpoint) {
-	v.endpoints[e.VendorID] = e.Num
+	if v.endpoints[e.VendorID] <= e.Num { // the id of one that went with its tenant may have been imported again
+		v.endpoints[e.VendorID] = e.Num
+	}
 	if n, err := strconv.ParseInt(e.VendorID, 10, 64); err == nil && n > v.highest {
 		v.highest = n
 	}
