@@ -7,6 +7,7 @@ import (
 	"grapnel/internal/dialect"
 	"grapnel/internal/dialect/all"
 	"grapnel/internal/hook"
+	"grapnel/internal/keyring"
 	"grapnel/internal/manage"
 )
 
@@ -221,6 +222,39 @@ func TestComplete(t *testing.T) {
 	}
 	if n, err := b.Complete(ctx); err != nil || n != 0 || b.dir.Revision() != revision {
 		t.Errorf("again: %d, %v", n, err)
+	}
+}
+
+// Marks are made with the first key of the keyring. With another one in its
+// place, they are made anew.
+func TestCompleteAfterAnotherKey(t *testing.T) {
+	t.Parallel()
+	first := keyring.NewKey()
+	ring := func(env string) *keyring.Ring {
+		r, err := keyring.Open(keyring.Source{Env: env})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	var made manage.Config
+	b := setup(t, vendors(t), func(c *manage.Config) { c.Ring = ring(first); made = *c })
+	if _, err := b.PutTenant(t.Context(), "acme", manage.TenantInput{Secrets: map[string]hook.Secret{"api2cart": "k1"}}); err != nil {
+		t.Fatal(err)
+	}
+	made.Ring = ring(keyring.NewKey() + "," + first)
+	m, err := manage.New(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.TenantBySecret("api2cart", "k1"); ok {
+		t.Error("found by a mark that another key made")
+	}
+	if n, err := m.Complete(t.Context()); err != nil || n != 1 {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if found, ok := m.TenantBySecret("api2cart", "k1"); !ok || found.ID != "acme" {
+		t.Errorf("%v", found)
 	}
 }
 

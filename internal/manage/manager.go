@@ -56,6 +56,8 @@ type Config struct {
 type Manager struct {
 	Config
 
+	markKey func() ([]byte, error) // of the marks of tenants' secrets
+
 	change sync.Mutex // one change at a time, so that this process does not make its own ones stale
 	told   told
 }
@@ -81,7 +83,7 @@ func New(c Config) (*Manager, error) {
 	if _, ok := c.Dialects.Get(c.DefaultDialect); !ok {
 		return nil, fmt.Errorf("make a manager: there is no dialect %q to be the default", c.DefaultDialect)
 	}
-	return &Manager{Config: c}, nil
+	return &Manager{Config: c, markKey: sync.OnceValues(func() ([]byte, error) { return c.Ring.Derive("marks of tenants' secrets") })}, nil
 }
 
 // commit makes a change by build, stores it and refreshes the directory.

@@ -101,7 +101,7 @@ func (m *Manager) markSecret(t *hook.Tenant, marks map[string]string, d *dialect
 // secretMark is by what a tenant is found by its secret: whoever has the data
 // without the key learns nothing of the secret from it.
 func (m *Manager) secretMark(family string, secret hook.Secret) (string, error) {
-	key, err := m.Ring.Derive("marks of tenants' secrets")
+	key, err := m.markKey()
 	if err != nil {
 		return "", err
 	}

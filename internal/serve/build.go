@@ -90,9 +90,16 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 }
 
 // complete gives what is stored what this version of the program wants of it.
+// Where the store cannot just now, the upkeep tries again: what lacks something
+// works as it did, and the rest of the server with it.
 func (s *Server) complete(ctx context.Context) error {
 	n, err := s.manager.Complete(ctx)
-	if err != nil {
+	s.incomplete = hook.CodeOf(err) == hook.CodeUnavailable
+	switch {
+	case s.incomplete:
+		s.logger.Error("what this version needs of the configuration cannot be stored yet", "error", err)
+		return nil
+	case err != nil:
 		return fmt.Errorf("complete the configuration: %w", err)
 	}
 	if n > 0 {

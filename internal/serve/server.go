@@ -63,6 +63,7 @@ type Server struct {
 	ingest        *ingest.Ingester
 	live          *live.Hub
 	vendors       *vendors.Host
+	incomplete    bool // the configuration lacks something; only the upkeep asks after the start
 	gate          *gate
 	http          *http.Server
 	admin         *http.Server // nil: there is none

@@ -24,6 +24,7 @@ func (s *Server) upkeep(ctx context.Context) {
 		s.prune(ctx)
 		s.forgetReplays(ctx)
 		s.dropSecrets(ctx)
+		s.completeLater(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -105,6 +106,16 @@ func (s *Server) dropSecrets(ctx context.Context) {
 		s.logger.Error("expired secrets cannot be removed", "error", err)
 	case n > 0:
 		s.logger.Info("expired secrets removed", "secrets", n)
+	}
+}
+
+// completeLater does what could not be done at the start.
+func (s *Server) completeLater(ctx context.Context) {
+	if !s.incomplete {
+		return
+	}
+	if err := s.complete(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		s.logger.Error("the configuration cannot be completed for this version", "error", err)
 	}
 }
 

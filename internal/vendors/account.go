@@ -2,7 +2,9 @@ package vendors
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"grapnel/internal/auth"
 	"grapnel/internal/dialect"
@@ -61,6 +63,9 @@ func noHook(id string) error {
 
 // Create makes one.
 func (a *account) Create(ctx context.Context, in dialect.HookInput) (*hook.Endpoint, hook.Secret, error) {
+	if err := named(in.EventTypes); err != nil {
+		return nil, "", err
+	}
 	given := input(in)
 	if given.Secret != nil && *given.Secret == "" {
 		given.Secret = nil
@@ -75,6 +80,20 @@ func (a *account) Create(ctx context.Context, in dialect.HookInput) (*hook.Endpo
 		return nil, "", a.told(err)
 	}
 	return e, secret, nil
+}
+
+// named refuses what stands for many events: that is the native API's, no
+// vendor's has it.
+func named(types *[]string) error {
+	if types == nil {
+		return nil
+	}
+	for i, t := range *types {
+		if strings.Contains(t, "*") {
+			return hook.Invalid(fmt.Sprintf("/event_types/%d", i), "%q is no event", hook.Clip(t))
+		}
+	}
+	return nil
 }
 
 // dialectOf is what a new hook speaks.
@@ -94,6 +113,9 @@ func (a *account) dialectOf(name string) (string, error) {
 func (a *account) Update(ctx context.Context, id string, in dialect.HookInput) (*hook.Endpoint, error) {
 	e, err := a.Hook(id)
 	if err != nil {
+		return nil, err
+	}
+	if err := named(in.EventTypes); err != nil {
 		return nil, err
 	}
 	given := input(in)

@@ -125,6 +125,7 @@ func TestWhatAContractDoesNotHaveIsRefused(t *testing.T) {
 		{"PS-E1 no client_deleted", "propstack", hookInput(url, "client_deleted"), hook.CodeInvalid, "/event_types/0"},
 		{"SP-D5 no choice", "sixpark", hookInput(url, "ACCOUNT_OPENED"), hook.CodeInvalid, "/event_types"},
 		{"an operational event", "propstack", hookInput(url, "grapnel.endpoint.disabled"), hook.CodeInvalid, "/event_types/0"},
+		{"many events at once", "smake", hookInput(url, "order.*"), hook.CodeInvalid, "/event_types/0"},
 		{"no fields", "propstack", dialect.HookInput{URL: &url, EventTypes: &[]string{"client_created"}, Fields: &[]string{"id"}}, hook.CodeInvalid, "/fields"},
 		{"no URL", "propstack", dialect.HookInput{EventTypes: &[]string{"client_created"}}, hook.CodeInvalid, "/url"},
 		{"a secret of its own", "customers1st", dialect.HookInput{URL: &url, EventTypes: &[]string{"product.created"}, Secret: new(hook.Secret("x"))}, hook.CodeInvalid, "/secret"},

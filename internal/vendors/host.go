@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -318,12 +319,17 @@ func (h *Host) logRequest(c *call, took time.Duration) {
 }
 
 // panicked answers for a route that panicked. What it panicked with may hold
-// the request, so that only its type is logged beside the stack.
+// the request, so that only its type is logged beside the stack, unless it is
+// the runtime's.
 func (h *Host) panicked(c *call, p any) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	h.Logger.Error("panic while answering a request", "request_id", c.id, "route", pattern(c.r), "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	what := fmt.Sprintf("%T", p)
+	if broken, ok := p.(runtime.Error); ok {
+		what = broken.Error()
+	}
+	h.Logger.Error("panic while answering a request", "request_id", c.id, "route", pattern(c.r), "panic", what, "stack", string(debug.Stack()))
 	if c.status == 0 {
 		h.refuse(c, hook.Errorf(hook.CodeInternal, "panic"))
 	}
