@@ -63,7 +63,7 @@ func (m *Manager) checkContract(e *hook.Endpoint, d *dialect.Dialect) error {
 	}
 	if catalogue != nil {
 		for _, t := range m.Directory.Types() {
-			catalogue = append(catalogue, t.Name, d.EventName(t.Name))
+			catalogue = append(catalogue, d.EventName(t.Name)) // in the contract's words, as events are matched
 		}
 		for i, t := range e.EventTypes {
 			if !slices.ContainsFunc(catalogue, func(known string) bool { return hook.MatchesType(e.EventTypes[i:i+1], known) }) {
