@@ -13,7 +13,7 @@ import (
 
 // explain prints what verify --explain finds.
 func (c *verifyCmd) explain(p *program, d *dialect.Dialect, secrets []hook.Secret, r *wireRequest, at time.Time) error {
-	in := explain.Input{Dialect: d, Method: r.method, URL: r.url, Header: r.header, Body: r.body, At: at, Tolerance: verify.Tolerance}
+	in := explain.Input{Dialect: d, Method: r.method, URL: r.url, Header: r.asCame, Body: r.body, At: at, Tolerance: verify.Tolerance}
 	for i, s := range secrets {
 		in.Secrets = append(in.Secrets, explain.Secret{Name: secretName(c.SecretFile[i], i+1), Value: s})
 	}

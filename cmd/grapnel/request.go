@@ -17,6 +17,7 @@ import (
 type wireRequest struct {
 	method, url string // "" without a request line
 	header      http.Header
+	asCame      http.Header // header, with the names as they came
 	body        []byte
 	missing     uint64 // bytes of the body that Content-Length promises and that are not there
 }
@@ -31,11 +32,15 @@ func readRequest(in *bufio.Reader) (*wireRequest, error) {
 	if err := r.requestLine(in); err != nil {
 		return nil, err
 	}
-	h, err := textproto.NewReader(in).ReadMIMEHeader()
+	head, err := headerBlock(in)
+	if err != nil {
+		return nil, err
+	}
+	h, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(head))).ReadMIMEHeader()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	r.header = http.Header(h)
+	r.header, r.asCame = http.Header(h), asCame(head, http.Header(h))
 	if host := r.header.Get("Host"); host != "" && strings.HasPrefix(r.url, "/") {
 		r.url = "https://" + host + r.url
 	}
@@ -58,6 +63,45 @@ func readRequest(in *bufio.Reader) (*wireRequest, error) {
 		}
 	}
 	return r, nil
+}
+
+// headerBlock reads the headers as they are, to the empty line behind them.
+func headerBlock(in *bufio.Reader) ([]byte, error) {
+	var head []byte
+	for {
+		line, err := in.ReadSlice('\n')
+		head = append(head, line...)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF):
+			return head, nil
+		case err != nil:
+			return nil, err
+		case len(bytes.TrimRight(line, "\r\n")) == 0 && endsLine(head[:len(head)-len(line)]):
+			return head, nil
+		}
+	}
+}
+
+// endsLine reports whether what follows begins a line.
+func endsLine(b []byte) bool { return len(b) == 0 || b[len(b)-1] == '\n' }
+
+// asCame are the headers under the names that they came with: some contracts
+// sign their case.
+func asCame(head []byte, h http.Header) http.Header {
+	out, taken := make(http.Header, len(h)), map[string]int{}
+	for _, line := range bytes.Split(head, []byte("\n")) {
+		name, _, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(name) == 0 || name[0] == ' ' || name[0] == '\t' {
+			continue // the rest of the line before
+		}
+		key := textproto.CanonicalMIMEHeaderKey(string(name))
+		if n := taken[key]; n < len(h[key]) {
+			out[string(name)] = append(out[string(name)], h[key][n])
+			taken[key]++
+		}
+	}
+	return out
 }
 
 // requestLine reads "POST /path HTTP/1.1", if the first line is one.

@@ -13,8 +13,9 @@ import (
 )
 
 type verifyCmd struct {
-	SecretFile []string  `required:"" placeholder:"FILE" help:"File that holds the endpoint's secret (whsec_…) or public key (whpk_…); with - the first line of standard input is the secret. Several during a rotation, the one in use first."`
-	Dialect    string    `default:"standard" placeholder:"NAME" help:"Contract to verify by (default ${default})."`
+	SecretFile []string  `required:"" placeholder:"FILE" help:"File that holds the endpoint's secret (for standard whsec_…) or public key (whpk_…); with - the first line of standard input is the secret. Several during a rotation, the one in use first."`
+	Dialect    string    `default:"standard" placeholder:"NAME" help:"Contract to verify by, or its file (default ${default})."`
+	URL        string    `placeholder:"URL" help:"URL as the sender knows it, for contracts that sign it; without it, the request line and Host."`
 	At         time.Time `placeholder:"TIME" help:"Check the timestamp against this moment (RFC 3339) instead of now."`
 	Explain    bool      `help:"Say what was looked at, and which known mistake makes the signature fail."`
 }
@@ -28,12 +29,14 @@ code 0 if the signature holds, 9 if not.
 With --explain each part of the signature is looked at by itself, and the mistakes that
 receivers are known to make are undone one after the other until it fits: a body that was parsed
 and written anew, line breaks and marks that came or went, a secret in the wrong form, an old
-secret, a timestamp in milliseconds, headers that are missing or renamed.
+secret, a timestamp in milliseconds, headers that are missing, renamed or added, another hash,
+another URL.
 
 Examples:
 
     grapnel verify --secret-file secret.txt < request.txt
     (cat secret.txt; cat request.txt) | grapnel verify --secret-file - --json
+    grapnel verify --dialect api2cart --secret-file store_key.txt --explain < request.txt
     grapnel verify --secret-file secret.txt --at 2026-01-02T15:04:05Z --explain < old-request.txt`
 }
 
@@ -74,6 +77,9 @@ func (c *verifyCmd) Run(p *program) error {
 	if err != nil {
 		return fail(exitInvalid, "grapnel verify --help shows the form", "standard input is not a request: %w", err)
 	}
+	if c.URL != "" {
+		r.url = c.URL
+	}
 	at := c.At
 	if at.IsZero() {
 		at = time.Now()
@@ -82,7 +88,7 @@ func (c *verifyCmd) Run(p *program) error {
 		return c.explain(p, d, secrets, r, at)
 	}
 	return c.verdict(p, r, d.Verify(dialect.Received{
-		Method: r.method, URL: r.url, Header: r.header, Body: r.body, At: at, Tolerance: verify.Tolerance, Keys: keys,
+		Method: r.method, URL: r.url, Header: r.asCame, Body: r.body, At: at, Tolerance: verify.Tolerance, Keys: keys,
 	}))
 }
 
@@ -109,6 +115,8 @@ func (c *verifyCmd) verdict(p *program, r *wireRequest, refused error) error {
 	switch {
 	case p.JSON:
 		err = p.object(out)
+	case out.Valid && out.ID == "":
+		err = p.printf("valid: %d bytes\n", len(r.body))
 	case out.Valid:
 		err = p.printf("valid: %s, %d bytes\n", plain(out.ID), len(r.body))
 	}
