@@ -185,3 +185,15 @@ func TestRefusesAtTheGate(t *testing.T) {
 		t.Error("refused at the native API's path")
 	}
 }
+
+// What all requests to the native API pass through has to cost nothing much.
+func BenchmarkNative(b *testing.B) {
+	w := newWorld(b, func(c *vendors.Config, _ *callers.Config) {
+		c.Next = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	})
+	r := newRequest(b, "/v1/tenants/acme/events", "")
+	b.ReportAllocs()
+	for b.Loop() {
+		w.ServeHTTP(nil, r)
+	}
+}
