@@ -60,6 +60,10 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if s.pins, err = s.pin(ctx, contracts); err != nil {
 		return err
 	}
+	matching, err := s.withMissing(dialects)
+	if err != nil {
+		return err
+	}
 	metrics := telemetry.NewMetrics()
 	s.live = live.New(live.Config{})
 	if s.tracer, err = telemetry.NewTracer(ctx, os.Getenv, s.logger); err != nil {
@@ -79,7 +83,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s.ingest, err = ingest.New(ctx, ingest.Config{
-		Log: s.store, Directory: s.directory, Policy: ingest.Policies(dialects), Offer: s.offer,
+		Log: s.store, Directory: s.directory, Policy: ingest.Policies(matching), Offer: s.offer,
 		Window: s.window(), Metrics: metrics, Tracer: s.tracer, Logger: s.logger,
 	})
 	if err != nil {

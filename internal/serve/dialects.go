@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -194,13 +195,13 @@ func (s *Server) pin(ctx context.Context, c *contracts) (*dispatch.Pins, error) 
 			p.Dialects[name] = append(p.Dialects[name], hook.Past[dispatch.PastDialect]{Before: past.Before, At: past.At, Value: dispatch.PastDialect{Dialect: d, Err: err}})
 		}
 	}
-	s.missDialects(c.registry)
 	return p, nil
 }
 
-// missDialects warns of endpoints whose dialect is not there: what goes to them
-// waits until it is.
-func (s *Server) missDialects(dialects *dialect.Registry) {
+// withMissing are the dialects with those, as they were last, that endpoints
+// speak and that are not there any more: they still say which events go to
+// these endpoints. What goes there waits, of which it warns.
+func (s *Server) withMissing(dialects *dialect.Registry) (*dialect.Registry, error) {
 	missing := map[string]int{}
 	for _, t := range s.directory.Tenants() {
 		for _, e := range s.directory.Endpoints(t.ID) {
@@ -209,13 +210,22 @@ func (s *Server) missDialects(dialects *dialect.Registry) {
 			}
 		}
 	}
-	var names []string
-	for name := range missing {
-		names = append(names, name)
+	if len(missing) == 0 {
+		return dialects, nil
 	}
-	slices.Sort(names)
-	for _, name := range names {
+	var list []*dialect.Dialect
+	for _, name := range dialects.Names() {
+		d, _ := dialects.Get(name)
+		list = append(list, d)
+	}
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		s.logger.Warn("endpoints speak a dialect that is not there: their deliveries wait until its file is back", "dialect", name, "endpoints", missing[name],
 			"folder", filepath.Join(s.settings.Data, DialectFolder))
+		if p := s.directory.Pinned(hook.PinnedDialect + name); p != nil {
+			if d, err := dialect.Load(name, p.Value); err == nil {
+				list = append(list, d)
+			}
+		}
 	}
+	return dialect.NewRegistry(list...)
 }

@@ -377,7 +377,7 @@ func TestADialectFileIsGone(t *testing.T) {
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
 		t.Fatal(err)
 	}
-	in := client.EndpointInput{URL: client.Set(k.url), Dialect: client.Set("own")}
+	in := client.EndpointInput{URL: client.Set(k.url), Dialect: client.Set("own"), EventTypes: client.Set([]string{"item.changed"})}
 	if _, err := c.CreateEndpoint(t.Context(), "acme", in); err != nil {
 		t.Fatal(err)
 	}
@@ -389,9 +389,9 @@ func TestADialectFileIsGone(t *testing.T) {
 	if _, err := c.CreateEndpoint(t.Context(), "acme", in); err == nil {
 		t.Error("an endpoint was made with a dialect that is not there")
 	}
-	r, err := c.Publish(t.Context(), "acme", client.Event{Type: "a.b", Data: json.RawMessage(`{}`)})
-	if err != nil {
-		t.Fatal(err)
+	r, err := c.Publish(t.Context(), "acme", client.Event{Type: "item.gone", Data: json.RawMessage(`{}`)})
+	if err != nil || r.Matched != 1 {
+		t.Fatalf("%+v, %v: the dialect's last text does not say any more what its endpoints get", r, err)
 	}
 	var d client.Delivery
 	await(t, "the delivery to wait", func() bool {
