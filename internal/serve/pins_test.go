@@ -130,7 +130,7 @@ func run(t *testing.T, cfg serve.Config) (*client.Client, func()) {
 	}
 }
 
-// SM-V2, A2-D1 and design, life 2: what an event looks like is decided when it is
+// SM-V1 and design, life 2: what an event looks like is decided when it is
 // matched. Its first attempt, its retries, its redeliveries and its replay keep
 // that when the tenant's version, the converters, the endpoint's fields, the
 // public URL and the dialect's file have changed, also over restarts. What is no
