@@ -176,8 +176,8 @@ func (p *piece) appendHeaderPlaceholder(dst []byte, v *values) []byte {
 			dst = append(dst, v.tenant.Settings[p.text]...)
 		}
 	}
-	if len(dst) == from {
-		dst = append(dst, p.or...)
+	if len(dst) == from || p.gap && sendable(string(dst[from:])) == "" {
+		dst = append(dst[:from], p.or...)
 	}
 	return dst
 }

@@ -57,7 +57,7 @@ func (d *Dialect) Inspect(r Received) *Inspection {
 		if len(at.Values) == 0 && h.gap {
 			continue
 		}
-		if len(at.Values) == 1 && (at.Values[0] != "" || h.wild) && !seen.take(d, c, at.Values[0]) {
+		if len(at.Values) == 1 && (at.Values[0] != "" || !c.read) && !seen.take(d, c, at.Values[0]) {
 			at.Flaw = "it does not have the form of this contract, or contradicts another header"
 		}
 		out.Headers = append(out.Headers, at)

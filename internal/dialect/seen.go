@@ -250,13 +250,3 @@ func (d *Dialect) signatureHeader(name string) bool {
 	}
 	return false
 }
-
-// comes reports whether a header is there at all, its name in any case.
-func (r *Received) comes(name string) bool {
-	for key, values := range r.Header {
-		if strings.EqualFold(key, name) && len(values) > 0 {
-			return true
-		}
-	}
-	return false
-}

@@ -100,12 +100,19 @@ func (d *Dialect) Verify(r Received) error {
 	}
 	seen := d.look(&r)
 	for _, c := range d.carriers {
-		value, err := r.header(d.headers[c.header].name)
-		if err != nil && (!d.headers[c.header].gap || r.comes(d.headers[c.header].name)) {
-			return err
+		h := &d.headers[c.header]
+		came := r.all(h.name)
+		switch empty := len(came) == 1 && came[0] == ""; {
+		case len(came) == 0 && h.gap:
+			continue
+		case empty && !c.read: // it is signed as it is
+		default:
+			if _, err := r.header(h.name); err != nil {
+				return err
+			}
 		}
-		if err == nil && !seen.take(d, c, value) {
-			return refuse(MalformedHeader, d.headers[c.header].name, "the header %s does not have the form of this dialect, or contradicts another one", d.headers[c.header].name)
+		if !seen.take(d, c, came[0]) {
+			return refuse(MalformedHeader, h.name, "the header %s does not have the form of this dialect, or contradicts another one", h.name)
 		}
 	}
 	if err := seen.checkBody(d); err != nil {
