@@ -20,7 +20,7 @@ const (
 	MaxSource = 16 << 10        // bytes of a program
 	MaxOutput = 4 << 20         // bytes of a result
 	MaxDepth  = 1000            // levels of a result
-	Deadline  = 2 * time.Second // of all programs that an event goes through
+	Deadline  = 5 * time.Second // of all programs that an event goes through
 )
 
 // Program is a checked program. It may run in several goroutines at once.
@@ -180,7 +180,7 @@ func failure(result any) error {
 	case !ok:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the program took longer than %s", Deadline)
+		return fmt.Errorf("the program took too long: all programs of an event have %s together", Deadline)
 	}
 	return errors.New("the program failed: " + hook.Clip(err.Error()))
 }
