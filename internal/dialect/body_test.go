@@ -340,6 +340,34 @@ func TestBodyAllocations(t *testing.T) {
 	}
 }
 
+// Large data takes time in proportion, whatever it is made of: this test would
+// last very long otherwise.
+func TestLargeBodies(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 18
+	many := func(part, between string) string {
+		return strings.Repeat(part+between, size/len(part+between)) + part
+	}
+	text := []string{`\\`, `\"`, `\u00e9`, `\ud83d\ude00`, `é`, `/`, `x`, `\\\"x`}
+	var data []string
+	for _, s := range text {
+		data = append(data, `{"`+many(s, "")+`":"`+many(s, "")+`","a":{"b":"`+s+`"},"id":1}`)
+		data = append(data, `{"l":[`+many(`{"`+s+`":"`+s+`","id":1}`, ",")+`],"a":{"b":1}}`)
+	}
+	data = append(data, `{"a":{"b":`+strings.Repeat("[", 9000)+strings.Repeat("]", 9000)+`}}`, `{`+many(`"id":1`, ",")+`,"a":{"b":1}}`, `{"a":{"b":[`+many(" 1", " , ")+` ]}}`)
+	for _, rest := range []string{"", ", style: js", ", style: php, id_strings: true", ", style: compact, project: true"} {
+		d := load(t, bodied(`{json: {d: "{event.data}", p: "{event.data.a.b}", t: "x{event.data.a.b|y}", c: "{event.changed}"}`+rest+`}`))
+		for _, s := range data {
+			in := wideInput()
+			in.Event.Data, in.Event.Previous, in.Fields = []byte(s), []byte(strings.Replace(s, `{"`, `{ "`, 2)), []string{"l.id", "a", "l.x", "id"}
+			body, err := d.Body(in)
+			if err != nil && !strings.Contains(err.Error(), "is null, an object or a list") || err == nil && !valid(string(body)) {
+				t.Errorf("%.40s…%s: %v, %.80s", s, rest, err, body)
+			}
+		}
+	}
+}
+
 // FuzzBody: whatever the template and the event, rendering ends with JSON or
 // with a sentence, never with a panic, and always in the same way.
 func FuzzBody(f *testing.F) {

@@ -77,6 +77,9 @@ func isName(raw []byte, name string) bool {
 	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 {
 		return string(inner) == name
 	}
+	if len(raw) > 6*len(name)+2 { // the longest escape of a byte has six
+		return false
+	}
 	var buf [64]byte
 	text, _ := jsontext.AppendUnquote(buf[:0], raw)
 	return string(text) == name
@@ -108,13 +111,20 @@ func stringEnd(b []byte, i int) int {
 	for i < len(b) {
 		k := bytes.IndexByte(b[i:], '"')
 		if k < 0 {
-			return len(b)
+			break
 		}
-		e := bytes.IndexByte(b[i:i+k], '\\')
-		if e < 0 {
-			return i + k + 1
+		quote := i + k
+		for i < quote { // over the escapes, the last of which may be the quote's
+			e := bytes.IndexByte(b[i:quote], '\\')
+			if e < 0 {
+				i = quote
+				break
+			}
+			i += e + 2
 		}
-		i += e + 2
+		if i == quote {
+			return quote + 1
+		}
 	}
 	return len(b)
 }
