@@ -59,7 +59,14 @@ func TestPrintedReceivers(t *testing.T) {
 					t.Errorf("%d: answered %d to %v %.200s", i, r.Status, r.Header, r.Body)
 				}
 			}
-			tap.Tamper(seen, "x-webhook-")
+			large := 0 // one of a megabyte is enough to change
+			changed := slices.DeleteFunc(slices.Clone(seen), func(r vendortest.Seen) bool {
+				if len(r.Body) > 1<<19 {
+					large++
+				}
+				return len(r.Body) > 1<<19 && large > 1
+			})
+			tap.Tamper(changed, "x-webhook-")
 			vendortest.NoneTaken(t, seen, c.start(t, s.storeKey+"x"))
 		})
 	}
