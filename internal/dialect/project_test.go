@@ -169,3 +169,19 @@ func FuzzProject(f *testing.F) {
 		}
 	})
 }
+
+// The end of a text is found wherever its escapes stand.
+func TestEndsOfTexts(t *testing.T) {
+	t.Parallel()
+	d := styled(t, "php", ", project: true")
+	for n := range 70 {
+		for _, escape := range []string{``, `\"`, `\\`, `\\\"`, `\"\"`, `\\\\`, `\\\\\"`} {
+			for _, more := range []int{0, 1, 40} {
+				text := strings.Repeat("x", n) + escape + strings.Repeat("y", more) + escape
+				if got := of(t, d, `{"a":"`+text+`","`+text+`":{"id":["`+text+`"]},"id":"`+text+`","`+text+`z":0}`, "id"); got != `{"id":"`+text+`"}` {
+					t.Errorf("%s: %s", text, got)
+				}
+			}
+		}
+	}
+}
