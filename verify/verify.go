@@ -168,8 +168,13 @@ func (v *Verifier) Explain(r Request, now time.Time) string {
 	report := explain.Explain(explain.Input{
 		Dialect: v.dialect, Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body, At: now, Tolerance: Tolerance, Secrets: v.secrets,
 	})
-	if report.Advice == "" {
-		return report.Summary
+	return strings.TrimSpace(sentence(report.Summary) + " " + sentence(report.Advice))
+}
+
+// sentence writes a text of the report as one.
+func sentence(text string) string {
+	if text == "" {
+		return ""
 	}
-	return report.Summary + ". " + report.Advice
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
