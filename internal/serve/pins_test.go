@@ -23,6 +23,7 @@ import (
 	"grapnel/client"
 	"grapnel/internal/config"
 	"grapnel/internal/serve"
+	"grapnel/internal/store"
 )
 
 // own is an operator's dialect in one of its texts, which stands in the body and
@@ -113,10 +114,14 @@ func (k *taker) answers(status int) {
 func run(t *testing.T, cfg serve.Config) (*client.Client, func()) {
 	t.Helper()
 	cfg.Logger, cfg.Now = slog.New(slog.DiscardHandler), time.Now
-	s, err := serve.New(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var s *serve.Server
+	await(t, "the folder", func() bool { // a child of another test, just forked, may still have the lock
+		var err error
+		if s, err = serve.New(t.Context(), cfg); err != nil && !errors.Is(err, store.ErrLocked) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
