@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/goccy/go-yaml/ast"
 
 	"grapnel/internal/hook"
@@ -130,7 +129,7 @@ type piece struct {
 	or     string // what stands where there is no value
 	gap    bool   // there is such a text, if only an empty one
 	refs   []int  // the headers of the dialect that it names
-	escape bool   // write it as the inside of a JSON string
+	escape bool   // in a body: it stands within a JSON string
 }
 
 // template is a text with placeholders, read.
@@ -256,11 +255,6 @@ func (p piece) kind() kind {
 	return asText
 }
 
-func quote(s string) string {
-	b, _ := jsontext.AppendQuote(nil, s) // an error tells of bad UTF-8, which it has replaced
-	return string(b)
-}
-
 // values is what placeholders stand for. Each user fills what its scope has.
 type values struct {
 	event     *hook.Event
@@ -286,16 +280,7 @@ type values struct {
 // append writes a template.
 func (t template) append(dst []byte, v *values) []byte {
 	for i := range t {
-		if !t[i].escape {
-			dst = t[i].append(dst, v)
-			continue
-		}
-		from := len(dst)
 		dst = t[i].append(dst, v)
-		if !plain(dst[from:]) {
-			q := quote(string(dst[from:]))
-			dst = append(dst[:from], q[1:len(q)-1]...)
-		}
 	}
 	return dst
 }
