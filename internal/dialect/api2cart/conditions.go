@@ -30,7 +30,7 @@ func conditions(text string) ([]byte, error) {
 		return []byte{}, nil
 	}
 	v, err := decode([]byte(text))
-	if err != nil {
+	if err != nil || !jsontext.Value(text).IsValid() { // which refuses a name that is there twice
 		return nil, wrong("filtering_conditions are not JSON")
 	}
 	if err := native(v, "filtering_conditions", maxDepth); err != nil {
