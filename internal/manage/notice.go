@@ -46,7 +46,7 @@ const (
 func Notices() []NoticeKind {
 	return []NoticeKind{
 		{NoticeDisabled, "endpointDisabled", "The server has disabled an endpoint",
-			"Its receiver gave an answer that, by the endpoint's dialect, means that nothing more is to be sent, such as 410. What waits for it is held until its owner sets its state to active.", EndpointNotice{}},
+			"Its receiver gave an answer that, by the endpoint's dialect, means that nothing more is to be sent, such as 410, or the connection with the tenant's store stayed lost. What waits for it is held until its owner sets its state to active, or cancelled, as its dialect has it.", EndpointNotice{}},
 		{NoticeRemoved, "endpointRemoved", "The server has removed an endpoint",
 			"Its receiver gave an answer that, by the endpoint's dialect, ends the subscription. What waited for it ends as cancelled.", EndpointNotice{}},
 	}
