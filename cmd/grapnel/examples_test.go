@@ -202,6 +202,12 @@ func (s *trialServer) files(t *testing.T, dir, secret string) {
 		}
 		write(name, "POST /hook HTTP/1.1\n"+out.String()+"\n"+body)
 	}
+	write("store_key.txt", "ed58a22dfecb405a50ea3ea56979360d\n")
+	var out, errs bytes.Buffer
+	if code := run([]string{"sign", "--dialect", "api2cart", "--secret-file", filepath.Join(dir, "store_key.txt"), "--type", "order.add"}, strings.NewReader(body), &out, &errs); code != exitOK {
+		t.Fatalf("%d: %s", code, errs.String())
+	}
+	write("order.txt", out.String()+"\n"+body)
 }
 
 // Every example of every command does what it says, against a fresh server.

@@ -36,7 +36,7 @@ Examples:
 
     grapnel verify --secret-file secret.txt < request.txt
     (cat secret.txt; cat request.txt) | grapnel verify --secret-file - --json
-    grapnel verify --dialect api2cart --secret-file store_key.txt --explain < request.txt
+    grapnel verify --dialect api2cart --secret-file store_key.txt --explain < order.txt
     grapnel verify --secret-file secret.txt --at 2026-01-02T15:04:05Z --explain < old-request.txt`
 }
 
