@@ -5,31 +5,36 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"grapnel/internal/config"
+	"grapnel/internal/serve"
 	"grapnel/internal/serve/trial"
 )
 
 type devCmd struct {
 	serverSettings  `embed:""`
-	NoOpen          bool `help:"Do not open a browser. There are no pages yet, so nothing is opened either way."`
-	Ephemeral       bool `help:"Keep the data in a temporary folder, and remove it at the end."`
-	Empty           bool `help:"Make no endpoints and send no events."`
-	DangerousPublic bool `help:"Listen on an address that others can reach, with a key that is shown on the screen."`
+	NoOpen          bool   `help:"Do not open a browser. There are no pages yet, so nothing is opened either way."`
+	Dialect         string `default:"standard" placeholder:"NAME" help:"What the tenant and the receivers speak: a name that grapnel dialect list shows (default ${default})."`
+	Ephemeral       bool   `help:"Keep the data in a temporary folder, and remove it at the end."`
+	Empty           bool   `help:"Make no endpoints and send no events."`
+	DangerousPublic bool   `help:"Listen on an address that others can reach, with a key that is shown on the screen."`
 }
 
 // Help gives examples.
 func (*devCmd) Help() string {
 	return `Starts a server on loopback with one tenant, demo, and a receiver beside it that plays
 three customers: ok, flaky (fails half of the time) and slow. A few events are sent through the
-public API; what becomes of them is told as it happens. Deliveries to private addresses stay
+public API; what becomes of them is told as it happens. With --dialect all of it is as with that
+vendor, and its own management API answers calls. Deliveries to private addresses stay
 forbidden, but for the receiver's own.
 
 Examples:
 
     grapnel dev --ephemeral
     grapnel dev --ephemeral --listen 127.0.0.1:0
+    grapnel dev --ephemeral --dialect api2cart
     grapnel dev --json --ephemeral --no-open | grep -m1 first_delivery`
 }
 
@@ -47,6 +52,12 @@ func (c *devCmd) Run(p *program) error {
 	if c.Ephemeral && p.sources("data") == "flag" {
 		return fail(exitUsage, "leave one of them out", "--ephemeral keeps the data in a temporary folder, --data in one of yours")
 	}
+	if ext := filepath.Ext(c.Dialect); ext == ".yaml" || ext == ".yml" {
+		return fail(exitUsage, "put it into the folder "+serve.DialectFolder+" of a data folder and use grapnel serve; grapnel dialect check shows an event of it", "--dialect: %q is a file, and the trial speaks what is built in", c.Dialect)
+	}
+	if _, err := dialectNamed(c.Dialect); err != nil {
+		return err
+	}
 	logger, err := p.logger(&cfg)
 	if err != nil {
 		return err
@@ -62,7 +73,7 @@ func (c *devCmd) Run(p *program) error {
 		}
 	}
 	return startError(trial.Run(ctx, trial.Config{
-		Settings: cfg, Ephemeral: c.Ephemeral, Empty: c.Empty, AnyPort: p.sources("listen") == "default",
+		Settings: cfg, Dialect: c.Dialect, Ephemeral: c.Ephemeral, Empty: c.Empty, AnyPort: p.sources("listen") == "default",
 		Logger: logger, Now: time.Now, Emit: emit,
 	}))
 }
@@ -99,16 +110,27 @@ func (n *narrator) ready(e trial.Event) {
 	if e.Ephemeral {
 		where += " (removed at the end)"
 	}
+	event := `{"type":"user.created","data":{"id":2}}`
+	send := `user.created -d '{"id":3}'`
+	if len(e.Samples) > 0 {
+		event, send = e.Samples[0], e.Samples[1]
+	}
 	fmt.Fprintf(n.out, `  Ready in %.1f s
   API        %s  key  %s
   Receiver   %s (built in: what your customer sees; also flaky, slow)
   Data       %s
 
-  Try:  curl -s %s/tenants/%s/events -H 'authorization: Bearer %s' -d '{"type":"user.created","data":{"id":2}}'
-  Or:   GRAPNEL_URL=%s GRAPNEL_KEY=%s grapnel send user.created -d '{"id":3}' --wait
-  Stop: Ctrl-C
-
-`, e.TookMS/1000, e.API, e.Key, e.Receivers["ok"], where, e.API, e.Tenant, e.Key, e.URL, e.Key)
+  Try:  curl -s %s/tenants/%s/events -H 'authorization: Bearer %s' -d '%s'
+  Or:   GRAPNEL_URL=%s GRAPNEL_KEY=%s grapnel send %s --wait
+`, e.TookMS/1000, e.API, e.Key, e.Receivers["ok"], where, e.API, e.Tenant, e.Key, event, e.URL, e.Key, send)
+	if len(e.Calls) > 0 {
+		fmt.Fprintf(n.out, "\n  %s as its clients know it:\n", e.Dialect)
+		for _, call := range e.Calls {
+			fmt.Fprintf(n.out, "        %s\n", call)
+		}
+		fmt.Fprintln(n.out)
+	}
+	fmt.Fprint(n.out, "  Stop: Ctrl-C\n\n")
 }
 
 // attemptLine is one attempt in words.

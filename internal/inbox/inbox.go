@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 )
 
@@ -19,6 +20,9 @@ import (
 type Config struct {
 	Name    string
 	Secrets []hook.Secret // as the receiver has them; empty: signatures are not checked
+	// Dialect is the contract that signatures are checked by; nil: Standard
+	// Webhooks, by code that has nothing in common with the sender's.
+	Dialect *dialect.Dialect
 	Reply   Reply
 	Keep    int              // requests to keep; 0: 100
 	MaxBody int64            // bytes of a body that are read; 0: 4 MiB
@@ -53,6 +57,7 @@ type Inbox struct {
 
 	mu    sync.Mutex
 	keys  []key
+	by    []dialect.VerifyKey // for a dialect
 	reply Reply
 	count int
 	last  []*Request // oldest first
@@ -83,7 +88,16 @@ func New(cfg Config) (*Inbox, error) {
 // next request on.
 func (b *Inbox) SetSecrets(secrets []hook.Secret) error {
 	keys := make([]key, 0, len(secrets))
+	var by []dialect.VerifyKey
 	for _, s := range secrets {
+		if d := b.cfg.Dialect; d != nil {
+			k, err := d.VerifyKey(s)
+			if err != nil {
+				return err
+			}
+			by = append(by, k)
+			continue
+		}
 		k, err := parseKey(string(s))
 		if err != nil {
 			return err
@@ -92,7 +106,7 @@ func (b *Inbox) SetSecrets(secrets []hook.Secret) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.keys = keys
+	b.keys, b.by = keys, by
 	return nil
 }
 
@@ -168,7 +182,7 @@ func (b *Inbox) take(r *http.Request, body []byte) (*Request, Reply) {
 	defer b.mu.Unlock()
 	b.count++
 	req.N = b.count
-	b.check(req)
+	b.check(req, r.Host)
 	req.Status = b.reply.next(b.cfg.Random)
 	b.last = append(b.last, req)
 	if len(b.last) > b.cfg.Keep {
@@ -177,13 +191,19 @@ func (b *Inbox) take(r *http.Request, body []byte) (*Request, Reply) {
 	return req, b.reply
 }
 
-func (b *Inbox) check(req *Request) {
-	if len(b.keys) == 0 {
+func (b *Inbox) check(req *Request, host string) {
+	if len(b.keys)+len(b.by) == 0 {
 		req.Reason = "there is no secret to check the signature with"
 		return
 	}
 	req.Checked = true
-	if err := verify(b.keys, req.Header, req.Raw, req.At); err != nil {
+	var err error
+	if d := b.cfg.Dialect; d != nil {
+		err = d.Verify(dialect.Received{Method: req.Method, URL: "http://" + host + req.Path, Header: req.Header, Body: req.Raw, At: req.At, Tolerance: Tolerance, Keys: b.by})
+	} else {
+		err = verify(b.keys, req.Header, req.Raw, req.At)
+	}
+	if err != nil {
 		req.Reason = err.Error()
 		return
 	}

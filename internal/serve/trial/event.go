@@ -19,9 +19,14 @@ type Event struct {
 	API       string            `json:"api,omitempty"`
 	Key       string            `json:"key,omitempty"` // an admin key
 	Tenant    string            `json:"tenant,omitempty"`
-	Receivers map[string]string `json:"receivers,omitempty"` // URLs by name
-	Data      string            `json:"data,omitempty"`      // the data folder
-	Ephemeral bool              `json:"ephemeral,omitempty"` // it is removed at the end
+	Dialect   string            `json:"dialect,omitempty"`
+	VendorKey string            `json:"vendor_key,omitempty"` // for the vendor's own management API
+	Secret    string            `json:"secret,omitempty"`     // of the tenant, where its dialect has one
+	Samples   []string          `json:"-"`                    // an event to publish as JSON, and as grapnel send takes it; none: standard
+	Calls     []string          `json:"calls,omitempty"`      // of the vendor's own management API, for a shell
+	Receivers map[string]string `json:"receivers,omitempty"`  // URLs by name
+	Data      string            `json:"data,omitempty"`       // the data folder
+	Ephemeral bool              `json:"ephemeral,omitempty"`  // it is removed at the end
 
 	EventID  string `json:"event_id,omitempty"` // published, attempt, first_delivery
 	Type     string `json:"type,omitempty"`

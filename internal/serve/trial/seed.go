@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"grapnel/client"
+	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/inbox"
 )
@@ -24,8 +25,22 @@ var customers = []struct {
 // seed makes the tenant and its endpoints, those of an earlier trial in the
 // same folder kept: all through the public API.
 func (t *trial) seed(ctx context.Context) error {
-	if _, err := t.api.PutTenant(ctx, Tenant, client.TenantInput{Name: client.Set("Demo customer")}); err != nil {
+	in := client.TenantInput{Name: client.Set("Demo customer"), Dialect: client.Set(t.Dialect)}
+	if t.Dialect != standard {
+		t.nameVendor()
+	}
+	if t.dialect.SecretOwner() == dialect.SecretTenant {
+		t.secret = t.state.Secret
+		in.Secret = client.Set(t.secret)
+	}
+	if _, err := t.api.PutTenant(ctx, Tenant, in); err != nil {
 		return err
+	}
+	if t.Dialect != standard {
+		key := []client.ImportRecord{{Kind: client.KindKey, Tenant: Tenant, Key: t.state.VendorKey}}
+		if _, err := t.api.Import(ctx, key); err != nil {
+			return err
+		}
 	}
 	if t.Empty {
 		return nil
@@ -37,8 +52,8 @@ func (t *trial) seed(ctx context.Context) error {
 		}
 		have[e.ID] = e
 	}
-	for _, c := range customers {
-		if err := t.seedEndpoint(ctx, c.name, c.name+": "+c.about, c.types, have); err != nil {
+	for i, c := range customers {
+		if err := t.seedEndpoint(ctx, c.name, c.name+": "+c.about, t.types(i), have); err != nil {
 			return err
 		}
 	}
@@ -52,11 +67,12 @@ func (t *trial) publish(ctx context.Context) error {
 	if t.Empty {
 		return nil
 	}
-	for _, e := range samples {
+	for _, e := range Samples(t.dialect) {
 		r, err := t.api.Publish(ctx, Tenant, e)
 		if err != nil {
 			return err
 		}
+		t.watch.types(r.ID, e.Type)
 		t.emit(Event{Event: Published, EventID: r.ID, Type: e.Type, Matched: r.Matched})
 	}
 	return nil
@@ -64,17 +80,32 @@ func (t *trial) publish(ctx context.Context) error {
 
 func (t *trial) seedEndpoint(ctx context.Context, name, about string, types []string, have map[string]*client.Endpoint) error {
 	url := t.url(name)
-	if e := have[t.state.Endpoints[name].ID]; e != nil {
+	if e := have[t.state.Endpoints[name].ID]; e != nil && e.Dialect != t.Dialect {
+		if _, err := t.api.DeleteEndpoint(ctx, Tenant, e.ID); err != nil {
+			return err
+		}
+	} else if e != nil {
 		if e.URL == url {
 			return nil
 		}
 		_, err := t.api.UpdateEndpoint(ctx, Tenant, e.ID, client.EndpointInput{URL: client.Set(url)})
 		return err
 	}
-	e, err := t.api.CreateEndpoint(ctx, Tenant, client.EndpointInput{URL: client.Set(url), EventTypes: client.Set(types), Description: client.Set(about)})
+	in := client.EndpointInput{URL: client.Set(url), EventTypes: client.Set(types), Description: client.Set(about)}
+	if t.dialect.SecretOwner() == dialect.SecretEndpointOptional { // so that there is something to verify
+		in.Secret = client.Set(t.state.Secret)
+	}
+	e, err := t.api.CreateEndpoint(ctx, Tenant, in)
 	if err != nil {
 		return err
 	}
-	t.state.Endpoints[name] = endpoint{ID: e.ID, Secret: e.Secret}
-	return t.inboxes[name].SetSecrets([]hook.Secret{hook.Secret(e.Secret)})
+	secret := e.Secret
+	if t.dialect.SecretOwner() == dialect.SecretTenant {
+		secret = t.secret
+	}
+	t.state.Endpoints[name] = endpoint{ID: e.ID, Secret: secret, Dialect: e.Dialect}
+	if secret == "" {
+		return nil // the contract does not sign
+	}
+	return t.inboxes[name].SetSecrets([]hook.Secret{hook.Secret(secret)})
 }

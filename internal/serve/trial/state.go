@@ -20,13 +20,23 @@ const stateFile = "trial.json"
 // state is what a trial has to know of the one before in the same folder.
 type state struct {
 	AdminKey  string              `json:"admin_key"`
-	Receiver  string              `json:"receiver"` // its address
+	Receiver  string              `json:"receiver"`             // its address
+	VendorKey string              `json:"vendor_key,omitempty"` // for a vendor's management API
+	Secret    string              `json:"secret,omitempty"`     // of the tenant and its endpoints, where their dialect takes any
 	Endpoints map[string]endpoint `json:"endpoints"`
 }
 
 type endpoint struct {
-	ID     string `json:"id"`
-	Secret string `json:"secret"`
+	ID      string `json:"id"`
+	Secret  string `json:"secret"`
+	Dialect string `json:"dialect,omitempty"` // "": standard
+}
+
+func (e endpoint) speaks() string {
+	if e.Dialect == "" {
+		return standard
+	}
+	return e.Dialect
 }
 
 // loadState reads the state, or begins one. given is an admin key that the

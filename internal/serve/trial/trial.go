@@ -15,6 +15,7 @@ import (
 
 	"grapnel/client"
 	"grapnel/internal/config"
+	"grapnel/internal/dialect"
 	"grapnel/internal/inbox"
 	"grapnel/internal/serve"
 )
@@ -25,6 +26,7 @@ const Tenant = "demo"
 // Config is what a trial is made from.
 type Config struct {
 	Settings  config.Config // valid
+	Dialect   string        // what the tenant and its receivers speak; "": standard
 	Ephemeral bool          // keep the data in a folder that is removed at the end
 	Empty     bool          // no endpoints and no events
 	AnyPort   bool          // if the port of Settings.Listen is taken, take a free one
@@ -45,11 +47,19 @@ type trial struct {
 	server   *serve.Server
 	api      *client.Client
 	watch    *watch
+	dialect  *dialect.Dialect
+	secret   string // of the tenant, where its dialect has one
 }
 
 // Run runs a trial until ctx ends. It returns nil when all went well.
 func Run(ctx context.Context, cfg Config) (err error) {
 	t := &trial{Config: cfg, start: cfg.Now(), inboxes: map[string]*inbox.Inbox{}}
+	if t.Dialect == "" {
+		t.Dialect = standard
+	}
+	if t.dialect, err = dialectOf(t.Dialect); err != nil {
+		return err
+	}
 	t.watch = newWatch(t)
 	remove, err := t.folder()
 	if err != nil {
@@ -93,7 +103,14 @@ func (t *trial) folder() (remove func() error, err error) {
 func (t *trial) receive(ctx context.Context) error {
 	all := make([]*inbox.Inbox, 0, len(customers))
 	for _, c := range customers {
-		b, err := inbox.New(inbox.Config{Name: c.name, Secrets: t.state.secrets(c.name), Reply: c.reply, Now: t.Now, Observe: t.watch.received})
+		of := inbox.Config{Name: c.name, Reply: c.reply, Now: t.Now, Observe: t.watch.received}
+		if t.Dialect != standard {
+			of.Dialect = t.dialect
+		}
+		if t.state.Endpoints[c.name].speaks() == t.Dialect {
+			of.Secrets = t.state.secrets(c.name)
+		}
+		b, err := inbox.New(of)
 		if err != nil {
 			return err
 		}
@@ -157,6 +174,7 @@ func (t *trial) run(ctx context.Context) error {
 	err := t.seed(ctx)
 	if err == nil {
 		t.emit(Event{Event: Ready, URL: t.server.URL(), API: t.server.URL() + "/v1", Key: t.state.AdminKey, Tenant: Tenant,
+			Dialect: t.dialect.Name(), VendorKey: t.state.VendorKey, Secret: t.secret, Calls: t.calls(), Samples: t.samples(),
 			Receivers: t.receivers(), Data: t.dir, Ephemeral: t.Ephemeral, TookMS: t.took()})
 		err = t.publish(ctx)
 	}

@@ -22,13 +22,22 @@ type watch struct {
 	mu     sync.Mutex
 	byID   map[string]string // trial names by endpoint id
 	toTell map[seenKey]*inbox.Request
+	queue  map[string][]*inbox.Request // of each inbox, those that name no event
+	typeOf map[string]string           // of what the trial published, by event id
 }
 
 // seenKey names a request by the event's id and the inbox.
 type seenKey struct{ event, inbox string }
 
 func newWatch(t *trial) *watch {
-	return &watch{t: t, attempts: make(chan *hook.Attempt, watchBuffer), byID: map[string]string{}, toTell: map[seenKey]*inbox.Request{}}
+	return &watch{t: t, attempts: make(chan *hook.Attempt, watchBuffer), byID: map[string]string{}, toTell: map[seenKey]*inbox.Request{}, queue: map[string][]*inbox.Request{}, typeOf: map[string]string{}}
+}
+
+// types notes what an event is.
+func (w *watch) types(event, eventType string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.typeOf[event] = eventType
 }
 
 // names takes over what the endpoints are called.
@@ -47,6 +56,11 @@ func (w *watch) received(r *inbox.Request) {
 	defer w.mu.Unlock()
 	if len(w.toTell) >= watchBuffer {
 		clear(w.toTell) // of attempts that were never told
+	}
+	if r.ID == "" { // not every contract sends it: then they are told in the order in which they came
+		q := append(w.queue[r.Inbox], r)
+		w.queue[r.Inbox] = q[max(0, len(q)-watchBuffer):]
+		return
 	}
 	w.toTell[seenKey{r.ID, r.Inbox}] = r
 }
@@ -85,6 +99,11 @@ func (w *watch) tell(a *hook.Attempt) {
 		e.Verified = seen.Verified
 		e.Type = eventType(seen.Raw)
 	}
+	if e.Type == "" {
+		w.mu.Lock()
+		e.Type = w.typeOf[e.EventID]
+		w.mu.Unlock()
+	}
 	w.t.emit(e)
 	if w.first || a.State != hook.Delivered || !e.Verified {
 		return
@@ -109,6 +128,9 @@ func (w *watch) match(a *hook.Attempt) (name string, seen *inbox.Request) {
 	key := seenKey{a.Key.Event.String(), name}
 	seen = w.toTell[key]
 	delete(w.toTell, key)
+	if q := w.queue[name]; seen == nil && len(q) > 0 && a.Status != 0 {
+		seen, w.queue[name] = q[0], q[1:]
+	}
 	return name, seen
 }
 
