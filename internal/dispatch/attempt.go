@@ -270,7 +270,7 @@ func (d *Dispatcher) endpointID(key hook.DeliveryKey) string {
 func newAttempt(dl *delivery, c *dialect.Dialect, endpoint *hook.Endpoint, r *egress.Result) *hook.Attempt {
 	return &hook.Attempt{
 		Key: dl.key(), N: dl.attempts + 1, At: r.At, Trigger: dl.trigger,
-		Method: c.Method(), URL: endpoint.URL, RequestHeader: withoutCredentials(r.RequestHeader),
+		Method: c.Method(), URL: c.URL(dialect.Request{Event: dl.event, URL: endpoint.URL, Body: dl.body}), RequestHeader: withoutCredentials(r.RequestHeader),
 		BodySHA256: sha256.Sum256(dl.body), BodySize: len(dl.body),
 		Class: r.Class, Detail: r.Detail, Status: r.Status, Proto: r.Proto,
 		ResponseHeader: headerLines(r.Header), ResponseBody: r.Body, Truncated: r.Truncated,
