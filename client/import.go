@@ -54,7 +54,7 @@ type ImportRecord struct {
 // Imported is what became of one record.
 type Imported struct {
 	Outcome  string `json:"outcome"`
-	Kind     string `json:"kind"`
+	Kind     string `json:"kind,omitempty"`
 	Tenant   string `json:"tenant,omitempty"`
 	ID       string `json:"id,omitempty"` // of the endpoint or key
 	VendorID string `json:"vendor_id,omitempty"`

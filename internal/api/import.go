@@ -259,7 +259,7 @@ type importReport struct {
 // importResult is what became of one record.
 type importResult struct {
 	Outcome  manage.ImportOutcome `json:"outcome" doc:"what became of it" enum:"created,updated,unchanged,refused" example:"created"`
-	Kind     string               `json:"kind" doc:"what it is" enum:"hook,tenant,key" example:"hook"`
+	Kind     string               `json:"kind,omitzero" doc:"what it is, where that could be read" enum:"hook,tenant,key" example:"hook"`
 	Tenant   string               `json:"tenant,omitzero" doc:"the tenant, or whose the hook is" example:"acme"`
 	ID       string               `json:"id,omitzero" doc:"the id of the endpoint or key here" example:"ep_01JB2X3Y4Z"`
 	VendorID string               `json:"vendor_id,omitzero" doc:"of a hook: what the vendor calls it" example:"17"`
@@ -313,7 +313,7 @@ func (a *API) importRecords(c *call) error {
 func (a *API) report(kindsOf []string, results []manage.Imported) importReport {
 	out := importReport{Results: make([]importResult, len(results))}
 	for i, r := range results {
-		s := importResult{Outcome: r.Outcome, Kind: kindsOf[i], Tenant: r.Tenant, ID: r.ID, VendorID: r.VendorID}
+		s := importResult{Outcome: r.Outcome, Kind: knownKind(kindsOf[i]), Tenant: r.Tenant, ID: r.ID, VendorID: r.VendorID}
 		switch r.Outcome {
 		case manage.ImportCreated:
 			out.Created++
@@ -328,6 +328,14 @@ func (a *API) report(kindsOf []string, results []manage.Imported) importReport {
 		out.Results[i] = s
 	}
 	return out
+}
+
+// knownKind leaves a kind out that is none.
+func knownKind(kind string) string {
+	if kind == importHook || kind == importTenant || kind == importKey {
+		return kind
+	}
+	return ""
 }
 
 // importValues parts a body into records: an array, or one a line. A line that
