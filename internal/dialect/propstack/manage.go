@@ -51,7 +51,10 @@ func forAccount(serve func(call) error) func(dialect.Control, http.ResponseWrite
 func accountOf(c dialect.Control, r *http.Request) (dialect.Account, error) {
 	key := r.Header.Get("X-Api-Key")
 	if key == "" {
-		key = r.URL.Query().Get("api_key")
+		key, _, _ = dialect.ParseForm(r.URL.RawQuery).Get("api_key")
+	}
+	if key == "" {
+		return nil, hook.Errorf(hook.CodeUnauthorized, "send the API key in the header X-API-KEY, or in the query as api_key")
 	}
 	caller, err := c.Caller(r, hook.Secret(key))
 	if err != nil {
@@ -68,9 +71,9 @@ func create(c call) error {
 	case err != nil:
 		return err
 	case in.Event == "":
-		return hook.Invalid("/event", "the event to listen to is missing")
+		return hook.Invalid("/"+event, "the event to listen to is missing")
 	case in.TargetURL == "":
-		return hook.Invalid("/target_url", "the target_url to call is missing")
+		return hook.Invalid("/"+targetURL, "the target_url to call is missing")
 	}
 	types := []string{eventType(c.control, in.Event)}
 	made, _, err := c.account.Create(c.r.Context(), dialect.HookInput{URL: &in.TargetURL, EventTypes: &types, Secret: in.secret()})

@@ -1,6 +1,7 @@
 package propstack_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -88,21 +89,73 @@ func TestManagement(t *testing.T) {
 		a.want("POST", "/v1/hooks", "event=task_deleted&target_url="+url.QueryEscape(target), 200, `{"id":2}`, form)
 		a.want("POST", "/v1/hooks", `{"event":"property_updated","target_url":"https://example.com/ø","more":1}`, 200, `{"id":3}`, "Content-Type: application/json")
 	})
+	t.Run("PS-M1 where the query says all, no body is needed", func(t *testing.T) {
+		a.t = t
+		a.want("POST", "/v1/hooks?target_url=https://example.com/a;b&event=task_created&more=%zz", "", 200, `{"id":4}`)
+		id := 5
+		for kind, body := range map[string]string{
+			"application/json": "", "application/json; charset=utf-8": " \n", "multipart/form-data": "", "multipart/form-data; boundary=x": "",
+			"application/x-www-form-urlencoded": "", "text/plain": "null", "application/JSON": "{", "application/vnd.api+json": "[]",
+			"multipart/mixed": "x", "multipart/form-data; boundary=y": "x", "multipart/form-data; boundary": "x", "Application/Json": `{"event":7}`,
+		} {
+			a.want("POST", "/v1/hooks?event=task_created&target_url=https://example.com/a;b", body, 200, fmt.Sprintf(`{"id":%d}`, id), "Content-Type: "+kind)
+			id++
+		}
+		hooks := a.hooks()[3:]
+		if len(hooks) != 13 {
+			t.Errorf("there are %d hooks", len(hooks))
+		}
+		for i, have := range hooks {
+			if have != "task_created https://example.com/a;b unsigned" {
+				t.Errorf("the hook is %s", have)
+			}
+			a.want("DELETE", fmt.Sprintf("/v1/hooks/%d", 4+i), "", 200, `{"ok":true}`)
+		}
+	})
+	t.Run("PS-M3 a form of the other kind, and a value from each place", func(t *testing.T) {
+		a.t = t
+		parts := "--x\r\nContent-Disposition: form-data; name=\"event\"\r\n\r\ntask_created\r\n--x\r\nContent-Disposition: form-data; name=\"target_url\"\r\n\r\nhttps://example.com/a;b\r\n--x--\r\n"
+		a.want("POST", "/v1/hooks", parts, 200, `{"id":17}`, "Content-Type: multipart/form-data; boundary=x")
+		a.want("POST", "/v1/hooks?event=task_created", "target_url=https://example.com/a;b&event=client_created", 200, `{"id":18}`, form)
+		a.want("POST", "/v1/hooks", `{"event":"task_created","target_url":"https://example.com/a;b"}`, 200, `{"id":19}`, form) // as curl -d sends it
+		for i, have := range a.hooks()[3:] {
+			if have != "task_created https://example.com/a;b unsigned" {
+				t.Errorf("the hook is %s", have)
+			}
+			a.want("DELETE", fmt.Sprintf("/v1/hooks/%d", 17+i), "", 200, `{"ok":true}`)
+		}
+	})
+	t.Run("PS-M1 PS-M3 PS-M7 what is wrong is told", func(t *testing.T) {
+		a.t = t
+		const whole = "/v1/hooks?event=task_created&target_url=https://example.com/"
+		for _, c := range []struct{ path, kind, body, want string }{
+			{whole + "100%", "application/json", "", `target_url has a percent sign that no two hexadecimal digits follow: \"https://example.com/100%\"; a percent sign itself is sent as %25`},
+			{"/v1/hooks?event=task_created", "application/json", "", "the target_url to call is missing"},
+			{"/v1/hooks?event=task_created", "application/json", "{", "the body is not valid JSON: see byte 1"},
+			{"/v1/hooks", "application/json", `{"event":1}`, `\"event\" has to be a text, not a number`},
+			{"/v1/hooks", "multipart/form-data", "x", "the body cannot be read as multipart/form-data"},
+			{whole, "application/json", `{"secret_key":1}`, `\"secret_key\" has to be a text, not a number`},
+		} {
+			a.want("POST", c.path, c.body, 422, `{"errors":["`+c.want+`"]}`, "Content-Type: "+c.kind)
+		}
+		a.wantAs(nil, "GET", "/v1/hooks?api_key=%zz", "", 401, `{"errors":["send the API key in the header X-API-KEY, or in the query as api_key"]}`)
+		a.wantAs([]string{"Authorization: Bearer " + a.key}, "GET", "/v1/hooks", "", 401, `{"errors":["send the API key in the header X-API-KEY, or in the query as api_key"]}`)
+	})
 	t.Run("PS-M5 either case is taken", func(t *testing.T) {
 		a.t = t
-		a.want("POST", "/v1/hooks?event=SAVED_QUERY_CREATED&target_url=https%3A%2F%2Fexample.com", "", 200, `{"id":4}`)
+		a.want("POST", "/v1/hooks?event=SAVED_QUERY_CREATED&target_url=https%3A%2F%2Fexample.com", "", 200, `{"id":20}`)
 	})
 	t.Run("PS-M4 PS-M5 the list, in upper case", func(t *testing.T) {
 		a.t = t
 		a.want("GET", "/v1/hooks", "", 200, `{"hooks":[{"id":1,"event":"CLIENT_CREATED","target_url":"`+target+`"},`+
 			`{"id":2,"event":"TASK_DELETED","target_url":"`+target+`"},{"id":3,"event":"PROPERTY_UPDATED","target_url":"https://example.com/ø"},`+
-			`{"id":4,"event":"SAVED_QUERY_CREATED","target_url":"https://example.com"}]}`)
+			`{"id":20,"event":"SAVED_QUERY_CREATED","target_url":"https://example.com"}]}`)
 	})
 	t.Run("PS-M8 a secret_key is our own addition, and is not shown", func(t *testing.T) {
 		a.t = t
-		a.want("POST", "/v1/hooks?event=task_created&target_url=https%3A%2F%2Fexample.com%2Fquery&secret_key=s%26x", "", 200, `{"id":5}`)
-		a.want("POST", "/v1/hooks", `{"event":"task_created","target_url":"https://example.com/json","secret_key":"geheim-äöü-🔑"}`, 200, `{"id":6}`, "Content-Type: application/json")
-		a.want("POST", "/v1/hooks", `event=task_created&target_url=https%3A%2F%2Fexample.com%2Fform&secret_key=x`, 200, `{"id":7}`, form)
+		a.want("POST", "/v1/hooks?event=task_created&target_url=https%3A%2F%2Fexample.com%2Fquery&secret_key=s%26x", "", 200, `{"id":21}`)
+		a.want("POST", "/v1/hooks", `{"event":"task_created","target_url":"https://example.com/json","secret_key":"geheim-äöü-🔑"}`, 200, `{"id":22}`, "Content-Type: application/json")
+		a.want("POST", "/v1/hooks", `event=task_created&target_url=https%3A%2F%2Fexample.com%2Fform&secret_key=x`, 200, `{"id":23}`, form)
 		for i, name := range []string{"query", "json", "form"} {
 			if got := a.hooks()[4+i]; got != "task_created https://example.com/"+name+" signed" {
 				t.Errorf("the hook is %s", got)
@@ -126,11 +179,11 @@ func TestManagement(t *testing.T) {
 	})
 	t.Run("PS-M7 the older host's path, and the key in the query", func(t *testing.T) {
 		a.t = t
-		a.wantAs(nil, "POST", "/api/v1/hooks?api_key="+a.key+"&event=client_updated&target_url=https%3A%2F%2Fexample.com", "", 200, `{"id":8}`)
-		if list := a.Do("GET", "/api/v1/hooks?api_key="+a.key, nil, "").Body; !strings.Contains(list, `{"id":8,"event":"CLIENT_UPDATED","target_url":"https://example.com"}`) {
+		a.wantAs(nil, "POST", "/api/v1/hooks?api_key="+a.key+"&event=client_updated&target_url=https%3A%2F%2Fexample.com", "", 200, `{"id":24}`)
+		if list := a.Do("GET", "/api/v1/hooks?api_key="+a.key, nil, "").Body; !strings.Contains(list, `{"id":24,"event":"CLIENT_UPDATED","target_url":"https://example.com"}`) {
 			t.Errorf("the list is %s", list)
 		}
-		a.wantAs(nil, "DELETE", "/api/v1/hooks/8?api_key="+a.key, "", 200, `{"ok":true}`)
+		a.wantAs(nil, "DELETE", "/api/v1/hooks/24?api_key="+a.key, "", 200, `{"ok":true}`)
 	})
 	t.Run("PS-M7 keys", func(t *testing.T) {
 		a.t = t

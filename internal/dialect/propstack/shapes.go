@@ -1,11 +1,14 @@
 package propstack
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"mime"
+	"mime/multipart"
 	"net/http"
 
-	"github.com/go-json-experiment/json"
-
+	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 )
 
@@ -41,30 +44,78 @@ type (
 	}
 )
 
+// names of what a hook is made of.
+const (
+	targetURL = "target_url"
+	event     = "event"
+	secretKey = "secret_key"
+)
+
 // readHook reads a hook from the query (PS-M1) and, where that does not say,
-// from the body: a form or JSON (PS-M3).
-func readHook(r *http.Request) (in hookInput, err error) {
-	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
-	case "application/x-www-form-urlencoded":
-		err = r.ParseForm()
-	case "multipart/form-data":
-		err = r.ParseMultipartForm(1 << 20)
-	case "application/json":
-		err = json.UnmarshalRead(r.Body, &in)
-	}
-	switch {
-	case hook.CodeOf(err) == hook.CodeTooLarge:
-		return in, err
-	case err != nil:
-		return in, hook.Errorf(hook.CodeInvalid, "the body cannot be read: %v", err)
-	}
-	query := r.URL.Query()
-	for name, to := range map[string]*string{"target_url": &in.TargetURL, "event": &in.Event, "secret_key": &in.SecretKey} {
-		if r.PostForm.Has(name) {
-			*to = r.PostForm.Get(name)
+// from the body: a form or JSON (PS-M3). An empty body is none, whatever its
+// type; one that cannot be read is no matter where the query says all.
+func readHook(r *http.Request) (hookInput, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		if hook.CodeOf(err) == hook.CodeTooLarge {
+			return hookInput{}, err
 		}
-		if query.Has(name) {
-			*to = query.Get(name)
+		return hookInput{}, hook.Errorf(hook.CodeInvalid, "the body ended too early")
+	}
+	in, unread := readBody(r.Header.Get("Content-Type"), body)
+	var e *hook.Error
+	switch {
+	case errors.As(unread, &e) && e.Field == "/"+secretKey: // rather than a hook that signs nothing
+		return in, unread
+	case unread != nil:
+		in = hookInput{}
+	}
+	query, said := dialect.ParseForm(r.URL.RawQuery), map[string]bool{}
+	for name, to := range in.fields() {
+		value, given, err := query.Get(name)
+		if err != nil {
+			return in, err
+		}
+		if given {
+			*to, said[name] = value, true
+		}
+	}
+	if unread != nil && !(said[targetURL] && said[event]) {
+		return in, unread
+	}
+	return in, nil
+}
+
+func (in *hookInput) fields() map[string]*string {
+	return map[string]*string{targetURL: &in.TargetURL, event: &in.Event, secretKey: &in.SecretKey}
+}
+
+// readBody reads a hook from a body. What begins as a JSON object is one, no
+// form does.
+func readBody(contentType string, body []byte) (in hookInput, err error) {
+	body = bytes.TrimSpace(body)
+	kind, params, _ := mime.ParseMediaType(contentType)
+	switch {
+	case len(body) == 0:
+		return in, nil
+	case kind == "multipart/form-data":
+		form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(int64(len(body)))
+		if err != nil {
+			return in, hook.Errorf(hook.CodeInvalid, "the body cannot be read as multipart/form-data")
+		}
+		for name, to := range in.fields() {
+			if v := form.Value[name]; len(v) > 0 {
+				*to = v[len(v)-1]
+			}
+		}
+		return in, form.RemoveAll()
+	case body[0] == '{' || kind == "application/json":
+		return in, dialect.ReadJSON(body, &in)
+	}
+	form := dialect.ParseForm(string(body))
+	for name, to := range in.fields() {
+		if *to, _, err = form.Get(name); err != nil {
+			return in, err
 		}
 	}
 	return in, nil
