@@ -74,7 +74,7 @@ type bareSender struct {
 }
 
 func newBareSender(client *http.Client, c bareConfig) *bareSender {
-	body := `{"type":"bench.event","timestamp":"2026-11-01T12:00:00.000000Z","data":` + data(c.Size) + `}`
+	body := `{"type":"bench.event","timestamp":"2026-11-01T12:00:00.000000Z","data":` + data(c.Size, "") + `}`
 	return &bareSender{client: client, url: "http://" + c.Addr + "/ok/0", body: newTemplate(body), key: []byte(padding(32))}
 }
 

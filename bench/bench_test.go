@@ -36,7 +36,7 @@ func options(t *testing.T, scenarios ...string) bench.Options {
 	return bench.Options{
 		Scenarios: scenarios, Duration: 100 * time.Millisecond, Runs: 1, Connections: 4, Batch: 10, Events: 500,
 		Dir: t.TempDir(), Serve: []string{os.Args[0], "bench-serve"}, Work: []string{os.Args[0], "bench-worker"},
-		Version: "v0", Commit: "c0ffee",
+		Version: "v0", Commit: "c0ffee", Dialects: []string{"sixpark"},
 	}
 }
 
@@ -66,7 +66,7 @@ func checkScenario(t *testing.T, s bench.ScenarioReport) {
 	t.Helper()
 	must := map[string]string{
 		"throughput": "delivered ÷ bare limit", "batch": "delivered ÷ bare limit", "latency": "due to arrived, p99",
-		"hang": "p99 with ÷ without", "growth": "full ÷ empty",
+		"hang": "p99 with ÷ without", "dialects": "sixpark ÷ standard", "growth": "full ÷ empty",
 	}
 	found := false
 	for _, f := range s.Figures {

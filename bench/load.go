@@ -17,8 +17,10 @@ type Stream struct {
 	Types       []string `json:"types"` // in turn
 	Size        int      `json:"size"`  // bytes of data
 	Connections int      `json:"connections"`
-	Batch       int      `json:"batch"` // events in one post; 0 or 1: single posts
-	Rate        float64  `json:"rate"`  // events a second on a fixed timetable; 0: each connection sends when it was answered
+	Batch       int      `json:"batch"`              // events in one post; 0 or 1: single posts
+	Members     string   `json:"members,omitempty"`  // of the data besides, as JSON without braces
+	Metadata    string   `json:"metadata,omitempty"` // JSON
+	Rate        float64  `json:"rate"`               // events a second on a fixed timetable; 0: each connection sends when it was answered
 }
 
 // loadConfig is what a load worker is asked to do.

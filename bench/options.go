@@ -12,6 +12,7 @@ import (
 type Options struct {
 	Scenarios   []string      // names of Scenarios; none: all that are marked as default
 	Duration    time.Duration // of one window of load; default 10 s
+	Dialects    []string      // that the scenario dialects holds against standard; it runs alone if no scenario is named
 	Runs        int           // of each scenario, medians are printed; default 3
 	Endpoints   int           // that events are spread over, one endpoint each; default 1
 	Size        int           // bytes of an event's data; default 1024
@@ -66,6 +67,12 @@ func (o Options) complete() (Options, error) {
 	o.Events = orDefault(o.Events, defaultEvents)
 	if err := o.Validate(); err != nil {
 		return o, err
+	}
+	if len(o.Scenarios) == 0 && len(o.Dialects) > 0 {
+		o.Scenarios = []string{"dialects"}
+	}
+	if slices.Contains(o.Scenarios, "dialects") && len(o.Dialects) == 0 {
+		return o, errors.New("the scenario dialects needs --dialect: which ones to hold against standard")
 	}
 	if len(o.Scenarios) == 0 {
 		for _, s := range scenarios() {

@@ -20,8 +20,11 @@ const (
 )
 
 // data makes an event's data of size bytes, with zeros in the places to patch.
-func data(size int) string {
-	head := `{` + atMark + "1" + strings.Repeat("0", atDigits-1) + `,` + nMark + strings.Repeat("0", nDigits) + `","pad":"`
+func data(size int, members string) string {
+	if members != "" {
+		members += ","
+	}
+	head := `{` + atMark + "1" + strings.Repeat("0", atDigits-1) + `,` + nMark + strings.Repeat("0", nDigits) + `",` + members + `"pad":"`
 	const tail = `"}`
 	return head + padding(max(size-len(head)-len(tail), 0)) + tail
 }
@@ -87,13 +90,17 @@ func sentAt(body []byte) (at time.Time, ok bool) {
 // events of one type: one event at its tenant's path, or a batch.
 func publishRequest(s *Stream, host, key, eventType string) template {
 	var body, path string
+	rest := data(s.Size, s.Members)
+	if s.Metadata != "" {
+		rest += `,"metadata":` + s.Metadata
+	}
 	if s.Batch > 1 {
 		path = "/v1/events"
-		item := fmt.Sprintf(`{"tenant":%q,"type":%q,"data":%s}`, s.Tenant, eventType, data(s.Size))
+		item := fmt.Sprintf(`{"tenant":%q,"type":%q,"data":%s}`, s.Tenant, eventType, rest)
 		body = "[" + strings.Repeat(item+",", s.Batch-1) + item + "]"
 	} else {
 		path = "/v1/tenants/" + s.Tenant + "/events"
-		body = fmt.Sprintf(`{"type":%q,"data":%s}`, eventType, data(s.Size))
+		body = fmt.Sprintf(`{"type":%q,"data":%s}`, eventType, rest)
 	}
 	return newTemplate(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 		path, host, key, len(body), body))

@@ -25,6 +25,7 @@ type rig struct {
 	http     *http.Client
 	progress *progress
 	started  int // servers so far
+	turn     int // pairs of dialects so far
 }
 
 func newRig(o Options, p *progress) (*rig, error) {

@@ -40,6 +40,8 @@ func scenarios() []scenario {
 		{"latency", fmt.Sprintf("single posts on a timetable, %d events/s", latencyRate), true, false, once, latency},
 		{"hang", "one of ten endpoints never answers; the other nine, with and without it", true, false,
 			func(o Options) time.Duration { return 4 * o.Duration }, hang},
+		{"dialects", fmt.Sprintf("server CPU for an event in dialects against standard, in turns, %d events/s; needs --dialect", dialectRate), false, false,
+			func(o Options) time.Duration { return 2 * o.Duration * time.Duration(len(o.Dialects)) }, dialects},
 		{"growth", "throughput with many events stored, against an empty store", false, false, growthTime, growth},
 	}
 }

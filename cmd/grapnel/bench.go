@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 type benchCmd struct {
 	Scenario    []string      `arg:"" optional:"" help:"Scenarios to run; without one, the default ones."`
 	Duration    time.Duration `default:"10s" placeholder:"TIME" help:"Length of one window of load (default ${default})."`
+	Dialect     []string      `placeholder:"NAMES" help:"Measure what an event costs the server in these dialects against standard, in turns; several separated by commas."`
 	Runs        int           `default:"3" placeholder:"N" help:"Runs of each scenario; medians are printed (default ${default})."`
 	Endpoints   int           `default:"1" placeholder:"N" help:"Endpoints that events are spread over (default ${default})."`
 	Size        int           `default:"1024" placeholder:"BYTES" help:"Size of an event's data (default ${default})."`
@@ -36,7 +38,8 @@ Scenarios:
 Examples:
 
     grapnel bench latency --duration 1s --runs 1
-    grapnel bench throughput --duration 1s --runs 1 --json > throughput.json`
+    grapnel bench throughput --duration 1s --runs 1 --json > throughput.json
+    grapnel bench --dialect customers1st,api2cart --duration 1s --runs 1`
 }
 
 // Validate refuses, while the command line is read, what bench would refuse.
@@ -45,7 +48,7 @@ func (c *benchCmd) Validate() error { return c.options().Validate() }
 func (c *benchCmd) options() bench.Options {
 	v := telemetry.ReadVersion()
 	return bench.Options{
-		Scenarios: c.Scenario, Duration: c.Duration, Runs: c.Runs, Endpoints: c.Endpoints, Size: c.Size, Connections: c.Connections,
+		Scenarios: c.Scenario, Dialects: c.Dialect, Duration: c.Duration, Runs: c.Runs, Endpoints: c.Endpoints, Size: c.Size, Connections: c.Connections,
 		Batch: c.Batch, Rate: c.Rate, Events: c.Events, Version: v.Version, Commit: v.Revision,
 	}
 }
@@ -54,6 +57,14 @@ func (c *benchCmd) options() bench.Options {
 func (c *benchCmd) Run(p *program) error {
 	for _, name := range c.Scenario {
 		if err := knownScenario(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.Dialect {
+		if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" {
+			return fail(exitUsage, "name one that grapnel dialect list shows", "--dialect: %q is a file", name)
+		}
+		if _, err := dialectNamed(name); err != nil {
 			return err
 		}
 	}
