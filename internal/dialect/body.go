@@ -16,6 +16,9 @@ import (
 	"grapnel/internal/hook"
 )
 
+// vendorIDSetting is the setting of a tenant that {tenant.vendor_id} is.
+const vendorIDSetting = "vendor_id"
+
 // bodyRule is the section request.body of a dialect file.
 type bodyRule struct {
 	json     template
@@ -62,11 +65,34 @@ func (r *reader) body(n ast.Node, d *Dialect) {
 	if o.has("empty_body_for") {
 		b.emptyFor = r.emptyBodies(o.node("empty_body_for"))
 	}
+	d.settings = d.bodySettings()
 	for _, key := range []string{"project", "id_strings"} {
 		if r.err == nil && o.has(key) && !b.json.has(eventData) {
 			r.fail(o.node(key), "%s is about {event.data}, which this body does not hold", key)
 		}
 	}
+}
+
+// bodySettings finds what of settings the templates of the body name.
+func (d *Dialect) bodySettings() (s BodySettings) {
+	all := []template{d.body.json}
+	for _, a := range d.body.add {
+		all = append(all, a.value)
+	}
+	for _, f := range d.form {
+		all = append(all, f.value)
+	}
+	for _, p := range slices.Concat(all...) {
+		switch p.source {
+		case tenantSetting:
+			s.Tenant = append(s.Tenant, p.text)
+		case tenantVendorID:
+			s.Tenant = append(s.Tenant, vendorIDSetting)
+		case endpointSetting:
+			s.Endpoint = append(s.Endpoint, p.text)
+		}
+	}
+	return s
 }
 
 func (r *reader) emptyBodies(n ast.Node) []string {
@@ -439,7 +465,7 @@ func (b *body) json(dst []byte, p *piece) []byte {
 		}
 		return b.digits(dst, b.endpoint.VendorID, "the endpoint's id of this contract")
 	case tenantVendorID:
-		if id, ok := b.tenant.Settings["vendor_id"]; ok {
+		if id, ok := b.tenant.Settings[vendorIDSetting]; ok {
 			return b.digits(dst, id, "the tenant's setting vendor_id")
 		}
 		return strconv.AppendInt(dst, int64(b.tenant.Num), 10)

@@ -398,3 +398,19 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+// Bodies alone count: headers are as they are now.
+func TestBodySettings(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]dialect.BodySettings{
+		`{json: "{event.data}"}`: {},
+		`{json: {a: "x{endpoint.setting.a|}", b: ["{tenant.setting.b|1}"], c: "{tenant.vendor_id}"}}`: {Endpoint: []string{"a"}, Tenant: []string{"b", "vendor_id"}},
+		`{form: {a: "{endpoint.setting.a}"}}`: {Endpoint: []string{"a"}},
+		`{json: {d: "{event.data}"}, add: [{events: [thing_updated], name: n, value: ["{tenant.setting.a}"]}]}`: {Tenant: []string{"a"}},
+	} {
+		d := load(t, bodied(body))
+		if diff := cmp.Diff(want, d.BodySettings()); diff != "" || d.ReadsSettings() != (len(want.Tenant)+len(want.Endpoint) > 0) {
+			t.Errorf("%s: %s", body, diff)
+		}
+	}
+}

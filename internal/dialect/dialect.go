@@ -23,6 +23,7 @@ type Dialect struct {
 	names        []string // of all headers, signatures included
 	body         bodyRule
 	form         []formField
+	settings     BodySettings
 	members      []string // of the outermost object of a body
 	events       map[string]string
 	subscription Subscription
@@ -167,6 +168,18 @@ func (d *Dialect) Suppressible() bool { return d.suppressible }
 // Projects reports whether an endpoint may choose the fields of the data that
 // it gets.
 func (d *Dialect) Projects() bool { return d.body.project }
+
+// BodySettings are names of settings.
+type BodySettings struct{ Tenant, Endpoint []string }
+
+// BodySettings are the settings that bodies hold, by their names.
+func (d *Dialect) BodySettings() BodySettings {
+	return BodySettings{slices.Clone(d.settings.Tenant), slices.Clone(d.settings.Endpoint)}
+}
+
+// ReadsSettings reports whether bodies hold a setting of the tenant or of the
+// endpoint.
+func (d *Dialect) ReadsSettings() bool { return len(d.settings.Tenant)+len(d.settings.Endpoint) > 0 }
 
 // Input is what a body is made of. All but Event may be left out where the
 // dialect does not name it.

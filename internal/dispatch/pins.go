@@ -54,11 +54,28 @@ func (p *Pins) body(d *dialect.Dialect, publicURL string, event *hook.Event, e *
 			return nil, err
 		}
 	}
+	if d.ReadsSettings() {
+		settingsAsOf(&in, at)
+	}
 	body, err := d.Body(in)
 	if err != nil {
 		return nil, errors.New("the body cannot be rendered: " + err.Error())
 	}
 	return body, nil
+}
+
+// settingsAsOf gives the endpoint and the tenant the settings of a revision.
+func settingsAsOf(in *dialect.Input, at int64) {
+	if e := in.Endpoint; e != nil && len(e.PastSettings) > 0 {
+		then := *e
+		then.Settings = hook.AsOf(e.Settings, e.PastSettings, at)
+		in.Endpoint = &then
+	}
+	if t := in.Tenant; t != nil && len(t.PastSettings) > 0 {
+		then := *t
+		then.Settings = hook.AsOf(t.Settings, t.PastSettings, at)
+		in.Tenant = &then
+	}
 }
 
 // numberOf is the number of an event's delivery to an endpoint; 0 if it has

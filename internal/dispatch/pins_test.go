@@ -111,3 +111,30 @@ func TestPins(t *testing.T) {
 		t.Errorf("got %s, %v, want %s", body, err, want)
 	}
 }
+
+// C1-D2: settings that a body holds are those of the event's time, and the
+// records that everybody reads stay as they are.
+func TestSettingsAreAsOfTheEvent(t *testing.T) {
+	t.Parallel()
+	d := shaped(t, "{tenant.vendor_id} {endpoint.setting.lang|none}")
+	registry, err := dialect.NewRegistry(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint := &hook.Endpoint{Dialect: "shaped", Settings: map[string]string{"lang": "sv"}, PastSettings: []hook.Past[map[string]string]{{Before: 5}}}
+	tenant := &hook.Tenant{Num: 3, Settings: map[string]string{"vendor_id": "18"}, PastSettings: []hook.Past[map[string]string]{
+		{Before: 4}, {Before: 6, Value: map[string]string{"vendor_id": "17"}},
+	}}
+	for _, pins := range []*dispatch.Pins{nil, {}} {
+		c := dispatch.Composer{Dialects: registry, Pins: pins}
+		for revision, want := range map[int64]string{3: "3 none", 4: "17 none", 5: "17 sv", 6: "18 sv", 0: "18 sv"} {
+			body, err := c.Render(&hook.Event{Type: "a.b", Data: []byte(`{}`), Revision: revision}, endpoint, tenant)
+			if err != nil || !strings.HasPrefix(string(body), `["`+want+`",`) {
+				t.Errorf("in revision %d: %s, %v, want %s", revision, body, err, want)
+			}
+		}
+	}
+	if endpoint.Settings["lang"] != "sv" || tenant.Settings["vendor_id"] != "18" {
+		t.Errorf("%v %v", endpoint.Settings, tenant.Settings)
+	}
+}

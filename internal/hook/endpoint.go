@@ -49,20 +49,23 @@ type Endpoint struct {
 	Fields   []string // of the data that it gets, for a dialect that projects; empty: all
 	// PastFields are earlier Fields, oldest first: they shape the bodies of events
 	// from before.
-	PastFields  []Past[[]string]
-	Settings    map[string]string // what a vendor's contract keeps of it besides, such as store_id
-	Headers     []Header
-	Filter      []byte          // condition tree as JSON, or nil
-	Schedule    []time.Duration // waits between attempts; empty: no retries; nil: the dialect's
-	Timeout     time.Duration   // of a whole attempt; 0: the dialect's
-	RateLimit   float64         // requests per second; 0: none
-	MaxInFlight int             // requests at once; 0: the server's default
-	State       EndpointState
-	StateReason string    // why it is disabled
-	StateAt     time.Time // since when
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-	Deleted     bool // kept as a tombstone while its deliveries are
+	PastFields []Past[[]string]
+	Settings   map[string]string // what a vendor's contract keeps of it besides, such as store_id
+	// PastSettings are earlier Settings, oldest first: of each those alone that
+	// bodies hold.
+	PastSettings []Past[map[string]string]
+	Headers      []Header
+	Filter       []byte          // condition tree as JSON, or nil
+	Schedule     []time.Duration // waits between attempts; empty: no retries; nil: the dialect's
+	Timeout      time.Duration   // of a whole attempt; 0: the dialect's
+	RateLimit    float64         // requests per second; 0: none
+	MaxInFlight  int             // requests at once; 0: the server's default
+	State        EndpointState
+	StateReason  string    // why it is disabled
+	StateAt      time.Time // since when
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	Deleted      bool // kept as a tombstone while its deliveries are
 }
 
 // Active reports whether deliveries are sent.

@@ -18,7 +18,10 @@ type Tenant struct {
 	// events from before (SM-V1).
 	PastAPIVersions []Past[string]
 	Settings        map[string]string // free for the provider and for vendors' contracts
-	Secrets         map[string]Sealed // store-wide secrets by dialect family, for dialects whose secret is the tenant's
+	// PastSettings are earlier Settings, oldest first: of each those alone that
+	// bodies hold.
+	PastSettings []Past[map[string]string]
+	Secrets      map[string]Sealed // store-wide secrets by dialect family, for dialects whose secret is the tenant's
 	// SecretMarks find the tenant by such a secret where those are unique: a keyed
 	// hash by dialect family.
 	SecretMarks map[string]string

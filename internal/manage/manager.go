@@ -56,7 +56,8 @@ type Config struct {
 type Manager struct {
 	Config
 
-	markKey func() ([]byte, error) // of the marks of tenants' secrets
+	markKey  func() ([]byte, error)           // of the marks of tenants' secrets
+	settings struct{ tenant, endpoint names } // that bodies hold
 
 	change sync.Mutex // one change at a time, so that this process does not make its own ones stale
 	told   told
@@ -83,7 +84,13 @@ func New(c Config) (*Manager, error) {
 	if _, ok := c.Dialects.Get(c.DefaultDialect); !ok {
 		return nil, fmt.Errorf("make a manager: there is no dialect %q to be the default", c.DefaultDialect)
 	}
-	return &Manager{Config: c, markKey: sync.OnceValues(func() ([]byte, error) { return c.Ring.Derive("marks of tenants' secrets") })}, nil
+	m := &Manager{Config: c, markKey: sync.OnceValues(func() ([]byte, error) { return c.Ring.Derive("marks of tenants' secrets") })}
+	m.settings.tenant, m.settings.endpoint = names{}, names{}
+	for _, name := range c.Dialects.Names() {
+		d, _ := c.Dialects.Get(name)
+		m.PinSettings(d)
+	}
+	return m, nil
 }
 
 // commit makes a change by build, stores it and refreshes the directory.

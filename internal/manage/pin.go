@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -25,11 +26,15 @@ func (m *Manager) pin(c *store.Change, base int64, now time.Time) {
 	for _, t := range c.Tenants {
 		if old, ok := m.Directory.TenantByNum(t.Num); ok {
 			t.PastAPIVersions = past(m, old.PastAPIVersions, old.APIVersion, old.APIVersion != t.APIVersion, base, now)
+			was := m.settings.tenant.of(old.Settings)
+			t.PastSettings = past(m, old.PastSettings, was, !maps.Equal(was, m.settings.tenant.of(t.Settings)), base, now)
 		}
 	}
 	for _, e := range c.Endpoints {
 		if old, ok := m.Directory.Endpoint(e.Num); ok {
 			e.PastFields = past(m, old.PastFields, old.Fields, !slices.Equal(old.Fields, e.Fields), base, now)
+			was := m.settings.endpoint.of(old.Settings)
+			e.PastSettings = past(m, old.PastSettings, was, !maps.Equal(was, m.settings.endpoint.of(e.Settings)), base, now)
 		}
 	}
 	for _, t := range c.Types {
@@ -43,6 +48,37 @@ func (m *Manager) pin(c *store.Change, base int64, now time.Time) {
 		if old := m.Directory.Pinned(p.Name); old != nil {
 			p.Past = past(m, old.Past, old.Value, !bytes.Equal(old.Value, p.Value), base, now)
 		}
+	}
+}
+
+// names are those of settings that bodies hold.
+type names map[string]bool
+
+// of are the settings with these names; nil if there are none.
+func (n names) of(settings map[string]string) map[string]string {
+	var out map[string]string
+	for name, value := range settings {
+		if n[name] {
+			if out == nil {
+				out = make(map[string]string, len(n))
+			}
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// PinSettings says that there are bodies of a dialect, be it of one that is not
+// spoken any more: from now on tenants and endpoints keep what they had before
+// of the settings in these. Those of Config.Dialects need not be named. It must
+// not run beside anything else.
+func (m *Manager) PinSettings(d *dialect.Dialect) {
+	in := d.BodySettings()
+	for _, name := range in.Tenant {
+		m.settings.tenant[name] = true
+	}
+	for _, name := range in.Endpoint {
+		m.settings.endpoint[name] = true
 	}
 }
 

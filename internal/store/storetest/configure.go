@@ -21,7 +21,7 @@ func fullPast[T any](values ...T) []hook.Past[T] {
 func fullTenant(id string) *hook.Tenant {
 	return &hook.Tenant{
 		ID: id, Name: "Ünï", Dialect: "standard", APIVersion: "2", Settings: map[string]string{"a": "b"},
-		PastAPIVersions: fullPast("", "1"), SecretMarks: map[string]string{"api2cart": "mark"},
+		PastAPIVersions: fullPast("", "1"), PastSettings: fullPast(nil, map[string]string{"a": "c"}), SecretMarks: map[string]string{"api2cart": "mark"},
 		Connection: &hook.Connection{LostAt: epoch, Code: 3, Reason: "r", Message: "m", Told: 2, NextAt: epoch.Add(time.Hour)},
 		Secrets:    map[string]hook.Sealed{"standard": "k1.x.y"}, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Nanosecond),
 	}
@@ -33,6 +33,7 @@ func fullEndpoint(id string) *hook.Endpoint {
 		Secrets: []hook.EndpointSecret{{Sealed: "k1.a.b", CreatedAt: epoch}}, Description: "d", Headers: []hook.Header{{Name: "X-a", Value: "1"}},
 		Filter: []byte(`{"and":[]}`), Schedule: []time.Duration{time.Second, time.Hour}, Timeout: time.Second, RateLimit: 1.5,
 		VendorID: "17", Fields: []string{"id", "price.value"}, PastFields: fullPast(nil, []string{"id"}), Settings: map[string]string{"store_id": "2"},
+		PastSettings: fullPast(nil, map[string]string{"store_id": "1"}),
 		MaxInFlight: 3, State: hook.EndpointPaused, StateReason: "r", StateAt: epoch, CreatedAt: epoch, UpdatedAt: epoch,
 	}
 }
