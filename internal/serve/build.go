@@ -32,11 +32,10 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err := ring.Covers(s.sealed); err != nil {
 		return fmt.Errorf("open the secrets in the data folder: %w", err)
 	}
-	contracts, err := contractsOf(s.settings.Data)
+	dialects, err := DialectsOf(s.settings.Data)
 	if err != nil {
 		return err
 	}
-	dialects := contracts.registry
 	if err := checkRetention(dialects, s.settings.Retention); err != nil {
 		return err
 	}
@@ -57,7 +56,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if s.adminKey, err = s.manager.EnsureAdmin(ctx, hook.Secret(s.settings.AdminKey)); err != nil {
 		return err
 	}
-	if s.pins, err = s.pin(ctx, contracts); err != nil {
+	if s.pins, err = s.pin(ctx, dialects); err != nil {
 		return err
 	}
 	matching, err := s.withMissing(dialects)

@@ -32,22 +32,6 @@ func Dialects() (*dialect.Registry, error) { return all.Registry() }
 // that are built in, and the operator's own. What is wrong with the operator's
 // is told as joined *config.Errors, one for each file.
 func DialectsOf(data string) (*dialect.Registry, error) {
-	c, err := contractsOf(data)
-	if err != nil {
-		return nil, err
-	}
-	return c.registry, nil
-}
-
-// contracts are the dialects with the texts of the operator's own.
-type contracts struct {
-	registry *dialect.Registry
-	texts    map[string][]byte // by name
-}
-
-// contractsOf reads the operator's dialects and puts them beside those that are
-// built in.
-func contractsOf(data string) (*contracts, error) {
 	vendors, err := all.Vendors()
 	if err != nil {
 		return nil, err
@@ -60,11 +44,10 @@ func contractsOf(data string) (*contracts, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contracts{texts: map[string][]byte{}}
 	var faults []error
 	from := map[string]string{} // the file of each of the operator's
 	for _, file := range files {
-		d, text, err := readDialect(file)
+		d, err := readDialect(file)
 		if err == nil {
 			err = fits(d, list, from, file)
 		}
@@ -72,13 +55,12 @@ func contractsOf(data string) (*contracts, error) {
 			faults = append(faults, err)
 			continue
 		}
-		list, from[d.Name()], c.texts[d.Name()] = append(list, d), file, text
+		list, from[d.Name()] = append(list, d), file
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	c.registry, err = dialect.NewRegistry(list...)
-	return c, err
+	return dialect.NewRegistry(list...)
 }
 
 // dialectFiles lists the operator's files, sorted.
@@ -105,21 +87,21 @@ func dialectFiles(data string) ([]string, error) {
 	return files, nil
 }
 
-func readDialect(file string) (*dialect.Dialect, []byte, error) {
+func readDialect(file string) (*dialect.Dialect, error) {
 	const remedy = "correct the file, or take it out of the folder; grapnel dialect check FILE tells more"
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, nil, dialectFault(file, err.Error(), remedy)
+		return nil, dialectFault(file, err.Error(), remedy)
 	}
 	d, err := dialect.Load(file, text)
 	var wrong *dialect.LoadError
 	switch {
 	case errors.As(err, &wrong):
-		return nil, nil, dialectFault(fmt.Sprintf("%s:%d", wrong.File, wrong.Line), wrong.Reason, remedy)
+		return nil, dialectFault(fmt.Sprintf("%s:%d", wrong.File, wrong.Line), wrong.Reason, remedy)
 	case err != nil:
-		return nil, nil, dialectFault(file, err.Error(), remedy)
+		return nil, dialectFault(file, err.Error(), remedy)
 	}
-	return d, text, nil
+	return d, nil
 }
 
 func dialectFault(place, reason, remedy string) error {
@@ -150,11 +132,11 @@ func fits(d *dialect.Dialect, others []*dialect.Dialect, from map[string]string,
 // checkDialects checks the operator's dialects, and that events stay as long as
 // every schedule goes on.
 func checkDialects(settings *config.Config) error {
-	c, err := contractsOf(settings.Data)
+	dialects, err := DialectsOf(settings.Data)
 	if err != nil {
 		return err
 	}
-	return checkRetention(c.registry, settings.Retention)
+	return checkRetention(dialects, settings.Retention)
 }
 
 // checkRetention refuses to forget events that are still being retried.
@@ -176,11 +158,13 @@ func checkRetention(dialects *dialect.Registry, retention config.Duration) error
 }
 
 // pin stores what shapes bodies as it is at this start, and gives it with what it
-// was before.
-func (s *Server) pin(ctx context.Context, c *contracts) (*dispatch.Pins, error) {
+// was before. Dialects that are built in count too: a newer program may have
+// other texts of them.
+func (s *Server) pin(ctx context.Context, dialects *dialect.Registry) (*dispatch.Pins, error) {
 	now := map[string][]byte{hook.PinnedURL: []byte(s.PublicURL())}
-	for name, text := range c.texts {
-		now[hook.PinnedDialect+name] = text
+	for _, name := range dialects.Names() {
+		d, _ := dialects.Get(name)
+		now[hook.PinnedDialect+name] = []byte(d.Source())
 	}
 	if err := s.manager.Pin(ctx, now); err != nil {
 		return nil, err
@@ -189,9 +173,12 @@ func (s *Server) pin(ctx context.Context, c *contracts) (*dispatch.Pins, error) 
 	for _, past := range s.directory.Pinned(hook.PinnedURL).Past {
 		p.URLs = append(p.URLs, hook.Past[string]{Before: past.Before, At: past.At, Value: string(past.Value)})
 	}
-	for name := range c.texts {
+	for _, name := range dialects.Names() {
 		for _, past := range s.directory.Pinned(hook.PinnedDialect + name).Past {
 			d, err := dialect.Load(name+" until "+past.At.Format(time.RFC3339), past.Value)
+			if err == nil {
+				s.manager.PinSettings(d)
+			}
 			p.Dialects[name] = append(p.Dialects[name], hook.Past[dispatch.PastDialect]{Before: past.Before, At: past.At, Value: dispatch.PastDialect{Dialect: d, Err: err}})
 		}
 	}
@@ -223,6 +210,7 @@ func (s *Server) withMissing(dialects *dialect.Registry) (*dialect.Registry, err
 			"folder", filepath.Join(s.settings.Data, DialectFolder))
 		if p := s.directory.Pinned(hook.PinnedDialect + name); p != nil {
 			if d, err := dialect.Load(name, p.Value); err == nil {
+				s.manager.PinSettings(d)
 				list = append(list, d)
 			}
 		}
