@@ -107,6 +107,13 @@ type Account interface {
 	// Log lists deliveries to the hooks, deleted ones included, newest first. What
 	// was suppressed, or cancelled before any attempt, is none of them.
 	Log(ctx context.Context, q LogQuery) (LogPage, error)
+	// LastAttempt is when the latest attempt to a hook began; zero: there is none.
+	// It is looked for among the hook's newest 20 deliveries and, if none of them
+	// was tried (they wait, or were suppressed), among the next 100 and so on, down
+	// to 2,000. So a retry of a delivery that more than 20 others came after may be
+	// missed. Beyond the newest 20 of each hook, one request reads no more than
+	// 10,000 deliveries.
+	LastAttempt(ctx context.Context, e *hook.Endpoint) (time.Time, error)
 }
 
 // HookInput is what a vendor's API makes of a hook. Nil leaves a field as it
@@ -132,7 +139,6 @@ type LogQuery struct {
 	Since       time.Time            // of the last attempt, or of the event where there was none; zero: no bound
 	Start, Size int                  // how many to leave out, and how many to return at most
 	Bodies      bool                 // with LogEntry.Body
-	Uncounted   bool                 // Total is not wanted: less is read
 }
 
 // LogPage is a part of the log.
@@ -145,9 +151,20 @@ type LogPage struct {
 
 // LogEntry is a delivery with what a vendor's log tells of it.
 type LogEntry struct {
-	Delivery *hook.Delivery
-	Endpoint *hook.Endpoint
-	Event    *hook.Event
-	Last     *hook.Attempt // nil before the first
-	Body     []byte        // as sent, or as it will be; nil if it cannot be rendered
+	Delivery  *hook.Delivery
+	Endpoint  *hook.Endpoint // as it is now
+	Event     *hook.Event
+	Last      *hook.Attempt // nil before the first
+	Failed    *hook.Attempt // the last that failed; nil if none did
+	Succeeded *hook.Attempt // the last that delivered; nil if none did
+	Body      []byte        // what Last sent or, before it, what will be sent; nil if it cannot be made again
+}
+
+// Settled is when the last attempt was over or, before any, when the event was
+// accepted.
+func (e *LogEntry) Settled() time.Time {
+	if e.Last == nil {
+		return e.Delivery.Key.Event.Time()
+	}
+	return e.Last.End()
 }

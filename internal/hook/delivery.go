@@ -113,3 +113,6 @@ type Attempt struct {
 	Reason string        // the verdict in words
 	NextAt time.Time     // when the next attempt is due, if State is Pending
 }
+
+// End is when the attempt was over.
+func (a *Attempt) End() time.Time { return a.At.Add(a.Timing.Total) }

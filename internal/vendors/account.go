@@ -15,7 +15,8 @@ import (
 // account is a tenant as a vendor's contract sees it.
 type account struct {
 	*control
-	t *hook.Tenant
+	t    *hook.Tenant
+	deep int // deliveries that LastAttempt has read so far, beyond the newest 20 of each hook
 }
 
 // Tenant is the tenant, as it was when the request came.

@@ -79,7 +79,7 @@ func (c *caller) Account(tenant string) (dialect.Account, error) {
 	if !ok {
 		return nil, c.told(auth.NoTenant(tenant))
 	}
-	return &account{c.control, t}, nil
+	return &account{control: c.control, t: t}, nil
 }
 
 // BySecret is the account whose tenant has a secret. The answer is the same for
@@ -89,7 +89,7 @@ func (c *caller) BySecret(secret hook.Secret) (dialect.Account, error) {
 	if !ok || !c.p.Sees(t.ID) {
 		return nil, hook.Errorf(hook.CodeNotFound, "there is no tenant with this secret, or the key does not cover it")
 	}
-	return &account{c.control, t}, nil
+	return &account{control: c.control, t: t}, nil
 }
 
 // Accounts are all that the key covers.
@@ -97,7 +97,7 @@ func (c *caller) Accounts() []dialect.Account {
 	var out []dialect.Account
 	for _, t := range c.h.Directory.Tenants() {
 		if c.p.Sees(t.ID) {
-			out = append(out, &account{c.control, t})
+			out = append(out, &account{control: c.control, t: t})
 		}
 	}
 	return out

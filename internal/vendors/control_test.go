@@ -1,6 +1,8 @@
 package vendors_test
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
+	"grapnel/internal/ingest"
 	"grapnel/internal/manage"
 )
 
@@ -347,14 +350,103 @@ func TestLog(t *testing.T) {
 				t.Errorf("%s: %s, want %s", c.name, got, c.want)
 			}
 		}
+	})
+}
+
+// C1-M9: an entry tells of all attempts what is to be told.
+func TestC1M9LogTellsOfAttempts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tenant("acme")
+	e := w.endpoint("acme", "customers1st", "https://a.example/1")
+	tenant, _ := w.dir.Tenant("acme")
+	var events []*hook.Event
+	for i := range 4 {
+		events = append(events, w.publish("acme", e.EventTypes[0], fmt.Sprintf(`{"n":%d}`, i)))
+	}
+	body, err := w.Renderer.Render(events[1], e, tenant)
+	must(t, err)
+	at := time.Now().Add(-time.Hour)
+	attempt := func(event, n int, state hook.DeliveryState, sha [32]byte) {
+		w.attempt(events[event], e, hook.Attempt{N: n, At: at.Add(time.Duration(n) * time.Minute), Timing: hook.Timing{Total: 5 * time.Second}, State: state, NextAt: time.Now().Add(time.Hour), BodySHA256: sha})
+	}
+	attempt(1, 1, hook.Pending, sha256.Sum256(body))
+	attempt(1, 2, hook.Pending, sha256.Sum256(body))
+	attempt(1, 3, hook.Delivered, sha256.Sum256(body))
+	attempt(2, 1, hook.Delivered, sha256.Sum256(body)) // of another event: it comes out otherwise now
+	attempt(3, 1, hook.Failed, [32]byte{})
+	w.as("customers1st", w.key([]string{"acme"}, hook.ScopeManage), func(_ dialect.Control, _ dialect.Caller, a dialect.Account) {
 		page, err := a.Log(t.Context(), dialect.LogQuery{Size: 10, Bodies: true})
 		must(t, err)
-		for _, e := range page.Entries {
-			if !strings.Contains(string(e.Body), string(e.Event.Data)) {
-				t.Errorf("the body %q lacks the data %s", e.Body, e.Event.Data)
+		n := func(at *hook.Attempt) int {
+			if at == nil {
+				return 0
+			}
+			return at.N
+		}
+		for i, want := range []struct {
+			last, failed, succeeded int
+			body                    bool
+			settled                 time.Time
+		}{
+			{1, 1, 0, false, at.Add(65 * time.Second)},
+			{1, 0, 1, false, at.Add(65 * time.Second)},
+			{3, 2, 3, true, at.Add(185 * time.Second)},
+			{0, 0, 0, true, events[0].ID.Time()},
+		} {
+			have := page.Entries[i]
+			if n(have.Last) != want.last || n(have.Failed) != want.failed || n(have.Succeeded) != want.succeeded || have.Settled().Sub(want.settled).Abs() > time.Millisecond {
+				t.Errorf("entry %d: last %d, failed %d, succeeded %d, settled %s; want %+v", i, n(have.Last), n(have.Failed), n(have.Succeeded), have.Settled(), want)
+			}
+			if got := strings.Contains(string(have.Body), string(have.Event.Data)); got != want.body || !got && have.Body != nil {
+				t.Errorf("entry %d: the body is %q", i, have.Body)
 			}
 		}
 	})
+}
+
+// C1-M7: the latest attempt to a hook is found behind what was never tried, as
+// far as it is looked for.
+func TestC1M7LastAttempt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.tenant("acme")
+	e := w.endpoint("acme", "customers1st", "https://a.example/1")
+	other := w.endpoint("acme", "customers1st", "https://a.example/2")
+	older, newer := w.publish("acme", e.EventTypes[0], `{}`), w.publish("acme", e.EventTypes[0], `{}`)
+	retried, at := time.Now().Add(-time.Minute), time.Now().Add(-time.Hour)
+	key := w.key([]string{"acme"}, hook.ScopeManage)
+	is := func(name string, e *hook.Endpoint, want time.Time) {
+		t.Helper()
+		w.as("customers1st", key, func(_ dialect.Control, _ dialect.Caller, a dialect.Account) {
+			got, err := a.LastAttempt(t.Context(), e)
+			if err != nil || got.Sub(want).Abs() > time.Millisecond {
+				t.Errorf("%s: %s, %v, want %s", name, got, err, want)
+			}
+		})
+	}
+	is("before any", e, time.Time{})
+	w.attempt(older, e, hook.Attempt{N: 1, At: at.Add(-time.Minute), State: hook.Pending, NextAt: retried})
+	w.attempt(newer, e, hook.Attempt{N: 1, At: at, State: hook.Delivered})
+	is("the newest delivery's", e, at)
+	w.attempt(older, e, hook.Attempt{N: 2, At: retried, State: hook.Delivered})
+	is("a retry of an older one", e, retried)
+	w.publish("acme", e.EventTypes[0], `{}`)
+	is("the newest is not tried yet", e, retried)
+	is("another hook has none", other, time.Time{})
+
+	items := make([]ingest.Item, 1_000)
+	for i := range items {
+		items[i] = ingest.Item{Tenant: "acme", Type: e.EventTypes[0], Data: json.RawMessage(`{}`), Suppress: true}
+	}
+	for _, c := range []struct {
+		name string
+		want time.Time
+	}{{"behind 1,001", retried}, {"behind 2,001, it is not looked for", time.Time{}}} {
+		_, _, err := w.ingest.Publish(t.Context(), &ingest.Submission{Items: items})
+		must(t, err)
+		is(c.name, e, c.want)
+	}
 }
 
 func TestErrorsOfTheServerAreHiddenAndLogged(t *testing.T) {

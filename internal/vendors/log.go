@@ -2,6 +2,7 @@ package vendors
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"time"
@@ -37,9 +38,6 @@ func (a *account) Log(ctx context.Context, q dialect.LogQuery) (dialect.LogPage,
 		query.Endpoint = e.Num
 	}
 	q.Start, q.Size = max(q.Start, 0), max(q.Size, 0)
-	if q.Uncounted {
-		query.Limit = min(q.Start+q.Size+1, logPage)
-	}
 	for range logPages {
 		page, err := a.h.Reader.Deliveries(ctx, query)
 		if err != nil {
@@ -54,9 +52,6 @@ func (a *account) Log(ctx context.Context, q dialect.LogQuery) (dialect.LogPage,
 				out.Entries = append(out.Entries, dialect.LogEntry{Delivery: d, Endpoint: e})
 			}
 			out.Total++
-		}
-		if q.Uncounted && out.Total > q.Start+q.Size {
-			break
 		}
 		if query.Before = page.Next; page.Next == (hook.DeliveryKey{}) {
 			out.Counted = true
@@ -118,15 +113,65 @@ func (a *account) complete(ctx context.Context, page *dialect.LogPage, bodies bo
 			return a.told(err)
 		}
 		entry.Event = event
-		if len(attempts) > 0 {
-			entry.Last = attempts[len(attempts)-1]
+		for _, at := range attempts {
+			if entry.Last = at; at.State == hook.Delivered {
+				entry.Succeeded = at
+			} else {
+				entry.Failed = at
+			}
 		}
 		if bodies {
-			// What cannot be rendered was not sent either: the delivery says so.
-			entry.Body, _ = a.h.Renderer.Render(event, entry.Endpoint, a.t)
+			entry.Body = a.body(&entry)
 		}
 		whole = append(whole, entry)
 	}
 	page.Entries = whole
 	return nil
+}
+
+// body is what an entry's last attempt sent. It is made again, from what may
+// have changed since, and what does not come out the same is none. What cannot
+// be made was not sent either: the delivery says so.
+func (a *account) body(entry *dialect.LogEntry) []byte {
+	body, err := a.h.Renderer.Render(entry.Event, entry.Endpoint, a.t)
+	if err != nil || entry.Last != nil && sha256.Sum256(body) != entry.Last.BodySHA256 {
+		return nil
+	}
+	return body
+}
+
+// How many deliveries are looked through for the latest attempt to a hook: at
+// first, then at once, of one hook, and in one request beyond the first of each
+// hook. So a list of 250 hooks mostly reads 5,000, and 15,000 at most.
+const (
+	lastFirst  = 20
+	lastPage   = 100
+	lastDepth  = 2_000
+	lastDepths = 10_000
+)
+
+// LastAttempt is when the latest attempt to a hook began.
+func (a *account) LastAttempt(ctx context.Context, e *hook.Endpoint) (last time.Time, err error) {
+	query := store.DeliveryQuery{Tenant: a.t.Num, Endpoint: e.Num, Limit: lastFirst}
+	for read := 0; read < lastDepth; read += query.Limit {
+		if read > 0 {
+			if query.Limit = min(lastPage, lastDepth-read, lastDepths-a.deep); query.Limit == 0 {
+				break
+			}
+			a.deep += query.Limit
+		}
+		page, err := a.h.Reader.Deliveries(ctx, query)
+		if err != nil {
+			return time.Time{}, a.told(err)
+		}
+		for _, d := range page.Deliveries {
+			if d.LastAt.After(last) {
+				last = d.LastAt
+			}
+		}
+		if query.Before = page.Next; !last.IsZero() || page.Next == (hook.DeliveryKey{}) {
+			break
+		}
+	}
+	return last, nil
 }

@@ -85,10 +85,7 @@ func newWorld(t testing.TB, change ...func(*vendors.Config, *callers.Config)) *w
 		CheckFilter: func(tree []byte) error { _, err := filter.Parse(tree); return err },
 	})
 	must(t, err)
-	w.ingest, err = ingest.New(t.Context(), ingest.Config{Log: w.store, Directory: w.dir, Offer: func([]*hook.Event) {}, Window: time.Hour, Logger: logger, Policy: func(name string) ingest.Policy {
-		d, _ := dialects.Get(name)
-		return ingest.Policy{CancelInactive: d.OnInactive() == dialect.Cancel, EventName: d.EventName}
-	}})
+	w.ingest, err = ingest.New(t.Context(), ingest.Config{Log: w.store, Directory: w.dir, Offer: func([]*hook.Event) {}, Window: time.Hour, Logger: logger, Policy: ingest.Policies(dialects)})
 	must(t, err)
 	t.Cleanup(w.ingest.Close)
 	authenticator, err := auth.New(auth.Config{Keys: w.dir})

@@ -1,7 +1,6 @@
 package api2cart
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -34,24 +33,16 @@ func (c call) failed() (any, error) {
 		}
 		entries, total = append(entries, page.Entries...), total+page.Total
 	}
-	slices.SortStableFunc(entries, func(a, b dialect.LogEntry) int { return cmp.Compare(when(b).UnixNano(), when(a).UnixNano()) })
+	slices.SortStableFunc(entries, func(a, b dialect.LogEntry) int { return b.Settled().Compare(a.Settled()) })
 	shown := []members{}
 	for _, e := range entries[min(start, len(entries)):min(start+count, len(entries))] {
 		shown = append(shown, members{
 			{"webhook_id", c.id(e.Endpoint)},
 			{"entity_id", entityID(e.Event)},
-			{"time", members{{"value", stamp(when(e))}, {"format", phpLayout}}},
+			{"time", members{{"value", stamp(e.Settled())}, {"format", phpLayout}}},
 		})
 	}
 	return members{{"all_failed_webhook", strconv.Itoa(total)}, {"webhook", shown}}, nil
-}
-
-// when is when a delivery failed.
-func when(e dialect.LogEntry) time.Time {
-	if e.Last != nil {
-		return e.Last.At
-	}
-	return e.Event.Time
 }
 
 // entityID is the id of the entity that an event is about, as a text, whatever

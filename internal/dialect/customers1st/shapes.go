@@ -121,39 +121,44 @@ func shape(store dialect.Account, r *http.Request, e *hook.Endpoint) (restHook, 
 	if e.Active() {
 		out.Active = 1
 	}
-	last, err := store.Log(r.Context(), dialect.LogQuery{Hooks: []string{e.VendorID}, Size: 1, Uncounted: true})
-	if err != nil {
-		return out, err
+	last, err := store.LastAttempt(r.Context(), e)
+	if !last.IsZero() {
+		out.LastActivity = (*stamp)(&last)
 	}
-	for _, l := range last.Entries {
-		if l.Last != nil {
-			out.LastActivity = (*stamp)(&l.Last.At)
-		}
-	}
-	return out, nil
+	return out, err
 }
 
+// entry shows what was posted, and where to, as far as it is known: the last
+// attempt goes before what the hook has become since.
 func entry(store dialect.Account, l *dialect.LogEntry) logEntry {
 	d := l.Delivery
 	out := logEntry{
 		ID: d.Number, StoreID: storeID(store.Tenant()), RestHookID: number(l.Endpoint.VendorID), JobUUID: l.Event.ID.String(),
 		Event: d.Type, URL: l.Endpoint.URL, Payload: string(l.Body), Status: status(d), Attempts: d.Attempts, InitiatedDate: stamp(l.Event.Time),
 	}
-	if l.Last == nil {
-		return out
+	if l.Last != nil && l.Last.URL != "" {
+		out.URL = l.Last.URL
 	}
-	if l.Last.Status != 0 {
+	if l.Last != nil && l.Last.Status != 0 {
 		text := strconv.Itoa(l.Last.Status)
 		out.LastHTTPStatus = &text
 	}
-	if d.State == hook.Delivered {
-		out.SucceededDate = (*stamp)(&l.Last.At)
-		return out
+	if l.Succeeded != nil {
+		end := stamp(l.Succeeded.End())
+		out.SucceededDate = &end
 	}
-	reason := l.Last.Reason
-	out.LastFailedDate, out.LastFailedReason = (*stamp)(&l.Last.At), &reason
+	switch {
+	case l.Failed != nil:
+		end := stamp(l.Failed.End())
+		out.LastFailedDate, out.LastFailedReason = &end, &l.Failed.Reason
+	case d.Reason != "" && out.Status == failed: // it could not be sent at all
+		out.LastFailedReason = &d.Reason
+	}
 	return out
 }
+
+// failed is what the log calls a delivery that is over without success.
+const failed = "failed"
 
 // status is a delivery's state in the log's words: one that was tried and will
 // be again is in progress.
@@ -162,7 +167,7 @@ func status(d *hook.Delivery) string {
 	case d.State == hook.Delivered:
 		return "successful"
 	case d.State.Terminal():
-		return "failed"
+		return failed
 	case d.Attempts > 0:
 		return "in_progress"
 	}
