@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 
-	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
@@ -170,11 +169,7 @@ func (a *API) bodySent(t *hook.Tenant, event *hook.Event, attempt *hook.Attempt)
 	if !ok {
 		return nil
 	}
-	d, ok := a.Dialects.Get(endpoint.Dialect)
-	if !ok {
-		return nil
-	}
-	body, err := d.Body(dialect.Input{Event: event, Endpoint: endpoint, Tenant: t, PublicURL: a.PublicURL})
+	body, err := a.Composer.Render(event, endpoint, t)
 	if err != nil || !isOf(attempt.BodySHA256, body) {
 		return nil
 	}
