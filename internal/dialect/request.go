@@ -70,7 +70,7 @@ func ReadJSON(body []byte, into any) error {
 	case errors.As(err, &broken) && errors.Is(err, jsontext.ErrDuplicateName):
 		return hook.Invalid(string(broken.JSONPointer), "%s stands in the body twice", subject(broken.JSONPointer))
 	case errors.As(err, &broken):
-		return hook.Errorf(hook.CodeInvalid, "the body is not valid JSON: see byte %d", broken.ByteOffset)
+		return hook.Errorf(hook.CodeInvalid, "the body is not valid JSON from byte %d on", broken.ByteOffset+1)
 	}
 	return hook.Errorf(hook.CodeInvalid, "the body is not valid JSON: it ends too early")
 }

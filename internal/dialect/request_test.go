@@ -65,9 +65,9 @@ func TestReadJSON(t *testing.T) {
 		`{"list":[{"key":true}]}`:             `"list/0/key" has to be a text, not true or false`,
 		`{"times":"x"}`:                       `"times" has to be a number, not a text`,
 		`{"event":"a","event":"b"}`:           `"event" stands in the body twice`,
-		`{"event":}`:                          "the body is not valid JSON: see byte 9",
-		`{"event":"a"`:                        "the body is not valid JSON: see byte 12",
-		`{"event":"a"} x`:                     "the body is not valid JSON: see byte 14",
+		`{"event":}`:                          "the body is not valid JSON from byte 10 on",
+		`{"event":"a"`:                        "the body is not valid JSON from byte 13 on",
+		`{"event":"a"} x`:                     "the body is not valid JSON from byte 15 on",
 	} {
 		var into body
 		err := dialect.ReadJSON([]byte(in), &into)

@@ -2,6 +2,7 @@ package customers1st
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -68,7 +69,7 @@ func create(store dialect.Account, w http.ResponseWriter, r *http.Request) error
 }
 
 func list(store dialect.Account, w http.ResponseWriter, r *http.Request) error {
-	start, size, err := page(r)
+	start, size, err := page(r, longestPage) // clients do not turn pages of what is so few
 	if err != nil {
 		return err
 	}
@@ -99,6 +100,9 @@ func get(store dialect.Account, w http.ResponseWriter, r *http.Request) error {
 // replace replaces a hook as a whole: what the request does not say is no
 // longer so (C1-M7). One that is not there is not updated (C1-M6).
 func replace(store dialect.Account, w http.ResponseWriter, r *http.Request) error {
+	if err := ofHook(w, r); err != nil {
+		return err
+	}
 	in, err := readHook(r)
 	if err != nil {
 		return err
@@ -115,6 +119,9 @@ func replace(store dialect.Account, w http.ResponseWriter, r *http.Request) erro
 // remove ends a subscription. One that is not there gives 0, and is no error
 // (C1-M5).
 func remove(store dialect.Account, w http.ResponseWriter, r *http.Request) error {
+	if err := ofHook(w, r); err != nil {
+		return err
+	}
 	switch err := store.Delete(r.Context(), r.PathValue("id")); {
 	case hook.CodeOf(err) == hook.CodeNotFound:
 		return answer(w, http.StatusOK, deleted{0})
@@ -122,6 +129,15 @@ func remove(store dialect.Account, w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	return answer(w, http.StatusOK, deleted{1})
+}
+
+// ofHook refuses to change the lists that have their addresses beside the hooks.
+func ofHook(w http.ResponseWriter, r *http.Request) error {
+	if id := r.PathValue("id"); id != "events" && id != "log" {
+		return nil
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	return hook.Errorf(dialect.CodeMethod, "this address takes GET, HEAD")
 }
 
 // events lists what can be subscribed to, to anybody.
@@ -133,7 +149,7 @@ func events(c dialect.Control, w http.ResponseWriter, r *http.Request) {
 
 // showLog lists what became of the deliveries, newest first.
 func showLog(store dialect.Account, w http.ResponseWriter, r *http.Request) error {
-	start, size, err := page(r)
+	start, size, err := page(r, usualPage)
 	if err != nil {
 		return err
 	}
@@ -163,6 +179,9 @@ func configure(store dialect.Account, w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
+	if in.Content == nil {
+		return hook.Invalid("/content", "content is missing: a list of configs is wanted, each with key and value")
+	}
 	for i, c := range in.Content {
 		at := fmt.Sprintf("/content/%d", i)
 		switch {
@@ -186,40 +205,48 @@ const (
 	longestPage = 250
 )
 
-// page reads which part of a list is asked for. More than the longest page is
-// the longest page; "pagination-start" and "pagination-PageLength" are older
-// names.
-func page(r *http.Request) (start, size int, err error) {
-	q := r.URL.Query()
+// page reads which part of a list is asked for; usual is its size where nothing
+// is said. More than the longest page is the longest page; "pagination-start"
+// and "pagination-PageLength" are older names.
+func page(r *http.Request, usual int) (start, size int, err error) {
+	q := dialect.ParseForm(r.URL.RawQuery)
 	read := func(name, older string, otherwise int) int {
-		text := q.Get(name)
-		if text == "" {
-			text = q.Get(older)
+		if err != nil {
+			return otherwise
+		}
+		var text string
+		for _, name := range []string{older, name} {
+			if value, _, wrong := q.Get(name); wrong != nil {
+				err = wrong
+			} else if value != "" {
+				text = value
+			}
 		}
 		if text == "" || err != nil {
 			return otherwise
 		}
 		n, wrong := strconv.Atoi(text)
 		if wrong != nil || n < 0 {
-			err = hook.Invalid("/"+name, "%q is no whole number from 0 on", hook.Clip(text))
+			err = hook.Invalid("/"+name, "%s is a whole number from 0 on, not %q", name, hook.Clip(text))
 		}
 		return n
 	}
 	start = read("paginationStart", "pagination-start", 0)
-	size = read("paginationPageLength", "pagination-PageLength", usualPage)
+	size = read("paginationPageLength", "pagination-PageLength", usual)
 	return start, min(size, longestPage), err
 }
 
 // read reads a JSON body. What it holds besides is ignored: clients send back
 // what they got.
 func read[T any](r *http.Request) (in T, err error) {
-	if err := json.UnmarshalRead(r.Body, &in); err != nil {
-		if hook.CodeOf(err) == hook.CodeTooLarge {
-			return in, err
-		}
-		return in, hook.Errorf(hook.CodeInvalid, "the body is not the JSON object that is wanted here: %v", err)
+	body, err := io.ReadAll(r.Body)
+	switch {
+	case hook.CodeOf(err) == hook.CodeTooLarge:
+		return in, err
+	case err != nil:
+		return in, hook.Errorf(hook.CodeInvalid, "the body ended too early")
 	}
-	return in, nil
+	return in, dialect.ReadJSON(body, &in)
 }
 
 func answer(w http.ResponseWriter, status int, body any) error {

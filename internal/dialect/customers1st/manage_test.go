@@ -160,9 +160,55 @@ func TestManagement(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+	t.Run("C1-M7 active, as clients write it", func(t *testing.T) {
+		s.t = t
+		shown := func(active int) string {
+			return fmt.Sprintf(`{"id":3,"event":"task.created","url":"https://example.com/","receiver":null,"active":%d,"created":"TIME","lastactivity":null,"last_updated":"TIME"}`, active)
+		}
+		for _, c := range []struct {
+			given string
+			want  int
+		}{{"0", 0}, {"1", 1}, {"0.0", 0}, {"1.0", 1}, {"false", 0}, {"true", 1}, {`"0"`, 0}, {`"1"`, 1}, {`"false"`, 0}, {`"true"`, 1}, {"0", 0}, {"null", 1}} {
+			s.want("PUT", "/api/hooks/3", `{"event":"task.created","url":"https://example.com/","active":`+c.given+`}`, 200, `{"updated":1}`)
+			s.want("GET", "/api/hooks/3", "", 200, shown(c.want))
+		}
+	})
+	t.Run("C1-M10 errors say what is wanted where", func(t *testing.T) {
+		s.t = t
+		for body, want := range map[string]string{
+			`{"event":7,"url":"https://example.com/"}`:                             `\"event\" has to be a text, not a number`,
+			`{"event":"task.created","url":["https://example.com/"]}`:              `\"url\" has to be a text, not a list`,
+			`{"event":"task.created","url":"https://example.com/","receiver":{}}`:  `\"receiver\" has to be a text, not an object`,
+			`{"event":"task.created","url":"https://example.com/","active":2}`:     "active is 0 or 1, not 2",
+			`{"event":"task.created","url":"https://example.com/","active":"yes"}`: `active is 0 or 1, not \"yes\"`,
+			`{"event":"task.created","url":"https://example.com/","active":""}`:    `active is 0 or 1, not \"\"`,
+			`{"event":"task.created","url":"https://example.com/","active":[]}`:    "active is 0 or 1, not []",
+			`["task.created"]`:       "the body has to be an object, not a list",
+			`event=task.created`:     "the body is not valid JSON from byte 1 on",
+			`{"event":"task.created`: "the body is not valid JSON from byte 23 on",
+			``:                       "the body is empty: a JSON object is wanted",
+		} {
+			for _, at := range []string{"POST /api/hooks", "PUT /api/hooks/3"} {
+				method, path, _ := strings.Cut(at, " ")
+				s.want(method, path, body, 400, `{"message":"`+want+`","errorcode":"BAD_REQUEST","code":400}`)
+			}
+		}
+		s.want("GET", "/api/hooks?paginationStart=%zz", "", 400, `{"message":"paginationStart has a percent sign that no two hexadecimal digits follow: \"%zz\"; a percent sign itself is sent as %25","errorcode":"BAD_REQUEST","code":400}`)
+	})
+	t.Run("C1-M8 C1-M9 the lists beside the hooks are none", func(t *testing.T) {
+		s.t = t
+		for _, path := range []string{"/api/hooks/events", "/api/hooks/log"} {
+			s.refused(s.header, "DELETE", path, "", 405, "METHOD_NOT_ALLOWED")
+			s.refused(s.header, "PUT", path, `{"event":"task.created","url":"https://example.com/"}`, 405, "METHOD_NOT_ALLOWED")
+		}
+	})
 	t.Run("C1-M10 tokens", func(t *testing.T) {
 		s.t = t
-		for _, header := range [][]string{nil, bearer("gk_no_such_key"), {"Authorization: Basic " + s.header[2]}, {"Authorization: " + s.Admin}} {
+		_, key, _ := strings.Cut(s.header[2], "Bearer ")
+		s.refused([]string{"Authorization: Basic " + key}, "DELETE", "/api/hooks/1", "", 401, "UNAUTHORIZED")
+		s.wantAs([]string{"Authorization: bearer  " + key}, "DELETE", "/api/hooks/2", "", 200, `{"deleted":0}`)
+		s.wantAs(nil, "GET", "/api/hooks", "", 401, `{"message":"send a key as Authorization: Bearer KEY","errorcode":"UNAUTHORIZED","code":401}`)
+		for _, header := range [][]string{nil, bearer("gk_no_such_key"), {"Authorization: Basic " + key}, {"Authorization: " + key}, {"Authorization: Token " + key}, {"X-API-KEY: " + key}} {
 			s.refused(header, "GET", "/api/hooks", "", 401, "UNAUTHORIZED")
 			s.refused(header, "PUT", "/api/settings/configs", "{}", 401, "UNAUTHORIZED")
 		}
@@ -200,7 +246,8 @@ func TestManagement(t *testing.T) {
 		s.want("GET", "/api/settings/configs", "", 200, set)
 		for _, body := range []string{
 			`{"content":[{"key":"resthook_signing_secret","value":""}]}`, `{"content":[{"key":"resthook_signing_secret","value":null}]}`,
-			`{"content":[{"key":"resthook_signing_secret","value":"a"},{"key":"currency","value":"DKK"}]}`, `{"content":{}}`,
+			`{"content":[{"key":"resthook_signing_secret","value":"a"},{"key":"currency","value":"DKK"}]}`,
+			`{"content":{}}`, `{"content":null}`, `{}`, `[]`, ``, `{"key":"resthook_signing_secret","value":"a"}`,
 		} {
 			s.refused(s.header, "PUT", "/api/settings/configs", body, 400, "BAD_REQUEST")
 		}
@@ -233,7 +280,8 @@ func TestOneHookInBothAPIs(t *testing.T) {
 	}
 }
 
-// C1-M10: a page has 50 where nothing is said, and at most 250.
+// C1-M6, C1-M10: a page of hooks has all there are up to the most, which is
+// 250; what else stands in the query is no matter.
 func TestC1M10Pages(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -244,7 +292,7 @@ func TestC1M10Pages(t *testing.T) {
 	if a := s.Do("POST", "/v1/import", []string{"Authorization: Bearer " + s.Admin, "Content-Type: application/x-ndjson"}, hooks.String()); a.Status != http.StatusOK {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	for query, want := range map[string][2]int{"": {1, 50}, "?paginationPageLength=1000": {1, 250}, "?paginationStart=250&paginationPageLength=250": {251, 10}} {
+	for query, want := range map[string][2]int{"": {1, 250}, "?a=;b&c=%zz&paginationPageLength=": {1, 250}, "?paginationPageLength=2": {1, 2}, "?paginationStart=200": {201, 60}, "?paginationPageLength=1000": {1, 250}, "?paginationStart=250&paginationPageLength=250": {251, 10}} {
 		a := s.Do("GET", "/api/hooks"+query, s.header, "")
 		if n := strings.Count(a.Body, `"url"`); n != want[1] || !strings.HasSuffix(a.Body, `,"count":260}`) || !strings.HasPrefix(a.Body, fmt.Sprintf(`{"content":[{"id":%d,`, want[0])) {
 			t.Errorf("%s has %d hooks: %.60s", query, n, a.Body)

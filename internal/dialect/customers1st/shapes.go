@@ -3,7 +3,10 @@ package customers1st
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
@@ -23,10 +26,10 @@ type restHook struct {
 
 // hookInput is the part of a restHook that callers write (C1-M1, C1-M7).
 type hookInput struct {
-	Event    string  `json:"event"`
-	URL      string  `json:"url"`
-	Receiver *string `json:"receiver"`
-	Active   *int    `json:"active"`
+	Event    string         `json:"event"`
+	URL      string         `json:"url"`
+	Receiver *string        `json:"receiver"`
+	Active   jsontext.Value `json:"active"`
 }
 
 type (
@@ -93,21 +96,37 @@ func readHook(r *http.Request) (in dialect.HookInput, err error) {
 	if err != nil {
 		return in, err
 	}
-	active, receiver, types := true, "", []string{h.Event}
+	receiver, types := "", []string{h.Event}
+	active, ok := isActive(h.Active)
 	switch {
 	case h.Event == "":
 		return in, hook.Invalid("/event", "the event to subscribe to is missing")
 	case h.URL == "":
 		return in, hook.Invalid("/url", "the url to call is missing")
-	case h.Active != nil && *h.Active != 0 && *h.Active != 1:
-		return in, hook.Invalid("/active", "active is 0 or 1, not %d", *h.Active)
-	case h.Active != nil:
-		active = *h.Active == 1
+	case !ok:
+		return in, hook.Invalid("/active", "active is 0 or 1, not %s", hook.Clip(string(h.Active)))
 	}
 	if h.Receiver != nil {
 		receiver = *h.Receiver
 	}
 	return dialect.HookInput{URL: &h.URL, EventTypes: &types, Description: &receiver, Active: &active}, nil
+}
+
+// isActive reads active, which is an integer (C1-M7); whoever writes it as a
+// boolean or as a text is understood too. A hook of which nothing is said is
+// active.
+func isActive(v jsontext.Value) (active, ok bool) {
+	switch strings.Trim(string(v), `"`) {
+	case "":
+		return true, len(v) == 0
+	case "null":
+		return true, true
+	case "1", "1.0", "true":
+		return true, true
+	case "0", "0.0", "false":
+		return false, true
+	}
+	return false, false
 }
 
 func shape(store dialect.Account, r *http.Request, e *hook.Endpoint) (restHook, error) {

@@ -131,7 +131,7 @@ func TestManagement(t *testing.T) {
 		for _, c := range []struct{ path, kind, body, want string }{
 			{whole + "100%", "application/json", "", `target_url has a percent sign that no two hexadecimal digits follow: \"https://example.com/100%\"; a percent sign itself is sent as %25`},
 			{"/v1/hooks?event=task_created", "application/json", "", "the target_url to call is missing"},
-			{"/v1/hooks?event=task_created", "application/json", "{", "the body is not valid JSON: see byte 1"},
+			{"/v1/hooks?event=task_created", "application/json", "{", "the body is not valid JSON from byte 2 on"},
 			{"/v1/hooks", "application/json", `{"event":1}`, `\"event\" has to be a text, not a number`},
 			{"/v1/hooks", "multipart/form-data", "x", "the body cannot be read as multipart/form-data"},
 			{whole, "application/json", `{"secret_key":1}`, `\"secret_key\" has to be a text, not a number`},
