@@ -116,23 +116,23 @@ func TestBody(t *testing.T) {
 		{"C1-D1 the object alone", `{"source":"e-conomic"}`, "customers1st@bare", `{ "id" : 5, "url": "https://a/b", "amount":200.00 }`, in.Tenant},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, d := range load(t).Dialects {
-				if d.Name() != c.dialect {
-					continue
-				}
-				event := *e
-				if c.metadata != "" {
-					event.Metadata = []byte(c.metadata)
-				}
-				of := in
-				of.Event, of.Tenant = &event, c.tenant
-				body, err := d.Body(of)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(c.want, string(body)); diff != "" {
-					t.Error(diff)
-				}
+			all := load(t).Dialects
+			i := slices.IndexFunc(all, func(d *dialect.Dialect) bool { return d.Name() == c.dialect })
+			if i < 0 {
+				t.Fatalf("there is no dialect %s", c.dialect)
+			}
+			event := *e
+			if c.metadata != "" {
+				event.Metadata = []byte(c.metadata)
+			}
+			of := in
+			of.Event, of.Tenant = &event, c.tenant
+			body, err := all[i].Body(of)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, string(body)); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package customers1st_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -162,9 +163,15 @@ func trimmed(texts []string) []string {
 func TestLog(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	var status atomic.Int32
+	var status, unavailable atomic.Int32 // unavailable: how many requests get a 503 first
 	status.Store(200)
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if unavailable.Add(-1) >= 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(int(status.Load()))
+	}))
 	t.Cleanup(receiver.Close)
 	publish := func(n int32, matched int) {
 		t.Helper()
@@ -218,17 +225,71 @@ func TestLog(t *testing.T) {
 			t.Errorf("the entry is %v", e)
 		}
 	})
-	t.Run("C1-M9 C1-R4 failed", func(t *testing.T) {
+	t.Run("C1-M7 the last activity while the newest delivery was suppressed", func(t *testing.T) {
+		s.t = t
+		for range 3 {
+			if _, err := s.Publish(t.Context(), "acme", client.Event{Type: "product.created", Data: []byte("{}"), Suppress: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.want("GET", "/api/hooks", "", 200, `{"content":[{"id":1,"event":"product.created","url":"`+receiver.URL+
+			`","receiver":null,"active":1,"created":"TIME","lastactivity":"TIME","last_updated":"TIME"}],"count":1}`)
+	})
+	t.Run("C1-M9 the address is the one that was called", func(t *testing.T) {
+		s.t = t
+		s.want("PUT", "/api/hooks/1", `{"event":"product.created","url":"`+receiver.URL+`/moved"}`, 200, `{"updated":1}`)
+		for _, e := range log() {
+			if e["url"] != receiver.URL {
+				t.Errorf("the url is %v", e["url"])
+			}
+		}
+	})
+	// The waits of the contract are seen in virtual time by TestRetries.
+	soon := client.Duration(time.Second)
+	for e, err := range s.Endpoints(t.Context(), "acme") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.UpdateEndpoint(t.Context(), "acme", e.ID, client.EndpointInput{Schedule: client.Set([]client.Duration{soon, soon, soon})}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("C1-M9 delivered after a failure", func(t *testing.T) {
+		unavailable.Store(1)
+		publish(200, 1)
+		e := until(3, "successful")
+		if e["attempts"] != 2.0 || e["last_http_status"] != "200" || e["succeeded_date"] == nil || e["last_failed_date"] == nil || e["last_failed_reason"] != "answered 503 Service Unavailable" {
+			t.Errorf("the entry is %v", e)
+		}
+		if e["url"] != receiver.URL+"/moved" || !strings.HasPrefix(e["payload"].(string), `{"content":{"id":"a/b"},"event":"product.created","logid":`) {
+			t.Errorf("the entry is %v", e)
+		}
+		if succeeded, failed := e["succeeded_date"].(string), e["last_failed_date"].(string); succeeded <= failed {
+			t.Errorf("it succeeded at %s, and failed before at %s", succeeded, failed)
+		}
+	})
+	t.Run("C1-M9 C1-R4 failed after three retries, and the hook stays", func(t *testing.T) {
+		s.t = t
+		publish(503, 1)
+		e := until(4, "failed")
+		if e["last_http_status"] != "503" || e["attempts"] != 4.0 || e["last_failed_date"] == nil || e["succeeded_date"] != nil || e["last_failed_reason"] != "answered 503 Service Unavailable; no attempt is left" {
+			t.Errorf("the entry is %v", e)
+		}
+		if a := s.Do("GET", "/api/hooks/1", s.header, ""); !strings.Contains(a.Body, `"active":1,`) {
+			t.Errorf("the hook is %s", a.Body)
+		}
+	})
+	t.Run("C1-M9 C1-R5 failed at once", func(t *testing.T) {
 		publish(401, 1)
-		if e := until(3, "failed"); e["last_http_status"] != "401" || e["attempts"] != 1.0 {
+		if e := until(5, "failed"); e["last_http_status"] != "401" || e["attempts"] != 1.0 {
 			t.Errorf("the entry is %v", e)
 		}
 	})
 	t.Run("C1-M9 C1-M10 pages", func(t *testing.T) {
-		list, _ := s.Do("GET", "/api/hooks/log?paginationStart=1&paginationPageLength=1", s.header, "").JSON(t).(map[string]any)
+		list, _ := s.Do("GET", "/api/hooks/log?paginationStart=3&paginationPageLength=1", s.header, "").JSON(t).(map[string]any)
 		content, _ := list["content"].([]any)
-		if len(content) != 1 || list["count"] != 3.0 || list["hasMore"] != true || content[0].(map[string]any)["status"] != "in_progress" {
-			t.Errorf("the second page is %v", list)
+		if len(content) != 1 || list["count"] != 5.0 || list["hasMore"] != true || content[0].(map[string]any)["status"] != "in_progress" {
+			t.Errorf("the fourth page is %v", list)
 		}
 	})
 	t.Run("C1-M4 DELETE drops waiting retries and ends the subscription", func(t *testing.T) {
@@ -248,7 +309,7 @@ func TestLog(t *testing.T) {
 		s.t = t
 		s.want("POST", "/api/hooks", `{"event":"product.created","url":"`+receiver.URL+`"}`, 201, `{"id":2}`)
 		publish(503, 1)
-		until(4, "in_progress")
+		until(6, "in_progress")
 		publish(410, 1)
 		eventually(t, "the hook is gone", func() bool { return s.Do("GET", "/api/hooks", s.header, "").Body == `{"content":[],"count":0}` })
 		eventually(t, "both are over", func() bool { return log()[0]["status"] == "failed" && log()[1]["status"] == "failed" })
@@ -270,6 +331,29 @@ func masked(text string) string {
 	text = stamps.ReplaceAllString(text, `"TIME"`)
 	text = uuids.ReplaceAllString(text, "ID")
 	return offsets.ReplaceAllString(text, "WHEN")
+}
+
+// C1-M9: what is delivered was so when the attempt ended, not when it began.
+func TestC1M9Succeeded(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	began := make(chan time.Time, 1)
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		began <- time.Now()
+		time.Sleep(1100 * time.Millisecond) // into the next second, which is all that the log shows
+	}))
+	t.Cleanup(receiver.Close)
+	s.want("POST", "/api/hooks", `{"event":"product.created","url":"`+receiver.URL+`"}`, 201, `{"id":1}`)
+	s.Send("acme", client.Event{Type: "product.created", Data: []byte(`{}`)}, 1)
+	var entry map[string]any
+	eventually(t, "it is delivered", func() bool {
+		list, _ := s.Do("GET", "/api/hooks/log", s.header, "").JSON(t).(map[string]any)
+		entry, _ = list["content"].([]any)[0].(map[string]any)
+		return entry["status"] == "successful"
+	})
+	if got, least := entry["succeeded_date"], (<-began).Add(time.Second).UTC().Format(time.DateTime); got.(string) < least {
+		t.Errorf("it succeeded at %s, want %s or later", got, least)
+	}
 }
 
 // C1-M9: a delivery that has not been tried is pending.
@@ -331,20 +415,23 @@ func TestSuppression(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	tap := vendortest.NewTap(t, "")
+	var standard string
 	for i, dialect := range []string{"customers1st", "customers1st@bare", "standard"} {
-		s.MakeEndpoint("acme", client.EndpointInput{
+		standard = s.MakeEndpoint("acme", client.EndpointInput{
 			URL: client.Set(tap.URL + "/" + string(rune('1'+i))), EventTypes: client.Set([]string{"product.created"}), Dialect: client.Set(dialect),
-		})
+		}).ID
 	}
-	publish := func(header ...string) map[string]any {
+	fired := map[string]bool{} // the events that were not suppressed
+	publish := func(header ...string) {
 		t.Helper()
 		a := s.Do("POST", "/v1/tenants/acme/events", append([]string{"Authorization: Bearer " + s.Admin, "Content-Type: application/json"}, header...),
-			`{"type":"product.created","data":{}}`)
+			fmt.Sprintf(`{"type":"product.created","data":{"suppressed":%t}}`, len(header) > 0))
 		if a.Status != http.StatusAccepted {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
-		out, _ := a.JSON(t).(map[string]any)
-		return out
+		if out, _ := a.JSON(t).(map[string]any); len(header) == 0 {
+			fired[out["id"].(string)] = true
+		}
 	}
 	came := func(n int, paths ...string) {
 		t.Helper()
@@ -371,26 +458,46 @@ func TestSuppression(t *testing.T) {
 		n += 3
 		came(n, "/1", "/2", "/3")
 	})
-	t.Run("C1-X4 it is recorded as suppressed", func(t *testing.T) {
-		id, _ := publish("X-Suppress-Hooks:")["id"].(string)
-		n++
-		came(n, "/3")
-		a := s.Do("GET", "/v1/tenants/acme/events/"+id, []string{"Authorization: Bearer " + s.Admin}, "")
-		if strings.Count(a.Body, "suppressed") != 2 {
-			t.Errorf("the event is %s", a.Body)
-		}
-		log := s.Do("GET", "/api/hooks/log?paginationPageLength=250", s.header, "").JSON(t).(map[string]any)
-		if log["count"] != 2.0 {
-			t.Errorf("the log has %v entries, want those of the event that fired", log["count"])
-		}
-	})
 	t.Run("C1-X4 on a batch it covers every event", func(t *testing.T) {
 		a := s.Do("POST", "/v1/events", []string{"Authorization: Bearer " + s.Admin, "Content-Type: application/json", "X-Suppress-Hooks:"},
-			`[{"tenant":"acme","type":"product.created","data":{}},{"tenant":"acme","type":"product.created","data":{}}]`)
+			`[{"tenant":"acme","type":"product.created","data":{"suppressed":true}},{"tenant":"acme","type":"product.created","data":{"suppressed":true}}]`)
 		if a.Status != http.StatusAccepted {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 		n += 2
 		came(n, "/3", "/3")
+	})
+	t.Run("C1-X1 C1-X4 it is recorded as suppressed, and never sent", func(t *testing.T) {
+		publish() // comes last to every endpoint
+		n += 3
+		came(n, "/1", "/2", "/3")
+		suppressed, sent := 0, 0
+		for d, err := range s.Deliveries(t.Context(), "acme", client.DeliveryFilter{}) {
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case fired[d.Event] || d.Endpoint == standard:
+				sent++
+			case d.State == client.Cancelled && strings.Contains(d.Reason, "suppressed") && d.AttemptCount == 0: // so that it is over
+				suppressed++
+			default:
+				t.Errorf("a delivery of a suppressed event is %+v", d)
+			}
+		}
+		if suppressed != 7*2 || sent != n {
+			t.Errorf("%d deliveries were suppressed and %d sent, want 14 and %d", suppressed, sent, n)
+		}
+		for _, r := range tap.Wait(n) {
+			if _, path, _ := strings.Cut(r.Line, " "); !strings.HasPrefix(path, "/3 ") && !strings.Contains(string(r.Body), `{"suppressed":false}`) {
+				t.Errorf("%s got %s", r.Line, r.Body)
+			}
+		}
+		if all := tap.Wait(n); len(all) != n {
+			t.Errorf("%d requests came, want %d", len(all), n)
+		}
+		log := s.Do("GET", "/api/hooks/log?paginationPageLength=250", s.header, "").JSON(t).(map[string]any)
+		if log["count"] != 4.0 {
+			t.Errorf("the log has %v entries, want those of the events that fired", log["count"])
+		}
 	})
 }
