@@ -74,7 +74,11 @@ func (m *Manager) fillSubscription(e *hook.Endpoint, in EndpointInput, d *dialec
 		return unsuitable(err)
 	}
 	if e.Num == 0 || !slices.Equal(was, e.EventTypes) {
-		if err := m.checkContract(e, d); err != nil {
+		peers := in.peers
+		if peers == nil {
+			peers = func() []*hook.Endpoint { return m.Directory.Endpoints(e.Tenant) }
+		}
+		if err := m.checkContract(e, d, peers); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -55,18 +56,20 @@ func checkFields(fields []string, d *dialect.Dialect) error {
 }
 
 // checkContract holds what an endpoint subscribes to against the contract's
-// catalogue and against its limit of endpoints for one event.
-func (m *Manager) checkContract(e *hook.Endpoint, d *dialect.Dialect) error {
+// catalogue and against its limit of endpoints for one event. peers are the
+// tenant's endpoints, e itself may be one of them.
+func (m *Manager) checkContract(e *hook.Endpoint, d *dialect.Dialect, peers func() []*hook.Endpoint) error {
 	catalogue := d.Catalogue()
 	if catalogue == nil && d.PerType() == 0 {
 		return nil
 	}
+	known := catalogue
+	for _, t := range m.Directory.Types() {
+		known = append(known, d.EventName(t.Name)) // in the contract's words, as events are matched
+	}
 	if catalogue != nil {
-		for _, t := range m.Directory.Types() {
-			catalogue = append(catalogue, d.EventName(t.Name)) // in the contract's words, as events are matched
-		}
 		for i, t := range e.EventTypes {
-			if !slices.ContainsFunc(catalogue, func(known string) bool { return hook.MatchesType(e.EventTypes[i:i+1], known) }) {
+			if !slices.ContainsFunc(known, func(name string) bool { return hook.MatchesType(e.EventTypes[i:i+1], name) }) {
 				return &hook.Error{Code: CodeUnsuitable, Field: fmt.Sprintf("/event_types/%d", i),
 					Message: fmt.Sprintf("%q is no event of the dialect %s: an endpoint of it can subscribe to those of its catalogue, and to event types that are registered", hook.Clip(t), d.Name())}
 			}
@@ -75,28 +78,50 @@ func (m *Manager) checkContract(e *hook.Endpoint, d *dialect.Dialect) error {
 	if d.PerType() == 0 {
 		return nil
 	}
-	wanted := e.EventTypes
-	if len(wanted) == 0 {
-		wanted = catalogue
-	}
-	for i, t := range wanted {
-		if n := m.subscribed(e, t); n >= d.PerType() {
-			return &hook.Error{Code: hook.CodeConflict, Field: fmt.Sprintf("/event_types/%d", min(i, max(0, len(e.EventTypes)-1))),
-				Message: fmt.Sprintf("%d endpoints of the dialect %s subscribe to %s already, which is the contract's limit: delete one of them first", n, e.Family(), t)}
+	return checkLimit(e, d.PerType(), known, peers())
+}
+
+// checkLimit counts, for each event that an endpoint would get, the other
+// endpoints of its contract that get it. A pattern stands for all known events
+// that it matches, and no choice for all there are (SM-M4).
+func checkLimit(e *hook.Endpoint, limit int, known []string, peers []*hook.Endpoint) error {
+	for at, chosen := range orAll(e.EventTypes) {
+		for _, event := range matching(chosen, known) {
+			n := 0
+			for _, other := range peers {
+				if other.ID != e.ID && other.Family() == e.Family() && hook.MatchesType(other.EventTypes, event) {
+					n++
+				}
+			}
+			if n >= limit {
+				return &hook.Error{Code: hook.CodeConflict, Field: fmt.Sprintf("/event_types/%d", at),
+					Message: fmt.Sprintf("%d endpoints of the dialect %s get %s already, which is the contract's limit: delete one of them first", n, e.Family(), event)}
+			}
 		}
 	}
 	return nil
 }
 
-// subscribed counts the tenant's other endpoints of the same contract that
-// subscribe to an event.
-func (m *Manager) subscribed(e *hook.Endpoint, eventType string) (n int) {
-	for _, other := range m.Directory.Endpoints(e.Tenant) {
-		if other.ID != e.ID && other.Family() == e.Family() && (hook.MatchesType(other.EventTypes, eventType) || slices.Contains(other.EventTypes, eventType)) {
-			n++
+// orAll are what was chosen, each alone; nil is one choice of everything.
+func orAll(eventTypes []string) [][]string {
+	if len(eventTypes) == 0 {
+		return [][]string{nil}
+	}
+	return slices.Collect(slices.Chunk(eventTypes, 1))
+}
+
+// matching are the events that a choice stands for, and itself where it is the
+// name of one.
+func matching(chosen, known []string) (out []string) {
+	if len(chosen) == 1 && !strings.HasSuffix(chosen[0], ".*") {
+		return chosen
+	}
+	for _, event := range known {
+		if hook.MatchesType(chosen, event) {
+			out = append(out, event)
 		}
 	}
-	return n
+	return out
 }
 
 // giveVendorID gives a new endpoint the id that its vendor's API calls it by:

@@ -31,6 +31,8 @@ type EndpointInput struct {
 	State       *hook.EndpointState
 	Terms       Terms[hook.Endpoint]
 	Keep        Keep[hook.Endpoint] // only while it is created
+
+	peers func() []*hook.Endpoint // that a contract's limit counts; nil: those of the directory
 }
 
 // CreateEndpoint makes an endpoint of a tenant. The secret is that which signs

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -465,10 +464,8 @@ func (i *importing) fillHook(e *hook.Endpoint, in *ImportHook) error {
 	if input.State = nil; state != nil && *state != hook.EndpointDisabled {
 		input.State = state
 	}
+	input.peers = func() []*hook.Endpoint { return i.peers(e.Tenant) }
 	if err := i.fillEndpoint(e, input, i.now); err != nil {
-		return err
-	}
-	if err := i.checkLimit(e, input); err != nil {
 		return err
 	}
 	if state != nil && *state == hook.EndpointDisabled && e.State != hook.EndpointDisabled {
@@ -488,29 +485,21 @@ func (i *importing) fillHook(e *hook.Endpoint, in *ImportHook) error {
 	return i.sealHeaders(e)
 }
 
-// checkLimit counts for the contract's limit what is in this change alone.
-func (i *importing) checkLimit(e *hook.Endpoint, in EndpointInput) error {
-	d, err := i.dialect(e.Dialect)
-	if err != nil || d.PerType() == 0 || e.Num != 0 && in.EventTypes == nil {
-		return err
-	}
-	wanted := e.EventTypes
-	if len(wanted) == 0 {
-		wanted = d.Catalogue()
-	}
-	for at, t := range wanted {
-		n := i.subscribed(e, t)
-		for _, other := range i.change.Endpoints {
-			if other.Num == 0 && other.ID != e.ID && other.Tenant == e.Tenant && other.Family() == e.Family() && hook.MatchesType(other.EventTypes, t) {
-				n++
-			}
-		}
-		if n >= d.PerType() {
-			return &hook.Error{Code: hook.CodeConflict, Field: fmt.Sprintf("/event_types/%d", min(at, max(0, len(e.EventTypes)-1))),
-				Message: fmt.Sprintf("%d endpoints of the dialect %s subscribe to %s already, which is the contract's limit", n, e.Family(), t)}
+// peers are a tenant's endpoints as they are with this change so far.
+func (i *importing) peers(tenant string) []*hook.Endpoint {
+	var out []*hook.Endpoint
+	changed := map[string]bool{}
+	for _, e := range i.change.Endpoints {
+		if e.Tenant == tenant {
+			out, changed[e.ID] = append(out, e), true
 		}
 	}
-	return nil
+	for _, e := range i.Directory.Endpoints(tenant) {
+		if !changed[e.ID] {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // other is a value that is not the present one; nil: it is, or none is given.

@@ -170,6 +170,70 @@ func TestSMM4TenWebhooksForAnEvent(t *testing.T) {
 	s.want(201, "*", "POST", "/webhooks", hook("order.cancelled"))
 }
 
+// A pattern counts for each event that it matches, whoever makes the webhook
+// (SM-M4).
+func TestSMM4PatternsCount(t *testing.T) {
+	t.Parallel()
+	s := open(t, "smake")
+	for range 10 {
+		s.want(201, "*", "POST", "/webhooks", `{"url": "https://example.com", "event_types": [{"name": "order.shipped"}]}`)
+	}
+	native := func(types ...string) error {
+		_, err := s.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set("https://example.com"), EventTypes: client.Set(types)})
+		return err
+	}
+	for _, types := range [][]string{{"order.*"}, {"logo.*", "order.*"}, {}} {
+		if err := native(types...); err == nil || !strings.Contains(err.Error(), "get order.shipped already") {
+			t.Errorf("an eleventh for %v: %v", types, err)
+		}
+	}
+	for range 10 {
+		if err := native("logo.*"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := s.Do("POST", "/v2/apps/acme/webhooks", headers(s.key), `{"url": "https://example.com", "event_types": [{"name": "logo.failed"}]}`)
+	if a.Status != 422 {
+		t.Errorf("an eleventh for what patterns match: %d %s", a.Status, a.Body)
+	}
+	if _, err := s.PutEventType(t.Context(), "robot.made", client.EventTypeInput{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if err := native("robot.made"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := native("robot.*"); err == nil {
+		t.Error("an eleventh for a type that is registered")
+	}
+}
+
+// An import counts what it makes and what it changes (SM-M4).
+func TestSMM4AnImportCounts(t *testing.T) {
+	t.Parallel()
+	s := open(t, "smake")
+	hook := func(id int, eventType string) client.ImportRecord {
+		return client.ImportRecord{Tenant: "acme", Dialect: "smake", VendorID: fmt.Sprint(id), URL: "https://example.com", EventTypes: []string{eventType}}
+	}
+	imported := func(created, updated, refused int, records ...client.ImportRecord) {
+		t.Helper()
+		r, err := s.Import(t.Context(), records)
+		if err != nil || r.Created != created || r.Updated != updated || r.Refused != refused {
+			t.Errorf("%+v %v, want %d, %d and %d refused", r, err, created, updated, refused)
+		}
+	}
+	var records []client.ImportRecord
+	for id := range 11 {
+		records = append(records, hook(id+1, []string{"order.shipped", "order.*"}[id%2]))
+	}
+	imported(10, 0, 1, records...)
+	// One leaves and another takes its place; the third finds none.
+	imported(1, 1, 1, hook(1, "logo.failed"), hook(21, "order.*"), hook(22, "order.shipped"))
+	// Those that change count too.
+	imported(0, 2, 1, hook(2, "logo.failed"), hook(1, "order.shipped"), hook(41, "order.*"))
+}
+
 func TestSMM1Errors(t *testing.T) {
 	t.Parallel()
 	s := open(t, "smake")
