@@ -13,8 +13,8 @@ import (
 
 type endpointsTestCmd struct {
 	oneEndpoint
-	Type string  `placeholder:"NAME" help:"The event's type (default webhook.test)."`
-	Data string  `short:"d" placeholder:"JSON" help:"The event's data: JSON, @FILE, or - for standard input (default the type's sample, or a greeting)."`
+	Type string  `placeholder:"NAME" help:"The event's type (default webhook.test, or without data that of the dialect's sample)."`
+	Data string  `short:"d" placeholder:"JSON" help:"The event's data: JSON, @FILE, or - for standard input (default the type's sample, or the dialect's, or a greeting)."`
 	Wait waiting `placeholder:"TIME" help:"Wait until the delivery is over, for 30s or as long as --wait=TIME says, and end with exit code 8 if it was not delivered."`
 }
 

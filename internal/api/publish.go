@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/auth"
 	"grapnel/internal/crashpoint"
+	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 	"grapnel/internal/manage"
@@ -293,8 +295,8 @@ func fingerprint(r *http.Request, key string, body []byte) [32]byte {
 
 // testInput is the body of an endpoint's test: which event to send.
 type testInput struct {
-	Type *string `json:"type" doc:"the type to send; absent: webhook.test" example:"invoice.paid"`
-	Data raw     `json:"data" doc:"what to send; absent: the type's sample, or a greeting" example:"{\"invoice\":17}"`
+	Type *string `json:"type" doc:"the type to send; absent: webhook.test, or without data that of the dialect's sample" example:"invoice.paid"`
+	Data raw     `json:"data" doc:"what to send; absent: the type's sample, or the dialect's, or a greeting" example:"{\"invoice\":17}"`
 }
 
 // testAnswer names the event and its only delivery.
@@ -325,6 +327,10 @@ func (a *API) testEndpoint(c *call) error {
 		return err
 	}
 	item := ingest.Item{Tenant: c.tenant.ID, Type: defaultTestType}
+	sample := a.sampleFor(e)
+	if sample != nil && in.Data.text == nil {
+		item.Type = sample.Type
+	}
 	if in.Type != nil {
 		if err := hook.ValidType(*in.Type); err != nil {
 			return hook.Invalid("/type", "%v", err)
@@ -334,7 +340,7 @@ func (a *API) testEndpoint(c *call) error {
 		}
 		item.Type = *in.Type
 	}
-	item.Data = a.testData(item.Type, in.Data)
+	a.fillTest(&item, in.Data, sample)
 	sub := ingest.Submission{Scope: "test/" + strconv.FormatInt(int64(e.Num), 10), Key: key, Items: []ingest.Item{item}, Only: e}
 	if key != "" {
 		sub.Fingerprint = fingerprint(c.r, key, append([]byte(item.Type+" "), item.Data...))
@@ -349,13 +355,38 @@ func (a *API) testEndpoint(c *call) error {
 	return c.answer(http.StatusAccepted, testAnswer{results[0].ID.String(), hook.DeliveryKey{Event: results[0].ID, Endpoint: e.Num}.String()})
 }
 
-// testData is what was given, or the type's sample, or a greeting.
-func (a *API) testData(eventType string, given raw) jsontext.Value {
+// sampleFor is the sample of an endpoint's dialect, with the endpoint's own part
+// of what the contract divides events by (A2-M4); nil if there is none.
+func (a *API) sampleFor(e *hook.Endpoint) *dialect.Sample {
+	d, ok := a.Dialects.Get(e.Dialect)
+	if !ok || d.Sample() == nil {
+		return nil
+	}
+	s := *d.Sample()
+	if scope := d.Scope(); scope != nil && e.Settings[scope.Setting] != "" {
+		metadata := map[string]any{}
+		_ = json.Unmarshal(s.Metadata, &metadata) // none is no error to tell
+		metadata[scope.Metadata] = e.Settings[scope.Setting]
+		s.Metadata, _ = json.Marshal(metadata, json.Deterministic(true))
+	}
+	return &s
+}
+
+// fillTest gives a test event what was given, or the type's sample, or that of
+// the dialect, or a greeting.
+func (a *API) fillTest(item *ingest.Item, given raw, sample *dialect.Sample) {
 	if given.text != nil {
-		return given.text
+		item.Data = given.text
+		return
 	}
-	if t, ok := a.Directory.Type(eventType); ok && len(t.Sample) > 0 {
-		return bytes.Clone(t.Sample)
+	item.Data = []byte(`{"message":"This is a test event: your endpoint works."}`)
+	if sample != nil {
+		item.Data, item.Metadata = bytes.Clone(sample.Data), bytes.Clone(sample.Metadata)
+		if item.Type == sample.Type {
+			item.Previous = bytes.Clone(sample.Previous)
+		}
 	}
-	return jsontext.Value(`{"message":"This is a test event: your endpoint works."}`)
+	if t, ok := a.Directory.Type(item.Type); ok && len(t.Sample) > 0 {
+		item.Data, item.Previous = bytes.Clone(t.Sample), nil
+	}
 }

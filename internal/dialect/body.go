@@ -175,8 +175,9 @@ func (r *reader) jsonTemplate(n ast.Node, d *Dialect) template {
 
 type jsonWriter struct {
 	*reader
-	d   *Dialect
-	out template
+	d     *Dialect
+	fixed bool // texts have no placeholders
+	out   template
 }
 
 func (w *jsonWriter) quote(s string) string { return `"` + w.inner(s) + `"` }
@@ -232,6 +233,10 @@ func (w *jsonWriter) value(n ast.Node) {
 // text writes a text: its one placeholder as what it is, anything else as a
 // JSON string.
 func (w *jsonWriter) text(n *ast.StringNode) {
+	if w.fixed {
+		w.literal(w.quote(n.Value))
+		return
+	}
 	t := w.template(n, n.Value, inBody, nil)
 	w.hasVendorIDs(n, t, w.d)
 	if len(t) == 1 && t[0].source != literal && w.kind(t[0]) != asText {
@@ -261,7 +266,7 @@ func (w *jsonWriter) text(n *ast.StringNode) {
 // hasVendorIDs checks that the vendor has ids of its own if t holds one.
 func (r *reader) hasVendorIDs(n ast.Node, t template, d *Dialect) {
 	if d.ids == OwnIDs && t.has(endpointVendorID) {
-		r.fail(n, "with ids: own there is no {endpoint.vendor_id}; a body has {endpoint.id}")
+		r.fail(n, "with ids: own there is no {endpoint.vendor_id}; bodies have {endpoint.id}")
 	}
 }
 

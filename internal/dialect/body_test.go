@@ -295,7 +295,7 @@ func TestLoadRefusesBodies(t *testing.T) {
 		{`{json: 1, empty_body_for: []}`, "", "names no event type"},
 		{`{json: 1, empty_body_for: [a, a]}`, "", "names a twice"},
 		{`{json: 1, empty_body_for: ["a b"]}`, "", "the event type"},
-		{`{json: "{endpoint.vendor_id}"}`, "", "with ids: own there is no {endpoint.vendor_id}; a body has {endpoint.id}"},
+		{`{json: "{endpoint.vendor_id}"}`, "", "with ids: own there is no {endpoint.vendor_id}; bodies have {endpoint.id}"},
 		{`{json: "x{endpoint.vendor_id}"}`, "ids: own", "with ids: own"},
 		{`{form: {a: "x{endpoint.vendor_id}"}}`, "", "with ids: own"},
 		{`{json: "x{event.metadata}"}`, "", "must stand alone"},

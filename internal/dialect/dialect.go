@@ -24,6 +24,7 @@ type Dialect struct {
 	body         bodyRule
 	form         []formField
 	settings     BodySettings
+	sample       *Sample
 	members      []string // of the outermost object of a body
 	events       map[string]string
 	subscription Subscription

@@ -64,6 +64,12 @@
 //	  throttle: [429, 502, 504]   # slows the endpoint down
 //	on_inactive: hold             # hold | cancel what is waiting while an endpoint is inactive
 //
+//	sample:                       # an event that fits the contract, for tests of endpoints and for people
+//	  type: client_created        # by our name
+//	  data: {id: 4711, name: Ada}   # or any other value; it must make a body. Braces are no placeholders here
+//	  metadata: {store_id: "1"}   # only where it has some
+//	  previous: {id: 4711}        # the data before the change, likewise
+//
 // A status is a number, a class such as 5xx, or a range such as "500-504".
 //
 // # Templates

@@ -23,6 +23,7 @@ func (r *reader) headers(n ast.Node, d *Dialect) {
 	for _, p := range r.pairs(n, "headers") {
 		r.headerName(p.at, p.key, d)
 		h := header{name: p.key, value: r.template(p.value, r.textOf(p.value, p.key), inHeader, nil)}
+		r.hasVendorIDs(p.value, h.value, d)
 		r.headerValue(p.value, h.value)
 		h.fixed = len(h.value) == 1 && h.value[0].source == literal
 		for _, piece := range h.value {

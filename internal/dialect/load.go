@@ -27,7 +27,7 @@ func Load(file string, src []byte) (*Dialect, error) {
 
 func (r *reader) dialect(n ast.Node) *Dialect {
 	o := r.object(n, "the dialect", "name!", "title!", "request!", "events", "catalogue", "subscription!", "ids", "limits", "match", "suppress",
-		"secret!", "sign", "success!", "retry!", "answers", "on_inactive!")
+		"secret!", "sign", "success!", "retry!", "answers", "on_inactive!", "sample")
 	if r.err != nil {
 		return nil
 	}
@@ -62,6 +62,9 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 	d.onInactive = Hold
 	if r.choice(o, "on_inactive", "hold", "cancel") == "cancel" {
 		d.onInactive = Cancel
+	}
+	if r.err == nil && o.has("sample") {
+		d.sample = r.sampleOf(o.node("sample"), d)
 	}
 	return d
 }

@@ -69,6 +69,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"    Content-Type: application/json\n", "", "headers lacks Content-Type"},
 		{"User-Agent", "user-agent", "acme.yaml:9: write User-Agent"},
 		{"X-Acme-Id:", "X Acme:", "is no header name"},
+		{`X-Acme-Id: "{event.id}"`, `X-Acme-Id: "{endpoint.vendor_id}"`, "with ids: own there is no {endpoint.vendor_id}"},
 		{"X-Acme-Id:", "Host:", "belongs to the connection"},
 		{"X-Acme-Id:", "Proxy-Authorization:", "belongs to the connection"},
 		{"X-Acme-Id:", "Idempotency-Key:", "belongs to the connection"},

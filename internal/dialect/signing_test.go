@@ -166,7 +166,7 @@ func TestHeaderTemplates(t *testing.T) {
 		{"second attempt", "{attempt.retry|}", dialect.Request{N: 2}, "1"},
 		{"the body's hash", "{body.sha256}", dialect.Request{}, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
 	} {
-		d := signed(t, `X-Webhook-Fixed: "a/b"`, "X-Made: "+fmt.Sprintf("%q", c.template))
+		d := signed(t, `X-Webhook-Fixed: "a/b"`, "X-Made: "+fmt.Sprintf("%q", c.template), "subscription:", "ids: uuid\nsubscription:")
 		got, sent := headerOf(t, d, c.request)["X-Made"]
 		if got != c.want || sent != (c.want != "") {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)

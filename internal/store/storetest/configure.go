@@ -34,7 +34,7 @@ func fullEndpoint(id string) *hook.Endpoint {
 		Filter: []byte(`{"and":[]}`), Schedule: []time.Duration{time.Second, time.Hour}, Timeout: time.Second, RateLimit: 1.5,
 		VendorID: "17", Fields: []string{"id", "price.value"}, PastFields: fullPast(nil, []string{"id"}), Settings: map[string]string{"store_id": "2"},
 		PastSettings: fullPast(nil, map[string]string{"store_id": "1"}),
-		MaxInFlight: 3, State: hook.EndpointPaused, StateReason: "r", StateAt: epoch, CreatedAt: epoch, UpdatedAt: epoch,
+		MaxInFlight:  3, State: hook.EndpointPaused, StateReason: "r", StateAt: epoch, CreatedAt: epoch, UpdatedAt: epoch,
 	}
 }
 
