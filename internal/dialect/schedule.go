@@ -91,10 +91,24 @@ func (s Schedule) Next(made int, first, now time.Time, retryAfter time.Duration,
 		wait += time.Duration(float64(wait) * s.jitter * random)
 	}
 	at = now.Add(max(wait, min(retryAfter, s.retryAfterMax)))
-	if s.deadline > 0 && at.After(latest) {
-		at = latest // one last chance rather than none
+	if s.deadline > 0 && at.After(latest) { // one last chance rather than none, early enough to begin in time
+		at = latest.Add(-min(time.Minute, s.deadline/100))
+		if least := now.Add(min(max(s.waits[made-1], 0), maxWait)); at.Before(least) {
+			at = least
+		}
 	}
 	return at, true
+}
+
+// Over says, in words, that an attempt may not begin any more: made attempts
+// are behind the delivery in this round, the first of which began at first, and
+// the deadline has passed since. "" if it may. It came due in time, but nobody
+// was there to make it (SM-R1).
+func (s Schedule) Over(made int, first, now time.Time) (reason string) {
+	if made < 1 || s.deadline == 0 || first.IsZero() || !now.After(first.Add(s.deadline)) {
+		return ""
+	}
+	return fmt.Sprintf("not tried again: no retry may begin later than %s after the first attempt, which was at %s", s.deadline, first.UTC().Format(time.RFC3339))
 }
 
 // Waits are the schedule's waits without jitter, one for each retry.

@@ -2,6 +2,7 @@ package dialect_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,7 +55,8 @@ func TestNext(t *testing.T) {
 		{"a longer one prolongs", 1, 0, 12 * m, 12 * m, 0},
 		{"up to the limit", 1, 0, 300 * m, 15 * m, 0},
 		{"never past the deadline", 2, 5 * m, 300 * m, 25 * m, 0},
-		{"jitter is cut at the deadline", 2, 9 * m, 0, 30 * m, 0.9},
+		{"jitter is cut at the deadline", 2, 9 * m, 0, 30*m - 18*time.Second, 0.9},
+		{"but no wait gets shorter", 2, 10*m - time.Second, 0, 30*m - time.Second, 0.9},
 		{"a wait past the deadline is given up", 2, 11 * m, 0, 0, 0},
 		{"after the last wait", 3, 0, 0, 0, 0},
 		{"long after", 300, 0, 0, 0, 0},
@@ -73,6 +75,32 @@ func TestNext(t *testing.T) {
 	}
 	if at, ok := (dialect.Schedule{}).Next(1, noon, noon, 0, 0); ok {
 		t.Errorf("the zero schedule retries at %s", at)
+	}
+}
+
+func TestSMR1NoRetryPastTheDeadline(t *testing.T) {
+	t.Parallel()
+	d := load(t, withRetry("{on: any, waits: [10m, 20m], deadline: 30m}"))
+	var never time.Time
+	for _, c := range []struct {
+		name     string
+		schedule dialect.Schedule
+		made     int
+		first    time.Time
+		after    time.Duration
+		over     bool
+	}{
+		{"the first attempt", d.Schedule(nil), 0, never, 48 * time.Hour, false},
+		{"the first one of another round", d.Schedule(nil), 0, noon, 48 * time.Hour, false},
+		{"a retry in time", d.Schedule(nil), 1, noon, 30 * time.Minute, false},
+		{"a retry too late", d.Schedule(nil), 1, noon, 30*time.Minute + 1, true},
+		{"waits of an endpoint's own", d.Schedule([]time.Duration{time.Hour}), 1, noon, 48 * time.Hour, false},
+		{"the clock went back", d.Schedule(nil), 1, noon, -time.Hour, false},
+	} {
+		reason := c.schedule.Over(c.made, c.first, noon.Add(c.after))
+		if (reason != "") != c.over || c.over && !strings.Contains(reason, "30m0s after the first attempt, which was at 20") {
+			t.Errorf("%s: %q", c.name, reason)
+		}
 	}
 }
 

@@ -59,6 +59,10 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	if !ok {
 		return d.postpone(dl, noDialect(endpoint.Dialect).Error())
 	}
+	now := time.Now()
+	if why := c.Schedule(endpoint.Schedule).Over(dl.attempts-dl.base, dl.firstAt, now); why != "" {
+		return end(dl, hook.Failed, why)
+	}
 	if dl.body == nil {
 		body, err := d.Pins.body(c, d.PublicURL, dl.event, endpoint, tenant)
 		if err != nil {
@@ -66,7 +70,6 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		}
 		dl.body = body
 	}
-	now := time.Now()
 	keys, extra, err := d.opened(dl.lane, c, endpoint, tenant, now)
 	if err != nil {
 		return d.postpone(dl, err.Error())

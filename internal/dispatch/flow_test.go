@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,54 @@ func TestRetrySchedule(t *testing.T) {
 		}
 		w.stop()
 	})
+}
+
+// A retry that comes due while the server is down is not made when it is back
+// too late (SM-R1): the delivery has failed, without a request. Sent again by
+// hand, it begins anew.
+func TestSMR1NoRetryPastTheDeadline(t *testing.T) {
+	for name, c := range map[string]struct {
+		dialect string
+		down    time.Duration
+		more    int // requests after the restart
+	}{
+		"too late":      {"ends", 25 * time.Hour, 0},
+		"in time":       {"ends", 13 * time.Hour, 1},
+		"no deadline":   {"holds", 25 * time.Hour, 2},
+		"a short while": {"ends", time.Minute, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1, func(w *world) {
+				w.change(1, func(e *hook.Endpoint) { e.Dialect = c.dialect })
+				w.answers(1, always(0, 500))
+				w.start()
+				e := w.publish(1)
+				key := hook.DeliveryKey{Event: e.ID, Endpoint: 1}
+				time.Sleep(2 * time.Minute) // four attempts; the next is due after an hour
+				w.stop()
+				w.make()
+				time.Sleep(c.down)
+				w.start()
+				time.Sleep(24 * time.Hour)
+				if got := len(w.seen(1)) - 4; got != c.more || w.queue.state(key) != hook.Failed {
+					t.Errorf("%d requests after the restart, then %s because of %q; want %d", got, w.queue.state(key), w.queue.reason(key), c.more)
+				}
+				if c.more == 0 && !strings.Contains(w.queue.reason(key), "no retry may begin later than 15h0m0s after the first attempt") {
+					t.Errorf("it failed because of %q", w.queue.reason(key))
+				}
+				before := len(w.seen(1))
+				if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				w.d.Wake(key)
+				time.Sleep(2 * time.Minute)
+				if got := len(w.seen(1)) - before; got != 4 {
+					t.Errorf("%d requests of a new schedule, want 4", got)
+				}
+				w.stop()
+			})
+		})
+	}
 }
 
 // Retry-After prolongs the wait up to a day and never shortens it (case 50).

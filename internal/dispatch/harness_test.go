@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,8 +27,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Two contracts without jitter: one holds what waits for an inactive endpoint,
-// one cancels it.
+// Contracts without jitter: one holds what waits for an inactive endpoint, one
+// cancels it, and one has a deadline besides.
 const contract = `
 title: Test
 request:
@@ -60,6 +61,11 @@ func registry(t testing.TB) *dialect.Registry {
 		}
 		all = append(all, d)
 	}
+	d, err := dialect.Load("ends", []byte(strings.Replace("name: ends"+contract+"hold\n", "retry_after_max", "deadline: 15h, retry_after_max", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all, d)
 	r, err := dialect.NewRegistry(all...)
 	if err != nil {
 		t.Fatal(err)
