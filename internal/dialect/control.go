@@ -73,8 +73,11 @@ type Caller interface {
 	// where secrets are unique. CodeNotFound if there is none or the key does not
 	// cover it.
 	BySecret(secret hook.Secret) (Account, error)
-	// Accounts are all that the key covers.
-	Accounts() []Account
+	// Log lists deliveries to the hooks of all accounts that the key covers, as
+	// Account.Log does, but that whose last attempt began last goes first. each is
+	// given one entry after the other, so that the memory of one event is enough;
+	// the page has none. What lies behind the first 50,000 is counted, not listed.
+	Log(ctx context.Context, q LogQuery, each func(*LogEntry)) (LogPage, error)
 }
 
 // Account is a tenant as one vendor's contract sees it: the endpoints that
@@ -105,7 +108,8 @@ type Account interface {
 	SetSettings(ctx context.Context, settings map[string]string) error
 
 	// Log lists deliveries to the hooks, deleted ones included, newest first. What
-	// was suppressed, or cancelled before any attempt, is none of them.
+	// was suppressed, or cancelled before any attempt, is none of them, nor is what
+	// the server itself tells of, such as a lost store.
 	Log(ctx context.Context, q LogQuery) (LogPage, error)
 	// LastAttempt is when the latest attempt to a hook began; zero: there is none.
 	// It is looked for among the hook's newest 20 deliveries and, if none of them

@@ -92,17 +92,6 @@ func (c *caller) BySecret(secret hook.Secret) (dialect.Account, error) {
 	return &account{control: c.control, t: t}, nil
 }
 
-// Accounts are all that the key covers.
-func (c *caller) Accounts() []dialect.Account {
-	var out []dialect.Account
-	for _, t := range c.h.Directory.Tenants() {
-		if c.p.Sees(t.ID) {
-			out = append(out, &account{control: c.control, t: t})
-		}
-	}
-	return out
-}
-
 // byVendorID orders hooks: numbers by their value, others by age.
 func byVendorID(a, b *hook.Endpoint) int {
 	m, err := strconv.ParseInt(a.VendorID, 10, 64)

@@ -1,6 +1,8 @@
 package vendors
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -24,8 +26,84 @@ const (
 const logSlack = 7 * 24 * time.Hour
 
 // Log lists deliveries to the hooks.
-func (a *account) Log(ctx context.Context, q dialect.LogQuery) (dialect.LogPage, error) {
-	var out dialect.LogPage
+func (a *account) Log(ctx context.Context, q dialect.LogQuery) (out dialect.LogPage, err error) {
+	q.Start, q.Size = max(q.Start, 0), max(q.Size, 0)
+	var shown []logged
+	out.Counted, err = a.walk(ctx, &q, func(l logged) {
+		if out.Total >= q.Start && len(shown) < q.Size {
+			shown = append(shown, l)
+		}
+		out.Total++
+	})
+	if err != nil {
+		return dialect.LogPage{}, err
+	}
+	out.More = !out.Counted || out.Total > q.Start+len(shown)
+	return out, complete(ctx, shown, &out, q.Bodies, func(e *dialect.LogEntry) { out.Entries = append(out.Entries, *e) })
+}
+
+// Log lists deliveries to the hooks of all accounts.
+func (c *caller) Log(ctx context.Context, q dialect.LogQuery, each func(*dialect.LogEntry)) (dialect.LogPage, error) {
+	const reach = logPage * logPages
+	start, size := min(max(q.Start, 0), reach), min(max(q.Size, 0), reach)
+	out, found := dialect.LogPage{Counted: true}, latest{most: min(start+size, reach)}
+	for _, t := range c.h.Directory.Tenants() {
+		if !c.p.Sees(t.ID) {
+			continue
+		}
+		counted, err := (&account{control: c.control, t: t}).walk(ctx, &q, func(l logged) {
+			found.add(l)
+			out.Total++
+		})
+		if err != nil {
+			return dialect.LogPage{}, err
+		}
+		out.Counted = out.Counted && counted
+	}
+	shown := found.end()
+	shown = shown[min(start, len(shown)):]
+	out.More = !out.Counted || out.Total > start+len(shown)
+	return out, complete(ctx, shown, &out, q.Bodies, each)
+}
+
+// logged is a delivery that a query selects.
+type logged struct {
+	d  *hook.Delivery
+	e  *hook.Endpoint
+	of *account
+}
+
+// at is when the last attempt began or, before any, when the event was accepted.
+func (l logged) at() time.Time {
+	if l.d.LastAt.IsZero() {
+		return l.d.Key.Event.Time()
+	}
+	return l.d.LastAt
+}
+
+// latest keeps the latest of any number of deliveries.
+type latest struct {
+	most int
+	kept []logged
+}
+
+func (l *latest) add(x logged) {
+	if l.kept = append(l.kept, x); len(l.kept) >= 2*l.most+logPage {
+		l.end()
+	}
+}
+
+func (l *latest) end() []logged {
+	slices.SortFunc(l.kept, func(a, b logged) int {
+		return cmp.Or(b.at().Compare(a.at()), bytes.Compare(b.d.Key.Event[:], a.d.Key.Event[:]), cmp.Compare(b.e.Num, a.e.Num))
+	})
+	l.kept = slices.Delete(l.kept, min(l.most, len(l.kept)), len(l.kept))
+	return l.kept
+}
+
+// walk visits what a query selects, newest first, as far as one request may
+// look through the log; counted: to the end.
+func (a *account) walk(ctx context.Context, q *dialect.LogQuery, visit func(logged)) (counted bool, err error) {
 	query := store.DeliveryQuery{Tenant: a.t.Num, States: q.States, Limit: logPage}
 	if !q.Since.IsZero() {
 		query.Since = q.Since.Add(-a.longest())
@@ -33,33 +111,25 @@ func (a *account) Log(ctx context.Context, q dialect.LogQuery) (dialect.LogPage,
 	if len(q.Hooks) == 1 {
 		e, ok := a.h.Directory.EndpointByVendorID(a.of.family, q.Hooks[0])
 		if !ok {
-			return dialect.LogPage{Counted: true}, nil
+			return true, nil
 		}
 		query.Endpoint = e.Num
 	}
-	q.Start, q.Size = max(q.Start, 0), max(q.Size, 0)
 	for range logPages {
 		page, err := a.h.Reader.Deliveries(ctx, query)
 		if err != nil {
-			return dialect.LogPage{}, a.told(err)
+			return false, a.told(err)
 		}
 		for _, d := range page.Deliveries {
-			e := a.logged(d, &q)
-			if e == nil {
-				continue
+			if l, ok := a.logged(d, q); ok {
+				visit(l)
 			}
-			if out.Total >= q.Start && len(out.Entries) < q.Size {
-				out.Entries = append(out.Entries, dialect.LogEntry{Delivery: d, Endpoint: e})
-			}
-			out.Total++
 		}
 		if query.Before = page.Next; page.Next == (hook.DeliveryKey{}) {
-			out.Counted = true
-			break
+			return true, nil
 		}
 	}
-	out.More = !out.Counted || out.Total > q.Start+len(out.Entries)
-	return out, a.complete(ctx, &out, q.Bodies)
+	return false, nil
 }
 
 // longest is how much later than its event an attempt can be.
@@ -75,42 +145,37 @@ func (a *account) longest() (span time.Duration) {
 	return span + logSlack
 }
 
-// logged is the hook of a delivery that a query selects; nil: it selects
-// another one.
-func (a *account) logged(d *hook.Delivery, q *dialect.LogQuery) *hook.Endpoint {
+// logged is a delivery, if a query selects it.
+func (a *account) logged(d *hook.Delivery, q *dialect.LogQuery) (logged, bool) {
 	e, ok := a.h.Directory.Endpoint(d.Key.Endpoint)
-	if !ok || !a.ours(e) || e.TenantNum != a.t.Num || len(q.Hooks) > 0 && !slices.Contains(q.Hooks, idOf(e)) {
-		return nil
-	}
-	at := d.LastAt
 	switch {
-	case at.IsZero() && d.State == hook.Cancelled: // it never was on its way
-		return nil
-	case at.IsZero():
-		at = d.Key.Event.Time()
+	case !ok || !a.ours(e) || e.TenantNum != a.t.Num || len(q.Hooks) > 0 && !slices.Contains(q.Hooks, idOf(e)):
+		return logged{}, false
+	case d.LastAt.IsZero() && d.State == hook.Cancelled: // it never was on its way
+		return logged{}, false
+	case hook.Operational(d.Type): // no event of the vendor's
+		return logged{}, false
 	}
-	if at.Before(q.Since) {
-		return nil
-	}
-	return e
+	l := logged{d, e, a}
+	return l, !l.at().Before(q.Since)
 }
 
-// complete reads what a page's entries tell besides. An entry whose event has
-// been removed meanwhile goes.
-func (a *account) complete(ctx context.Context, page *dialect.LogPage, bodies bool) error {
-	whole := page.Entries[:0]
-	for _, entry := range page.Entries {
-		event, err := a.h.Reader.Event(ctx, a.t.Num, entry.Delivery.Key.Event)
+// complete reads what entries tell besides, one after the other. One whose event
+// has been removed meanwhile goes.
+func complete(ctx context.Context, shown []logged, page *dialect.LogPage, bodies bool, each func(*dialect.LogEntry)) error {
+	for _, l := range shown {
+		entry := dialect.LogEntry{Delivery: l.d, Endpoint: l.e}
+		event, err := l.of.h.Reader.Event(ctx, l.of.t.Num, l.d.Key.Event)
 		if errors.Is(err, store.ErrNotFound) {
 			page.Total--
 			continue
 		}
 		if err != nil {
-			return a.told(err)
+			return l.of.told(err)
 		}
-		attempts, err := a.h.Reader.Attempts(ctx, entry.Delivery.Key)
+		attempts, err := l.of.h.Reader.Attempts(ctx, l.d.Key)
 		if err != nil {
-			return a.told(err)
+			return l.of.told(err)
 		}
 		entry.Event = event
 		for _, at := range attempts {
@@ -121,11 +186,10 @@ func (a *account) complete(ctx context.Context, page *dialect.LogPage, bodies bo
 			}
 		}
 		if bodies {
-			entry.Body = a.body(&entry)
+			entry.Body = l.of.body(&entry)
 		}
-		whole = append(whole, entry)
+		each(&entry)
 	}
-	page.Entries = whole
 	return nil
 }
 

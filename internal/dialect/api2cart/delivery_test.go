@@ -202,7 +202,7 @@ func TestFailedLogIsOfADay(t *testing.T) {
 				r.Serve(host{key: key{log: log}}, httptest.NewRecorder(), httptest.NewRequest("GET", "/?api_key=x&start=20&count=30&ids=4,5", nil))
 			}
 		}
-		want := []dialect.LogQuery{{States: []hook.DeliveryState{hook.Failed}, Hooks: []string{"4", "5"}, Since: now.Add(-24 * time.Hour), Size: 50}}
+		want := []dialect.LogQuery{{States: []hook.DeliveryState{hook.Failed}, Hooks: []string{"4", "5"}, Since: now.Add(-24 * time.Hour), Start: 20, Size: 30}}
 		if diff := cmp.Diff(want, log.queries); diff != "" {
 			t.Error(diff)
 		}
@@ -220,17 +220,13 @@ type (
 		dialect.Caller
 		log *noted
 	}
-	noted struct {
-		dialect.Account
-		queries []dialect.LogQuery
-	}
+	noted struct{ queries []dialect.LogQuery }
 )
 
 func (h host) Caller(*http.Request, hook.Secret) (dialect.Caller, error) { return h.key, nil }
 func (host) Now() time.Time                                              { return now }
-func (k key) Accounts() []dialect.Account                                { return []dialect.Account{k.log} }
 
-func (n *noted) Log(_ context.Context, q dialect.LogQuery) (dialect.LogPage, error) {
-	n.queries = append(n.queries, q)
+func (k key) Log(_ context.Context, q dialect.LogQuery, _ func(*dialect.LogEntry)) (dialect.LogPage, error) {
+	k.log.queries = append(k.log.queries, q)
 	return dialect.LogPage{}, nil
 }

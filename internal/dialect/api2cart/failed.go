@@ -22,27 +22,30 @@ func (c call) failed() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var entries []dialect.LogEntry
-	total := 0
-	for _, store := range c.caller.Accounts() {
-		page, err := store.Log(c.ctx, dialect.LogQuery{
-			States: []hook.DeliveryState{hook.Failed}, Hooks: c.words("ids"), Since: c.control.Now().Add(-kept), Size: start + count,
-		})
-		if err != nil {
-			return nil, err
-		}
-		entries, total = append(entries, page.Entries...), total+page.Total
+	type entry struct {
+		at    time.Time
+		shown members
 	}
-	slices.SortStableFunc(entries, func(a, b dialect.LogEntry) int { return b.Settled().Compare(a.Settled()) })
-	shown := []members{}
-	for _, e := range entries[min(start, len(entries)):min(start+count, len(entries))] {
-		shown = append(shown, members{
+	var entries []entry
+	page, err := c.caller.Log(c.ctx, dialect.LogQuery{
+		States: []hook.DeliveryState{hook.Failed}, Hooks: c.words("ids"), Since: c.control.Now().Add(-kept), Start: start, Size: count,
+	}, func(e *dialect.LogEntry) {
+		at := e.Settled()
+		entries = append(entries, entry{at, members{
 			{"webhook_id", c.id(e.Endpoint)},
 			{"entity_id", entityID(e.Event)},
-			{"time", members{{"value", stamp(e.Settled())}, {"format", phpLayout}}},
-		})
+			{"time", members{{"value", stamp(at)}, {"format", phpLayout}}},
+		}})
+	})
+	if err != nil {
+		return nil, err
 	}
-	return members{{"all_failed_webhook", strconv.Itoa(total)}, {"webhook", shown}}, nil
+	slices.SortStableFunc(entries, func(a, b entry) int { return b.at.Compare(a.at) })
+	shown := make([]members, len(entries))
+	for i, e := range entries {
+		shown[i] = e.shown
+	}
+	return members{{"all_failed_webhook", strconv.Itoa(page.Total)}, {"webhook", shown}}, nil
 }
 
 // entityID is the id of the entity that an event is about, as a text, whatever

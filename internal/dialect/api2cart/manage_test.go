@@ -246,19 +246,20 @@ func TestListAndCount(t *testing.T) {
 	}
 	t.Run("A2-M7 filters and pages", func(t *testing.T) {
 		for query, want := range map[string]string{
-			"":                              "1 2 3 4 5 6 7 8 9 10",
-			"&start=10":                     "11 12",
-			"&start=99":                     "",
-			"&count=3&start=1":              "2 3 4",
-			"&count=250":                    "1 2 3 4 5 6 7 8 9 10 11 12",
-			"&entity=order":                 "3 6 9 12",
-			"&action=update":                "2 5 8 11",
-			"&entity=product&action=add":    "1 4 7 10",
-			"&active=false":                 "4",
-			"&active=1&entity=product":      "1 2 5 7 8 10 11",
-			"&ids=3,14,12":                  "3 12",
-			"&ids=12%2C%203&active=true":    "3 12",
-			"&entity=product&action=delete": "",
+			"":                                     "1 2 3 4 5 6 7 8 9 10",
+			"&start=10":                            "11 12",
+			"&start=99":                            "",
+			"&start=9223372036854775807&count=250": "",
+			"&count=3&start=1":                     "2 3 4",
+			"&count=250":                           "1 2 3 4 5 6 7 8 9 10 11 12",
+			"&entity=order":                        "3 6 9 12",
+			"&action=update":                       "2 5 8 11",
+			"&entity=product&action=add":           "1 4 7 10",
+			"&active=false":                        "4",
+			"&active=1&entity=product":             "1 2 5 7 8 10 11",
+			"&ids=3,14,12":                         "3 12",
+			"&ids=12%2C%203&active=true":           "3 12",
+			"&entity=product&action=delete":        "",
 		} {
 			if got := ids(query); got != want {
 				t.Errorf("%s: %s, want %s", query, got, want)
@@ -522,12 +523,13 @@ func TestFailedLog(t *testing.T) {
 	})
 	t.Run("A2-R3 A2-R5 what failed for the key's tenants", func(t *testing.T) {
 		for query, want := range map[string]string{
-			own:                       "2 1:86 2:o/7",
-			all:                       "3 1:86 2:o/7 4:",
-			own + "&ids=2,3":          "1 2:o/7",
-			own + "&ids=3":            "0 ", // what was delivered is never there
-			own + "&start=2":          "2 ",
-			own + "&store_key=unused": "2 1:86 2:o/7",
+			own:              "2 1:86 2:o/7",
+			all:              "3 1:86 2:o/7 4:",
+			own + "&ids=2,3": "1 2:o/7",
+			own + "&ids=3":   "0 ", // what was delivered is never there
+			own + "&start=2": "2 ",
+			own + "&start=9223372036854775807&count=250": "2 ",
+			own + "&store_key=unused":                    "2 1:86 2:o/7",
 		} {
 			if got := entries(read("/v1.1/account.failed_webhooks.json?" + query)); got != want {
 				t.Errorf("%s: %q, want %q", query, got, want)
