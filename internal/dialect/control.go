@@ -18,8 +18,24 @@ type Vendor struct {
 	// Refuse answers, in the vendor's shape, what went wrong before or outside of
 	// a route: no such path (CodeNotFound), a method that the path does not have
 	// (CodeMethod; the header Allow is set), a body that is too large, an error of
-	// ours. err is a *hook.Error. nil is for vendors without routes.
+	// ours. err is a *hook.Error. Links in the answer begin with LinkBase. nil is
+	// for vendors without routes.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error)
+}
+
+type linkBase struct{}
+
+// WithLinkBase gives a request the server's address for links, which a vendor's
+// Refuse has no Control to ask for.
+func WithLinkBase(r *http.Request, publicURL string) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), linkBase{}, publicURL))
+}
+
+// LinkBase is the server's address for links, as Control.PublicURL has it. What
+// a client says of the host is never in it.
+func LinkBase(r *http.Request) string {
+	base, _ := r.Context().Value(linkBase{}).(string)
+	return base
 }
 
 // Route is one route of a vendor's management API.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"grapnel/internal/auth"
@@ -50,7 +49,7 @@ func (k *control) Types() []string {
 }
 
 // PublicURL is the server's address in links.
-func (k *control) PublicURL() string { return strings.TrimRight(k.h.PublicURL, "/") }
+func (k *control) PublicURL() string { return k.h.linkBase() }
 
 // Now is the time.
 func (k *control) Now() time.Time { return k.h.Now() }

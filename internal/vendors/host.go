@@ -215,9 +215,12 @@ func (h *Host) Refuse(w http.ResponseWriter, r *http.Request, err error) bool {
 		return false
 	}
 	standing(w.Header(), telemetry.NewRequestID())
-	v.Refuse(w, r, h.told(nil, err))
+	v.Refuse(w, dialect.WithLinkBase(r, h.linkBase()), h.told(nil, err))
 	return true
 }
+
+// linkBase is the server's address for links.
+func (h *Host) linkBase() string { return strings.TrimRight(h.PublicURL, "/") }
 
 // standing sets the headers that every answer has.
 func standing(header http.Header, id string) {
@@ -279,7 +282,7 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r, span := h.Tracer.Request(r)
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
-	r = r.WithContext(ctx)
+	r = dialect.WithLinkBase(r.WithContext(ctx), h.linkBase())
 	c := &call{ResponseWriter: w, r: r, id: telemetry.NewRequestID(), of: v}
 	standing(w.Header(), c.id)
 	defer func() {

@@ -94,12 +94,8 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 // explanation is the address of what the server says about a kind of error.
 func explanation(r *http.Request, code hook.Code) string {
-	scheme := "https"
-	if r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https" {
-		scheme = "http"
-	}
 	if code == codeNotAcceptable {
 		code = hook.CodeInvalid
 	}
-	return scheme + "://" + r.Host + "/v1/problems/" + string(code)
+	return dialect.LinkBase(r) + "/v1/problems/" + string(code)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"grapnel/client"
+	"grapnel/internal/config"
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/vendortest"
@@ -33,7 +34,8 @@ func TestSPM8RefusalsInTheVendorsShape(t *testing.T) {
 		{hook.Errorf(hook.CodeUnavailable, "x"), 503, "service_unavailable"},
 	} {
 		w := httptest.NewRecorder()
-		load(t).Refuse(w, httptest.NewRequest("GET", "https://hooks.example/api/v1/webhooks", nil), c.err)
+		r := httptest.NewRequest("GET", "https://other.example/api/v1/webhooks", nil)
+		load(t).Refuse(w, dialect.WithLinkBase(r, "https://hooks.example"), c.err)
 		wantError(t, vendortest.Answer{Status: w.Code, Body: w.Body.String()}, c.status, c.code)
 		if !strings.Contains(w.Body.String(), `"links":{"error":"https://hooks.example/v1/problems/`) || strings.Contains(w.Body.String(), "ours") {
 			t.Errorf("%v: %s", c.err, w.Body)
@@ -43,6 +45,19 @@ func TestSPM8RefusalsInTheVendorsShape(t *testing.T) {
 	load(t).Refuse(w, httptest.NewRequest("POST", "/api/v1/webhooks", nil), hook.Invalid("/url", "cannot be reached"))
 	if want := `{"code":"validation_failed","message":"Validation failed due to url.","errors":[{"message":"cannot be reached","field":"url"}]}`; w.Code != 422 || w.Body.String() != want {
 		t.Errorf("got  %d %s\nwant 422 %s", w.Code, w.Body, want)
+	}
+}
+
+// Links are under the public URL, whatever host a client names.
+func TestSPM8LinksAreUnderThePublicURL(t *testing.T) {
+	t.Parallel()
+	s := vendortest.Start(t, func(c *config.Config) { c.PublicURL = "https://hooks.example" })
+	s.MakeTenant("acme", "sixpark")
+	for _, path := range []string{"/api/v1/webhooks", "/api/v1/webhooks/none", "/api/v1/webhooks/none/none"} {
+		a := s.Do("GET", path, append(headers(s.MakeKey("acme")), "X-Forwarded-Proto: https", "X-Forwarded-Host: other.example"), "")
+		if !strings.Contains(a.Body, `"links":{"error":"https://hooks.example/v1/problems/`) {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
 	}
 }
 

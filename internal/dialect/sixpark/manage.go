@@ -63,26 +63,47 @@ func owner(c dialect.Control, r *http.Request) (dialect.Account, error) {
 	return caller.Only()
 }
 
-// wantsJSON reports whether an answer in JSON is acceptable (SP-M8).
+// wantsJSON reports whether an answer in JSON is acceptable (SP-M8). The range
+// that says most about JSON decides, as RFC 9110 has it (12.5.1): with
+// "application/json;q=0, */*" it is not.
 func wantsJSON(h http.Header) bool {
 	accept := strings.Join(h.Values("Accept"), ",")
 	if strings.TrimSpace(accept) == "" {
 		return true
 	}
+	best, weight := 0, 0.0
 	for part := range strings.SplitSeq(accept, ",") {
 		media, parameters, err := mime.ParseMediaType(part)
 		if err != nil {
 			continue
 		}
-		if q, err := strconv.ParseFloat(parameters["q"], 64); err == nil && q == 0 {
-			continue
+		q, err := strconv.ParseFloat(parameters["q"], 64)
+		if err != nil {
+			q = 1
 		}
-		switch {
-		case media == "*/*", media == "application/*", media == "application/json", strings.HasSuffix(media, "+json"):
-			return true
+		switch says := about(media); {
+		case says > best:
+			best, weight = says, q
+		case says == best:
+			weight = max(weight, q)
 		}
 	}
-	return false
+	return best > 0 && weight > 0
+}
+
+// about is how much a media range says about JSON; 0: nothing.
+func about(media string) int {
+	switch {
+	case media == "application/json":
+		return 4
+	case strings.HasSuffix(media, "+json"):
+		return 3
+	case media == "application/*":
+		return 2
+	case media == "*/*":
+		return 1
+	}
+	return 0
 }
 
 // create makes a webhook of a form (SP-M1, SP-M2).

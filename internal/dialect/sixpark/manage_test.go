@@ -209,10 +209,12 @@ func TestSPM8Errors(t *testing.T) {
 		wantError(t, s.Do("GET", "/api/v1/webhooks/330acf46d-ce50-4788-a219-1de5ae9ac484", headers(key), ""), 404, "url_invalid")
 	})
 	t.Run("SP-M8 406", func(t *testing.T) {
-		for _, accept := range []string{"text/html", "application/xml", "application/json;q=0", "image/*"} {
+		for _, accept := range []string{"text/html", "application/xml", "application/json;q=0", "image/*",
+			"application/json;q=0, */*", "*/*, application/json; q=0.0", "application/*;q=0, */*"} {
 			wantError(t, s.Do("POST", "/api/v1/webhooks", []string{"Accept: " + accept, "Authorization: Bearer " + key, form}, body), 406, "not_acceptable")
 		}
-		for _, accept := range []string{"Accept:", "Accept: */*", "Accept: text/html, application/json;q=0.5", "Accept: application/vnd.api+json"} {
+		for _, accept := range []string{"Accept:", "Accept: */*", "Accept: text/html, application/json;q=0.5", "Accept: application/vnd.api+json",
+			"Accept: application/json, */*;q=0", "Accept: text/html;q=0, application/*", "Accept: application/json;q=0, application/json;q=0.1"} {
 			if a := s.Do("POST", "/api/v1/webhooks", []string{accept, "Authorization: Bearer " + key, form}, body); a.Status != 201 {
 				t.Errorf("%s: %d %s", accept, a.Status, a.Body)
 			}
