@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,9 +43,25 @@ func parse(body []byte) (given, error) {
 		field := dotted(string(wrong.JSONPointer))
 		return in, invalid{field: {fmt.Sprintf("The %s has the wrong type.", field)}}
 	case err != nil:
-		return in, hook.Errorf(hook.CodeInvalid, "The body is not a JSON object: send Content-Type: application/json and an object.")
+		return in, hook.Errorf(hook.CodeInvalid, "%s", unreadable(body, err))
 	}
 	return in, nil
+}
+
+// unreadable says what is wrong with a body as a whole.
+func unreadable(body []byte, err error) string {
+	var at *jsontext.SyntacticError
+	switch {
+	case bytes.HasPrefix(body, []byte("\ufeff")):
+		return "The body begins with a byte order mark: send it without one."
+	case !utf8.Valid(body):
+		return "The body is not in UTF-8."
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &at):
+		return fmt.Sprintf("The body has the member %s twice: send it once.", hook.Clip(dotted(string(at.JSONPointer))))
+	case jsontext.Value(body).IsValid():
+		return "The body is JSON, but no object: send an object."
+	}
+	return "The body is not JSON: send Content-Type: application/json and an object."
 }
 
 // input makes of it what to make of a webhook, which is e if there is one
@@ -64,6 +82,9 @@ func (c *call) input(in given, e *hook.Endpoint) (dialect.HookInput, error) {
 		out.Description = &d
 	}
 	if in.Version != nil {
+		if !isLabel(*in.Version) {
+			wrong.add("version", "The version must be a text of at most 32 printable characters.")
+		}
 		settings := map[string]string{}
 		if e != nil {
 			settings = maps.Clone(e.Settings)
@@ -85,6 +106,11 @@ func (c *call) input(in given, e *hook.Endpoint) (dialect.HookInput, error) {
 		return out, wrong
 	}
 	return out, nil
+}
+
+// isLabel reports whether a text is one that fits on a line.
+func isLabel(s string) bool {
+	return utf8.RuneCountInString(s) <= 32 && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // chosen are the names of the events that were chosen, nil if nothing was said

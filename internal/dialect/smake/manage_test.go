@@ -262,8 +262,28 @@ func TestSMM1Errors(t *testing.T) {
 		if a.Status != 422 || !strings.HasPrefix(a.Body, `{"message":"The given data was invalid.","errors":{"url":["`) {
 			t.Errorf("a URL that cannot be posted to: %d %s", a.Status, a.Body)
 		}
-		s.want(400, "*", "POST", "/webhooks", `url=https://example.com`)
-		s.want(400, "*", "POST", "/webhooks", `[]`)
+	})
+	t.Run("what cannot be read", func(t *testing.T) {
+		for body, why := range map[string]string{
+			`url=https://example.com`:              "The body is not JSON: send Content-Type: application/json and an object.",
+			`{"url": `:                             "The body is not JSON: send Content-Type: application/json and an object.",
+			`[]`:                                   "The body is JSON, but no object: send an object.",
+			"\ufeff{}":                             "The body begins with a byte order mark: send it without one.",
+			"{\"url\": \"\xff\"}":                  "The body is not in UTF-8.",
+			`{"token": "a", "token": "b"}`:         "The body has the member token twice: send it once.",
+			`{"description": {"en": "", "en": 1}}`: "The body has the member description.en twice: send it once.",
+		} {
+			s.want(400, `{"message":"`+why+`"}`, "POST", "/webhooks", body)
+		}
+	})
+	t.Run("SM-M3 the version is a short text", func(t *testing.T) {
+		for version, status := range map[string]int{"2022-02-01": 200, "": 200, strings.Repeat("ü", 32): 200, strings.Repeat("v", 33): 422, `a\nb`: 422, `a\u0000`: 422} {
+			want := "*"
+			if status == 422 {
+				want = invalid(`"version":["The version must be a text of at most 32 printable characters."]`)
+			}
+			s.want(status, want, "PUT", "/webhooks/1", `{"version": "`+version+`"}`)
+		}
 	})
 	t.Run("who may not", func(t *testing.T) {
 		const unauthenticated = `{"message":"Unauthenticated."}`
