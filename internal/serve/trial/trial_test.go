@@ -85,7 +85,8 @@ func TestFirstDelivery(t *testing.T) {
 		t.Errorf("%+v", ready)
 	}
 	first := r.until("first delivery", kind(trial.FirstDelivery))
-	if first.Status != "delivered" || !first.Verified || first.Endpoint != "ok" || first.Type != "user.created" {
+	samples := []string{"user.created", "invoice.paid", "report.ready"} // any may be there first
+	if first.Status != "delivered" || !first.Verified || first.Endpoint != "ok" || !slices.Contains(samples, first.Type) {
 		t.Errorf("%+v", first)
 	}
 	flaky := r.until("a failure", func(e trial.Event) bool { return e.Endpoint == "flaky" })
