@@ -83,6 +83,8 @@
 //	{attempt.retry|default}       headers; 1 at the second attempt, no value at the first
 //	{event.entity} {event.action}     headers; before and behind the last dot of the type
 //	{event.metadata.PATH|default} {event.data.PATH|default}   headers and body
+//	{notice.PATH|default}         headers; of the metadata of the server's own events (grapnel.connection.lost), which no
+//	                              publisher can publish; no value in any other event
 //	{endpoint.setting.NAME|default} {tenant.setting.NAME|default}   headers and body
 //	{endpoint.vendor_id}          headers and body; what the vendor calls the endpoint
 //	{tenant.vendor_id}            body; the tenant's setting vendor_id, a number; or its number with us
@@ -157,8 +159,9 @@
 // nothing of them was chosen, and null stays null; data that is no object and
 // no list is sent as it is.
 //
-// With id_strings a member of the data that is named id, or something that
-// ends in _id, and is a number becomes a string of the same digits (A2-D2).
+// With id_strings a member of the data that is named id or ids, or something
+// that ends in _id or _ids, and is a number becomes a string of the same
+// digits; if it is a list, the numbers in it do (A2-D2).
 //
 // add names the contract's events. It adds nothing where the body has a member
 // of that name already, so that a producer's own counts (PS-D2).

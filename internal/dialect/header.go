@@ -38,7 +38,7 @@ func (r *reader) headers(n ast.Node, d *Dialect) {
 
 // wild reports whether a placeholder's value can hold anything.
 func (s source) wild() bool {
-	return s == eventMetadataAt || s == eventDataAt || s == endpointSetting || s == tenantSetting
+	return s == eventMetadataAt || s == eventDataAt || s == noticeAt || s == endpointSetting || s == tenantSetting
 }
 
 // Header makes all headers of one attempt, names in their exact case and in
@@ -160,6 +160,10 @@ func (p *piece) appendHeaderPlaceholder(dst []byte, v *values) []byte {
 		dst = appendTextAt(dst, v.event.Metadata, p.text)
 	case eventDataAt:
 		dst = appendTextAt(dst, v.event.Data, p.text)
+	case noticeAt:
+		if hook.Operational(v.event.Type) {
+			dst = appendTextAt(dst, v.event.Metadata, p.text)
+		}
 	case attemptRetry:
 		if v.number > 1 {
 			dst = strconv.AppendInt(dst, int64(v.number-1), 10)

@@ -65,6 +65,7 @@ func TestProjectionOfOtherData(t *testing.T) {
 		{"brackets within texts", "verbatim", "", `{"a":"}],{\"","b":["\\",{"]":"["}],"id":1}`, "id,b", `{"b":["\\",{"]":"["}],"id":1}`},
 		{"in a style", "php", "", `{ "a/é" : [ "/" ] , "id" : 1 , "u" : { "é" : 1 } }`, "a/é,u.é", `{"a\/\u00e9":["\/"],"u":{"\u00e9":1}}`},
 		{"A2-D2 identifiers are strings", "verbatim", ", id_strings: true", `{"id": 86, "o": {"id" : 1,"x":1}, "v": [{"p_id":1,"x":2},{"p_id":"2"}], "w": {"id" :7}}`, "id,o.id,v.p_id,w", `{"id":"86","o":{"id":"1"},"v":[{"p_id":"1"},{"p_id":"2"}],"w":{"id" :"7"}}`},
+		{"A2-D2 and so are those in lists", "verbatim", ", id_strings: true", `{"n":[1],"category_ids":[1,2],"o":[{"x_ids":[ 3 ],"y":4}]}`, "n,category_ids,o.x_ids", `{"n":[1],"category_ids":["1","2"],"o":[{"x_ids":[ "3" ]}]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

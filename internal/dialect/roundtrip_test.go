@@ -54,8 +54,8 @@ func everyDialect(t testing.TB) []*dialect.Dialect {
 func FuzzSignAndVerify(f *testing.F) {
 	f.Add("product.add", `{"id":"86"}`, `{"store_id":"1"}`, "X-Webhook-Own", "a", "key", int64(1516291592), 1)
 	f.Add("a", `1`, ``, "", "", "  key with spaces/+= ", int64(0), 2)
-	f.Add("order.item.update", `{"account":{"id":"é","url":"/"}}`, `{"error_code":4,"error_message":"Магазин\r\n\u0000","store_id":null}`, "X-Webhook-Z", "\xff \n😀", "geheim-äöü-🔑", int64(1<<40), 9)
-	f.Add("grapnel.connection.lost", `[]`, `{"error_reason":"\ud83d"}`, "X-Webhook-Signature-Hint", "\u2028", "k", int64(-5), 3)
+	f.Add("order.item.update", `{"account":{"id":"é","url":"/"}}`, `{"er":"Магазин\r\n\u0000","store_id":null}`, "X-Webhook-Z", "\xff \n😀", "geheim-äöü-🔑", int64(1<<40), 9)
+	f.Add("grapnel.connection.lost", `[]`, `{"error_code":4,"error_message":"Магазин\r\n\u0000","error_reason":"\ud83d"}`, "X-Webhook-Signature-Hint", "\u2028", "k", int64(-5), 3)
 	dialects := everyDialect(f)
 	f.Fuzz(func(t *testing.T, eventType, data, metadata, name, value, secret string, unix int64, n int) {
 		if !json.Valid([]byte(data)) || metadata != "" && !json.Valid([]byte(metadata)) || !utf8.ValidString(secret) || secret == "" || hook.ValidType(eventType) != nil {

@@ -142,6 +142,8 @@ func TestHeaderTemplates(t *testing.T) {
 		want           string // "" where the header is left out
 	}{
 		{"metadata", "{event.metadata.store_id|1}", dialect.Request{Event: &hook.Event{Metadata: []byte(`{"store_id":"7"}`)}}, "7"},
+		{"A2-D3 what the server tells", "{notice.code|0}", dialect.Request{Event: &hook.Event{Type: "grapnel.connection.lost", Metadata: []byte(`{"code":"7"}`)}}, "7"},
+		{"A2-D3 what a publisher says is no notice", "{notice.code|0}", dialect.Request{Event: &hook.Event{Type: "product.add", Metadata: []byte(`{"code":"7"}`)}}, "0"},
 		{"metadata, a number", "{event.metadata.store_id|1}", dialect.Request{Event: &hook.Event{Metadata: []byte(`{"store_id":7.0}`)}}, "7.0"},
 		{"metadata, a path", "{event.metadata.a.b|1}", dialect.Request{Event: &hook.Event{Metadata: []byte(` {"a": {"c":1, "b" : true}}`)}}, "true"},
 		{"metadata, an escape", "{event.metadata.a|1}", dialect.Request{Event: &hook.Event{Metadata: []byte(`{"a":"\u00e9\/"}`)}}, "é/"},

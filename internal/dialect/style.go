@@ -198,7 +198,7 @@ func escape(dst []byte, r rune) []byte {
 // writer writes JSON in a style.
 type writer struct {
 	style
-	ids bool // a member named id or ending in _id that is a number becomes a string
+	ids bool // identifiers that are numbers become strings
 }
 
 // value writes a JSON value. It goes over the bytes once and looks at strings
@@ -226,11 +226,10 @@ func (w writer) value(dst, b []byte) []byte {
 			if colon >= len(b) || b[colon] != ':' || !isRawID(b[from:i]) {
 				continue
 			}
-			if from = skipSpace(b, colon+1); startsNumber(b[from:]) {
+			if from = skipSpace(b, colon+1); startsNumber(b[from:]) || startsList(b[from:]) {
 				dst = append(dst, b[start:i]...)
 				dst = w.gap(dst, b[i:from])
-				i = scalarEnd(b, from)
-				dst = w.member(dst, true, b[from:i])
+				dst, i = w.identifiers(dst, b, from)
 				start = i
 			}
 		case isSpace(c) && w.style != verbatim:
@@ -268,25 +267,62 @@ func (w writer) gap(dst, b []byte) []byte {
 
 // member writes the value of a member, whose name may be that of an identifier.
 func (w writer) member(dst []byte, id bool, value []byte) []byte {
-	if !w.ids || !id || !startsNumber(value) {
-		return w.value(dst, value)
+	i := 0
+	if w.ids && id && (startsNumber(value) || startsList(value)) {
+		dst, i = w.identifiers(dst, value, 0)
 	}
-	dst = append(dst, '"')
-	dst = append(dst, value...)
-	return append(dst, '"')
+	return w.value(dst, value[i:])
 }
+
+// identifiers writes a number, or the numbers of the list that begins there, as
+// strings, and says where it stopped: at the end, or at an object in the list.
+func (w writer) identifiers(dst, b []byte, i int) (out []byte, end int) {
+	for depth := 0; i < len(b) && b[i] != '{'; {
+		from, c := i, b[i]
+		switch {
+		case startsNumber(b[i:]):
+			i = scalarEnd(b, i)
+			dst = append(append(append(dst, '"'), b[from:i]...), '"')
+		case c == '"':
+			i = stringEnd(b, i)
+			dst = w.string(dst, b[from:i])
+		case isSpace(c):
+			i = skipSpace(b, i)
+			if w.style == verbatim {
+				dst = append(dst, b[from:i]...)
+			}
+		default:
+			if i++; c == '[' {
+				depth++
+			} else if c == ']' {
+				depth--
+			}
+			dst = append(dst, c)
+		}
+		if depth == 0 {
+			break
+		}
+	}
+	return dst, i
+}
+
+func startsList(b []byte) bool { return len(b) > 0 && b[0] == '[' }
 
 func startsNumber(b []byte) bool {
 	return len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9')
 }
 
-// isID reports whether a name is that of an identifier (A2-D2).
-func isID(name string) bool { return name == "id" || strings.HasSuffix(name, "_id") }
+// isID reports whether a name is that of an identifier, or of several (A2-D2).
+func isID(name string) bool {
+	name = strings.TrimSuffix(name, "s")
+	return name == "id" || strings.HasSuffix(name, "_id")
+}
 
 // isRawID is isID for a name in its quotes.
 func isRawID(raw []byte) bool {
 	if bytes.IndexByte(raw, '\\') >= 0 {
 		return isID(textOf(raw))
 	}
-	return string(raw) == `"id"` || bytes.HasSuffix(raw, []byte(`_id"`))
+	name := bytes.TrimSuffix(raw[1:max(len(raw)-1, 1)], []byte("s"))
+	return string(name) == "id" || bytes.HasSuffix(name, []byte("_id"))
 }

@@ -162,9 +162,12 @@ func TestA2D2IDStrings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ style, in, want string }{
 		{"verbatim", `{"id": 86, "parent_id":-1.50e3 ,"_id":0,"name":5}`, `{"id": "86", "parent_id":"-1.50e3" ,"_id":"0","name":5}`},
-		{"verbatim", `{"a":[{"id" : 12345678901234567890},{"x_id":[1],"y_id":{"id":1},"z_id":null,"u_id":true,"id":"7"}]}`, `{"a":[{"id" : "12345678901234567890"},{"x_id":[1],"y_id":{"id":"1"},"z_id":null,"u_id":true,"id":"7"}]}`},
-		{"verbatim", `{"idx":1,"Id":1,"ID":1,"ids":1,"kid":1,"id ":1,"\u0069d":1,"x_\u0069d":1,"_id\\":1}`, `{"idx":1,"Id":1,"ID":1,"ids":1,"kid":1,"id ":1,"\u0069d":"1","x_\u0069d":"1","_id\\":1}`},
+		{"verbatim", `{"a":[{"id" : 12345678901234567890},{"x_id":[1],"y_id":{"id":1},"z_id":null,"u_id":true,"id":"7"}]}`, `{"a":[{"id" : "12345678901234567890"},{"x_id":["1"],"y_id":{"id":"1"},"z_id":null,"u_id":true,"id":"7"}]}`},
+		{"verbatim", `{"idx":1,"Id":1,"ID":1,"idss":1,"kids":1,"kid":1,"id ":1,"\u0069d":1,"x_\u0069d":1,"_id\\":1}`, `{"idx":1,"Id":1,"ID":1,"idss":1,"kids":1,"kid":1,"id ":1,"\u0069d":"1","x_\u0069d":"1","_id\\":1}`},
 		{"verbatim", `["id",1,"x_id",2]`, `["id",1,"x_id",2]`},
+		{"verbatim", `{"category_ids": [1, "2/", -3e1 ,null,true] ,"ids":[],"id":[[4],[5, [6]] ], "n":[7],"x_ids":8,"m":{"ids":[9]},"o":10}`, `{"category_ids": ["1", "2/", "-3e1" ,null,true] ,"ids":[],"id":[["4"],["5", ["6"]] ], "n":[7],"x_ids":"8","m":{"ids":["9"]},"o":10}`},
+		{"verbatim", `{"ids":[1,{"id":2,"n":3}],"n":4}`, `{"ids":["1",{"id":"2","n":3}],"n":4}`},
+		{"php", `{ "category_ids" : [ 1, "2/" ] , "n" : [ 7 ] }`, `{"category_ids":["1","2\/"],"n":[7]}`},
 		{"php", `{ "a/id" : 1, "é_id" : 2 , "id":3 }`, `{"a\/id":1,"\u00e9_id":"2","id":"3"}`},
 		{"js", `{"\u0069d" : 1}`, `{"id":"1"}`},
 		{"verbatim", `7`, `7`},

@@ -38,6 +38,7 @@ const (
 	eventAction     // behind it
 	eventMetadataAt // text is a path
 	eventDataAt     // text is a path
+	noticeAt        // text is a path
 	endpointVendorID
 	endpointSetting // text is its name
 	tenantSetting   // text is its name
@@ -97,6 +98,7 @@ var placeholders = []placeholder{
 	{"event.action", eventAction, inHeader, asText, false},
 	{"event.metadata.", eventMetadataAt, inHeader | inBody, asValue, true},
 	{"event.data.", eventDataAt, inHeader | inBody, asValue, true},
+	{"notice.", noticeAt, inHeader, asText, true},
 	{"endpoint.vendor_id", endpointVendorID, inHeader | inBody, asText, false},
 	{"endpoint.setting.", endpointSetting, inHeader | inBody, asText, true},
 	{"tenant.setting.", tenantSetting, inHeader | inBody, asText, true},
@@ -206,7 +208,7 @@ func (r *reader) piece(n ast.Node, text string, where scope) piece {
 		r.fail(n, "{%s} always has a value, so a default does nothing", name)
 	case !gap && p.gaps && where == inHeader:
 		r.fail(n, "{%s} may have no value: write {%s|text} for what stands there then, or {%s|} to leave the header out", name, name, name)
-	case (p.source == eventDataAt || p.source == eventMetadataAt) && slices.Contains(strings.Split(out.text, "."), "") && out.text != "":
+	case (p.source == eventDataAt || p.source == eventMetadataAt || p.source == noticeAt) && slices.Contains(strings.Split(out.text, "."), "") && out.text != "":
 		r.fail(n, "{%s} is no path: write names with one dot between them", name)
 	case out.text == "" && p.takes():
 		r.fail(n, "{%s} must say of what", name)

@@ -162,6 +162,16 @@ func TestRequest(t *testing.T) {
 			t.Errorf("at the second attempt the timestamp is %s", later)
 		}
 	})
+	t.Run("A2-D3 the error's headers are ours alone", func(t *testing.T) {
+		e := product()
+		e.Metadata = []byte(`{"error_code":"100","error_reason":"mine","error_message":"mine","try_count":"4"}`)
+		s := send(t, e, &hook.Endpoint{}, now)
+		for _, h := range s.Header {
+			if strings.HasPrefix(h.Name, "X-Webhook-Error-") && (h.Name != "X-Webhook-Error-Code" || h.Value != "0") {
+				t.Errorf("%s: %s", h.Name, h.Value)
+			}
+		}
+	})
 	t.Run("A2-D5 over HTTP/1.1, for the case of names", func(t *testing.T) {
 		if !load(t).HTTP1() {
 			t.Error("any version")

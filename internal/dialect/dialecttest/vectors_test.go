@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -110,6 +111,10 @@ func (v *vector) send(t *testing.T, d *dialect.Dialect) []hook.Header {
 		default:
 			r.Extra = append(r.Extra, hook.Header{Name: name, Value: value})
 		}
+	}
+	if metadata["error_reason"]+metadata["error_message"]+metadata["try_count"] != "" || !slices.Contains([]string{"", "0"}, metadata["error_code"]) { // told by an event of ours
+		r.Endpoint.EventTypes = []string{r.Event.Type}
+		r.Event.Type = "grapnel.connection.lost"
 	}
 	text, err := json.Marshal(metadata)
 	if err != nil {

@@ -303,7 +303,7 @@ func TestMistakesWithSignedHeaders(t *testing.T) {
 	t.Run("a value read as Latin-1", func(t *testing.T) {
 		w := send(t, d, textSecret)
 		e := dialecttest.Event(1, "product.add", data)
-		e.Metadata = []byte(`{"error_message":"Магазин"}`)
+		e.Metadata = []byte(`{"store_id":"Магазин"}`)
 		for _, h := range dialecttest.Send(t, d, e, noon, 1, textSecret).Header {
 			w.header[h.Name] = []string{h.Value}
 		}
@@ -314,7 +314,7 @@ func TestMistakesWithSignedHeaders(t *testing.T) {
 		for _, b := range []byte("Магазин") {
 			wrong = append(wrong, rune(b))
 		}
-		w.header["X-Webhook-Error-Message"] = []string{string(wrong)}
+		w.header["X-Webhook-Store-Id"] = []string{string(wrong)}
 		if report := w.explain(); report.Valid || !report.Has(explain.Charset) {
 			t.Errorf("%+v", report)
 		}
