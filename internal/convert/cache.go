@@ -2,14 +2,19 @@ package convert
 
 import "sync"
 
-// maxCached is how many programs a Cache holds before it forgets all.
-const maxCached = 1000
+// How many programs, and bytes of their texts, a Cache holds before it forgets
+// all.
+const (
+	maxCached      = 1000
+	maxCachedBytes = 1 << 20
+)
 
 // Cache compiles each program once. The zero value is ready for use, by several
 // goroutines at once.
 type Cache struct {
 	mu       sync.RWMutex
 	programs map[string]*Program
+	bytes    int
 }
 
 // Get is the program of a source. The error is that of Compile.
@@ -26,9 +31,10 @@ func (c *Cache) Get(source string) (*Program, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.programs == nil || len(c.programs) >= maxCached {
-		c.programs = map[string]*Program{}
+	if c.programs == nil || len(c.programs) >= maxCached || c.bytes+len(source) > maxCachedBytes {
+		c.programs, c.bytes = map[string]*Program{}, 0
 	}
 	c.programs[source] = p
+	c.bytes += len(source)
 	return p, nil
 }

@@ -20,7 +20,7 @@ const (
 	MaxSource = 16 << 10        // bytes of a program
 	MaxOutput = 4 << 20         // bytes of a result
 	MaxDepth  = 1000            // levels of a result
-	Deadline  = 5 * time.Second // of all programs that an event goes through
+	Deadline  = 1 * time.Second // of all programs that an event goes through
 )
 
 // Program is a checked program. It may run in several goroutines at once.
@@ -107,6 +107,11 @@ func outside(v reflect.Value) string {
 // Run sends data through programs, one after the other. The error is a sentence
 // that says which of them failed (from 0, in a *StepError) and why.
 func Run(ctx context.Context, programs []*Program, data []byte) ([]byte, error) {
+	return run(ctx, programs, data, func(int) {})
+}
+
+// run is Run that says which program begins.
+func run(ctx context.Context, programs []*Program, data []byte, begin func(step int)) ([]byte, error) {
 	if len(programs) == 0 {
 		return data, nil
 	}
@@ -117,6 +122,7 @@ func Run(ctx context.Context, programs []*Program, data []byte) ([]byte, error) 
 	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
 	for i, p := range programs {
+		begin(i)
 		if value, err = p.run(ctx, value); err != nil {
 			return nil, &StepError{Step: i, Err: err}
 		}
@@ -180,7 +186,7 @@ func failure(result any) error {
 	case !ok:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the program took too long: all programs of an event have %s together", Deadline)
+		return errTooLong
 	}
 	return errors.New("the program failed: " + hook.Clip(err.Error()))
 }

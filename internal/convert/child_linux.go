@@ -1,0 +1,48 @@
+package convert
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+)
+
+// limitMemory bounds the memory of this process to what it has and so many bytes
+// more. It reports whether the system agreed.
+func limitMemory(more uint64) bool {
+	// Where a container's memory is at an end, it is we who should go.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // a wish
+	has, ok := dataSize()
+	if !ok {
+		has = 256 << 20
+	}
+	// Not the address space, of which Go reserves plenty that it never uses.
+	limit := has + more
+	return syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: limit, Max: limit}) == nil
+}
+
+// dataSize is what RLIMIT_DATA counts of this process (proc_pid_status(5)).
+func dataSize() (uint64, bool) {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, false
+	}
+	_, rest, _ := bytes.Cut(text, []byte("\nVmData:"))
+	line, _, _ := bytes.Cut(rest, []byte(" kB\n"))
+	kb, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 10, 54)
+	return kb << 10, err == nil
+}
+
+// self is this very program, also after its file was replaced by a newer one,
+// which might speak otherwise.
+func self() (string, error) {
+	const running = "/proc/self/exe"
+	if _, err := os.Stat(running); err == nil {
+		return running, nil
+	}
+	return os.Executable()
+}
+
+// tie makes a child end with its parent, however that ends.
+func tie(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

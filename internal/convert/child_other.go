@@ -1,0 +1,17 @@
+//go:build !linux
+
+package convert
+
+import (
+	"os"
+	"os/exec"
+)
+
+// limitMemory reports that the system does not bound the memory of a process.
+func limitMemory(uint64) bool { return false }
+
+// self is this program.
+func self() (string, error) { return os.Executable() }
+
+// tie leaves it to the child to end when its input does.
+func tie(*exec.Cmd) {}

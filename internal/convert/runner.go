@@ -1,0 +1,75 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Runner runs programs, given by their text. Its methods may be called by
+// several goroutines at once.
+//
+// A mistake of a program's is a *StepError, whose Err is a *hook.Error of
+// CodeInvalid where the program is no program at all. Any other error, such as
+// ErrUnavailable or that of ctx, says nothing about the programs: try later.
+type Runner interface {
+	// Check compiles programs, and does not run them.
+	Check(ctx context.Context, programs []string) error
+	// Run sends data through programs, one after the other. Without programs
+	// the result is data itself.
+	Run(ctx context.Context, programs []string, data []byte) ([]byte, error)
+}
+
+// ErrUnavailable says that programs cannot be run now, for no fault of theirs.
+var ErrUnavailable = errors.New("converters cannot be run now")
+
+// errDied is what is known of a program that ended the process it ran in.
+var errDied = errors.New("the program used too much memory or nested too deep")
+
+var errTooLong = fmt.Errorf("the program took too long: all programs of an event have %s together", Deadline)
+
+// New makes a Runner: a Pool where this process can be its own child, because it
+// called Child when it began, and else an InProcess, as in tests and tools.
+// Whoever has it must end it by the function that comes with it.
+func New(c PoolConfig) (r Runner, end func()) {
+	if !able.Load() {
+		return &InProcess{}, func() {}
+	}
+	p := NewPool(c)
+	return p, p.Close
+}
+
+// InProcess runs programs in this process, which a program can end: for tests,
+// and for the children of a Pool. The zero value is ready for use.
+type InProcess struct{ programs Cache }
+
+// Check implements Runner.
+func (r *InProcess) Check(_ context.Context, programs []string) error {
+	_, err := r.compile(programs, func(int) {})
+	return err
+}
+
+// Run implements Runner.
+func (r *InProcess) Run(ctx context.Context, programs []string, data []byte) ([]byte, error) {
+	return r.run(ctx, programs, data, func(int) {})
+}
+
+func (r *InProcess) run(ctx context.Context, programs []string, data []byte, begin func(step int)) ([]byte, error) {
+	compiled, err := r.compile(programs, func(int) {})
+	if err != nil {
+		return nil, err
+	}
+	return run(ctx, compiled, data, begin)
+}
+
+func (r *InProcess) compile(programs []string, begin func(step int)) ([]*Program, error) {
+	compiled := make([]*Program, len(programs))
+	for i, source := range programs {
+		begin(i)
+		var err error
+		if compiled[i], err = r.programs.Get(source); err != nil {
+			return nil, &StepError{Step: i, Err: err}
+		}
+	}
+	return compiled, nil
+}
