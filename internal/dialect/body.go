@@ -25,6 +25,7 @@ type bodyRule struct {
 	style    style
 	project  bool
 	ids      bool // identifiers are strings
+	texts    bool // what lies at a path is a text or a number
 	add      []addition
 	emptyFor []string // event types
 }
@@ -37,7 +38,7 @@ type addition struct {
 }
 
 func (r *reader) body(n ast.Node, d *Dialect) {
-	o := r.object(n, "body", "json", "form", "style", "project", "id_strings", "add", "empty_body_for")
+	o := r.object(n, "body", "json", "form", "style", "project", "id_strings", "only_texts", "add", "empty_body_for")
 	b := &d.body
 	b.style = styles[r.choice(o, "style", "verbatim", "compact", "js", "php")]
 	if o.has("project") {
@@ -46,12 +47,15 @@ func (r *reader) body(n ast.Node, d *Dialect) {
 	if o.has("id_strings") {
 		b.ids = r.flag(o.node("id_strings"), "id_strings")
 	}
+	if o.has("only_texts") {
+		b.texts = r.flag(o.node("only_texts"), "only_texts")
+	}
 	switch {
 	case o.has("json") == o.has("form"):
 		r.fail(n, "the body must have one of the keys json and form")
 	case o.has("form"):
 		d.form = r.form(o.node("form"), d)
-		for _, key := range []string{"style", "project", "id_strings", "add"} {
+		for _, key := range []string{"style", "project", "id_strings", "only_texts", "add"} {
 			if r.err == nil && o.has(key) {
 				r.fail(o.node(key), "%s is about JSON, this body is a form", key)
 			}
@@ -70,6 +74,9 @@ func (r *reader) body(n ast.Node, d *Dialect) {
 		if r.err == nil && o.has(key) && !b.json.has(eventData) {
 			r.fail(o.node(key), "%s is about {event.data}, which this body does not hold", key)
 		}
+	}
+	if r.err == nil && o.has("only_texts") && !b.json.has(eventDataAt) && !b.json.has(eventMetadataAt) {
+		r.fail(o.node("only_texts"), "only_texts is about {event.data.PATH} and {event.metadata.PATH}, which this body does not hold")
 	}
 }
 
@@ -498,6 +505,11 @@ func isNumber(s string) bool {
 
 func (b *body) valueAt(dst, raw []byte, ok bool, what string, p *piece, ids bool) []byte {
 	switch {
+	case ok && b.rule.texts && p.gap && raw[0] == 'n':
+		return append(dst, p.or...)
+	case ok && b.rule.texts && raw[0] != '"' && raw[0] != '-' && (raw[0] < '0' || raw[0] > '9'):
+		b.fail("the member %s of the %s is no text and no number, which this contract's body needs there", p.text, what)
+		return dst
 	case ok:
 		last := p.text[strings.LastIndexByte(p.text, '.')+1:]
 		return writer{style: b.rule.style, ids: ids}.member(dst, isID(last), raw)

@@ -113,6 +113,14 @@ func TestBodyOfAnAPIVersion(t *testing.T) {
 	}
 }
 
+func TestSPD1OnlyTexts(t *testing.T) {
+	t.Parallel()
+	got, err := rendered(t, `{json: ["{event.data.id}", "{event.data.account.big}", '{event.data.account.none|"none"}', "{event.metadata.n}", "#{event.data.account.id}"], only_texts: true}`, wideInput())
+	if want := `["a",12345678901234567890.10,"none",3,"#7"]`; err != nil || got != want {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 func TestBodyErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -127,6 +135,10 @@ func TestBodyErrors(t *testing.T) {
 		{"an object within a text", `{json: "x{event.data.account}"}`, nil, "the member account of the data is null, an object or a list; this contract's body needs a text or a number there", ""},
 		{"an object within a text, with a default", `{json: "x{event.data.account|-}"}`, nil, "is null, an object or a list", ""},
 		{"null within a text", `{json: "x{event.data.account.none}"}`, nil, "is null, an object or a list", ""},
+		{"SP-D1 null where a text is needed", `{json: "{event.data.account.none}", only_texts: true}`, nil, "the member account.none of the data is no text and no number, which this contract's body needs there", ""},
+		{"SP-D1 an object where a text is needed", `{json: "{event.data.account|1}", only_texts: true}`, nil, "is no text and no number", ""},
+		{"SP-D1 true where a text is needed", `{json: "{event.data.escaped}", only_texts: true}`, nil, "is no text and no number", ""},
+		{"SP-D1 an object of the metadata", `{json: "{event.metadata.deep}", only_texts: true}`, nil, "the member deep of the metadata is no text and no number", ""},
 		{"no member of the metadata", `{json: "{event.metadata.no}"}`, nil, "the metadata has no member no, which this contract's body needs", ""},
 		{"no metadata", `{json: "{event.metadata}"}`, func(in *dialect.Input) { in.Event.Metadata = nil }, "the event has no metadata, which this contract's body needs", ""},
 		{"no setting of the endpoint", `{json: "{endpoint.setting.no}"}`, nil, "the endpoint has no setting no, which this contract's body needs", ""},
@@ -271,6 +283,9 @@ func TestLoadRefusesBodies(t *testing.T) {
 		{`{json: 1, project: true}`, "", "project is about {event.data}, which this body does not hold"},
 		{`{json: "{event.data.id}", project: true}`, "", "project is about {event.data}"},
 		{`{json: 1, id_strings: true}`, "", "id_strings is about {event.data}"},
+		{`{form: {a: b}, only_texts: true}`, "", "only_texts is about JSON"},
+		{`{json: "{event.data}", only_texts: true}`, "", "only_texts is about {event.data.PATH}"},
+		{`{json: "{event.data.id}", only_texts: 1}`, "", "only_texts must be true or false"},
 		{`{json: "{event.data}", project: yes please}`, "", "project must be true or false"},
 		{`{json: "{event.data}", id_strings: 1}`, "", "id_strings must be true or false"},
 		{`{json: 1, add: {}}`, "", "add adds members to an object"},

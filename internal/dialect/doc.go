@@ -127,6 +127,7 @@
 //	  style: verbatim             # the default | compact | js | php
 //	  project: true               # {event.data} holds what the endpoint's fields choose; the default is false
 //	  id_strings: true            # identifiers in the data are strings; the default is false
+//	  only_texts: true            # what lies at a path is a text or a number; the default is false
 //	  add:                        # members at the end of the body's object, for some events
 //	    - {events: [client_updated], name: changed_attributes, value: "{event.changed}"}
 //	  empty_body_for: [grapnel.connection.lost]   # event types, by our names, that have no body at all
@@ -162,6 +163,9 @@
 // With id_strings a member of the data that is named id or ids, or something
 // that ends in _id or _ids, and is a number becomes a string of the same
 // digits; if it is a list, the numbers in it do (A2-D2).
+//
+// With only_texts, true, false, an object and a list at a path cannot be
+// rendered, and null counts as no value (SP-D1).
 //
 // add names the contract's events. It adds nothing where the body has a member
 // of that name already, so that a producer's own counts (PS-D2).

@@ -50,8 +50,10 @@ func TestWire(t *testing.T) {
 			t.Parallel()
 			s := dialecttest.Suite{
 				Secrets: map[string][]hook.Secret{d.Name(): {token}},
-				// What the suite publishes becomes the account's id.
-				Data:       func(data string) string { return `{"account":{"id":` + data + `,"url":"https://app.example/a/1"}}` },
+				// What the suite publishes becomes the account's id, as a text.
+				Data: func(data string) string {
+					return `{"account":{"id":` + asText(data) + `,"url":"https://app.example/a/1"}}`
+				},
 				Verify:     verifier(encodings[d.Name()]),
 				Headers:    []string{"Content-Type", "User-Agent"},
 				Signatures: []string{"X-SixPark-Signature"},
@@ -73,6 +75,14 @@ func TestWire(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asText is a text that holds JSON; the strings in it stay as they are.
+func asText(data string) string {
+	if strings.HasPrefix(data, `"`) {
+		return data
+	}
+	return `"` + strings.NewReplacer("\n", `\n`, "\t", `\t`, "\r", `\r`, `"`, `\"`, `\`, `\\`).Replace(data) + `"`
 }
 
 // sample is the body that the vendor prints, with our ids and its white space.
@@ -141,7 +151,9 @@ func TestBody(t *testing.T) {
 		}
 	})
 	t.Run("SP-D6 without an account there is no body", func(t *testing.T) {
-		for _, data := range []string{`{}`, `1`, `{"account":{}}`, `{"account":{"url":"https://x"}}`, `{"account":{"id":"1"}}`} {
+		for _, data := range []string{`{}`, `1`, `{"account":{}}`, `{"account":{"url":"https://x"}}`, `{"account":{"id":"1"}}`,
+			`{"account":{"id":null,"url":"https://x"}}`, `{"account":{"id":"1","url":null}}`, `{"account":{"id":{},"url":"https://x"}}`,
+			`{"account":{"id":["1"],"url":"https://x"}}`, `{"account":{"id":"1","url":true}}`} {
 			without := in
 			without.Event = dialecttest.Event(1, "ACCOUNT_OPENED", data)
 			if body, err := d.Body(without); err == nil || !strings.Contains(err.Error(), "account.") {
@@ -149,6 +161,14 @@ func TestBody(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestSPD1AnIDMayBeANumber(t *testing.T) {
+	t.Parallel()
+	in := dialect.Input{Event: dialecttest.Event(1, "ACCOUNT_OPENED", `{"account":{"id":12345678901234567890,"url":"https://x"}}`), Endpoint: &hook.Endpoint{VendorID: "x"}}
+	if body, err := load(t).Dialects[0].Body(in); err != nil || !strings.Contains(string(body), `"id":12345678901234567890}`) {
+		t.Errorf("%s, %v", body, err)
+	}
 }
 
 func TestSPD4Catalogue(t *testing.T) {
