@@ -49,6 +49,7 @@ chart: ## check the Helm chart with Helm, and write deploy/kubernetes from it
 .PHONY: generate
 generate: ## write the pages that are made from the code
 	go test ./internal/config -run TestReferenceIsFresh -update
+	go test ./internal/dialect -run TestFormatPageIsFresh -update
 	go test ./cmd/grapnel -run TestCLIPage -update
 	go test ./internal/telemetry -run TestMetricsPage -update
 	go test ./internal/api -run 'TestDocumentIsFresh|TestErrorsPageIsFresh' -update

@@ -42,7 +42,7 @@ func dialectFile(file string) (*dialect.Dialect, error) {
 	}
 	d, err := dialect.Load(file, text)
 	if err != nil {
-		return nil, fail(exitInvalid, "docs/adding-a-vendor.md shows what a dialect file can say; grapnel dialect show NAME prints one to begin from", "%w", err)
+		return nil, fail(exitInvalid, "docs/dialect-format.md lists what a dialect file can say; grapnel dialect show NAME prints one to begin from", "%w", err)
 	}
 	return d, nil
 }
