@@ -85,10 +85,17 @@ type Caller interface {
 	// Account is a tenant's. CodeNotFound if there is none or the key does not
 	// cover it.
 	Account(tenant string) (Account, error)
+	// ByNumber is the account whose tenant has this number in bodies: its setting
+	// vendor_id, or without one its number with us. Where several have it, one
+	// whose own dialect is the vendor's goes first. CodeNotFound if there is none
+	// that the key covers, or still more than one.
+	ByNumber(number string) (Account, error)
 	// BySecret is the account whose tenant has this secret for the contract,
 	// where secrets are unique. CodeNotFound if there is none or the key does not
 	// cover it.
 	BySecret(secret hook.Secret) (Account, error)
+	// Accounts are all that the key covers.
+	Accounts() []Account
 	// Log lists deliveries to the hooks of all accounts that the key covers, as
 	// Account.Log does, but that whose last attempt began last goes first. each is
 	// given one entry after the other, so that the memory of one event is enough;

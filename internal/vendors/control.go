@@ -81,6 +81,35 @@ func (c *caller) Account(tenant string) (dialect.Account, error) {
 	return &account{control: c.control, t: t}, nil
 }
 
+// ByNumber is the account whose tenant has a number in bodies.
+func (c *caller) ByNumber(number string) (dialect.Account, error) {
+	var all, own []*hook.Tenant // own: those that speak the contract
+	for _, t := range c.h.Directory.Tenants() {
+		if !c.p.Sees(t.ID) || numberOf(t) != number {
+			continue
+		}
+		all = append(all, t)
+		if hook.FamilyOf(c.h.Manager.DialectOf(t)) == c.of.family {
+			own = append(own, t)
+		}
+	}
+	if len(own) > 0 {
+		all = own
+	}
+	if len(all) != 1 {
+		return nil, hook.Errorf(hook.CodeNotFound, "there is no tenant with the number %q that the key covers, or there are several", hook.Clip(number))
+	}
+	return &account{control: c.control, t: all[0]}, nil
+}
+
+// numberOf is what {tenant.vendor_id} is in bodies.
+func numberOf(t *hook.Tenant) string {
+	if id, ok := t.Settings["vendor_id"]; ok {
+		return id
+	}
+	return strconv.FormatInt(int64(t.Num), 10)
+}
+
 // BySecret is the account whose tenant has a secret. The answer is the same for
 // one that is nobody's and for one that is not the caller's.
 func (c *caller) BySecret(secret hook.Secret) (dialect.Account, error) {
@@ -89,6 +118,24 @@ func (c *caller) BySecret(secret hook.Secret) (dialect.Account, error) {
 		return nil, hook.Errorf(hook.CodeNotFound, "there is no tenant with this secret, or the key does not cover it")
 	}
 	return &account{control: c.control, t: t}, nil
+}
+
+// Accounts are all that the key covers.
+func (c *caller) Accounts() []dialect.Account {
+	var out []dialect.Account
+	for _, a := range c.accounts() {
+		out = append(out, a)
+	}
+	return out
+}
+
+func (c *caller) accounts() (out []*account) {
+	for _, t := range c.h.Directory.Tenants() {
+		if c.p.Sees(t.ID) {
+			out = append(out, &account{control: c.control, t: t})
+		}
+	}
+	return out
 }
 
 // byVendorID orders hooks: numbers by their value, others by age.

@@ -47,11 +47,8 @@ func (c *caller) Log(ctx context.Context, q dialect.LogQuery, each func(*dialect
 	const reach = logPage * logPages
 	start, size := min(max(q.Start, 0), reach), min(max(q.Size, 0), reach)
 	out, found := dialect.LogPage{Counted: true}, latest{most: min(start+size, reach)}
-	for _, t := range c.h.Directory.Tenants() {
-		if !c.p.Sees(t.ID) {
-			continue
-		}
-		counted, err := (&account{control: c.control, t: t}).walk(ctx, &q, func(l logged) {
+	for _, a := range c.accounts() {
+		counted, err := a.walk(ctx, &q, func(l logged) {
 			found.add(l)
 			out.Total++
 		})
