@@ -512,7 +512,7 @@ func (b *body) valueAt(dst, raw []byte, ok bool, what string, p *piece, ids bool
 		return dst
 	case ok:
 		last := p.text[strings.LastIndexByte(p.text, '.')+1:]
-		return writer{style: b.rule.style, ids: ids}.member(dst, isID(last), raw)
+		return writer{style: b.rule.style, ids: ids}.member(dst, IsID(last), raw)
 	case p.gap:
 		return append(dst, p.or...)
 	}

@@ -312,16 +312,16 @@ func startsNumber(b []byte) bool {
 	return len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9')
 }
 
-// isID reports whether a name is that of an identifier, or of several (A2-D2).
-func isID(name string) bool {
+// IsID reports whether a name is that of an identifier, or of several (A2-D2).
+func IsID(name string) bool {
 	name = strings.TrimSuffix(name, "s")
 	return name == "id" || strings.HasSuffix(name, "_id")
 }
 
-// isRawID is isID for a name in its quotes.
+// isRawID is IsID for a name in its quotes.
 func isRawID(raw []byte) bool {
 	if bytes.IndexByte(raw, '\\') >= 0 {
-		return isID(textOf(raw))
+		return IsID(textOf(raw))
 	}
 	name := bytes.TrimSuffix(raw[1:max(len(raw)-1, 1)], []byte("s"))
 	return string(name) == "id" || bytes.HasSuffix(name, []byte("_id"))

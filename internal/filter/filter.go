@@ -30,6 +30,7 @@ type node struct {
 	kids  []node
 	path  []string
 	op    string
+	id    bool // numbers count as the texts of their digits
 	value any
 	list  []any
 }
@@ -99,8 +100,8 @@ func parseCondition(obj map[string]any, at string, left *int) (node, error) {
 		return node{}, hook.Invalid(at, "the filter has more than %d conditions", MaxConditions)
 	}
 	for name := range obj {
-		if name != "field" && name != "operator" && name != "value" {
-			return node{}, hook.Invalid(at+"/"+name, "%q is not known here: a condition has field, operator and value", name)
+		if name != "field" && name != "operator" && name != "value" && name != "as" {
+			return node{}, hook.Invalid(at+"/"+name, "%q is not known here: a condition has field, operator and value, and maybe as", name)
 		}
 	}
 	field, _ := obj["field"].(string)
@@ -113,6 +114,10 @@ func parseCondition(obj map[string]any, at string, left *int) (node, error) {
 	if !slices.Contains(operators, n.op) {
 		return node{}, hook.Invalid(at+"/operator", "want one of %s", strings.Join(operators, ", "))
 	}
+	if as, given := obj["as"]; given && as != "id" {
+		return node{}, hook.Invalid(at+"/as", `the one thing that a condition may be as is "id": a number there counts as the text of its digits`)
+	}
+	n.id = obj["as"] != nil
 	value, given := obj["value"]
 	if !given && n.op != "exists" {
 		return node{}, hook.Invalid(at+"/value", "is missing")
@@ -123,7 +128,7 @@ func parseCondition(obj map[string]any, at string, left *int) (node, error) {
 // setValue checks that a condition's value is of a kind that its operator can
 // use.
 func (n *node) setValue(v any, at string) error {
-	n.value = v
+	n.value = n.known(v)
 	switch n.op {
 	case "in", "not_in":
 		list, ok := v.([]any)
@@ -134,8 +139,8 @@ func (n *node) setValue(v any, at string) error {
 			if !scalar(item) {
 				return hook.Invalid(at, "%s compares texts, numbers, true, false and null only", n.op)
 			}
+			n.list = append(n.list, n.known(item))
 		}
-		n.list = list
 	case "like", "not_like":
 		s, ok := v.(string)
 		if !ok || len(s) > maxPattern {
@@ -158,6 +163,14 @@ func (n *node) setValue(v any, at string) error {
 		}
 	}
 	return nil
+}
+
+// known is a value as the condition compares it.
+func (n *node) known(v any) any {
+	if x, ok := v.(json.Number); ok && n.id {
+		return string(x)
+	}
+	return v
 }
 
 func scalar(v any) bool {
@@ -229,6 +242,7 @@ func (n *node) match(s *Subject) bool {
 		return !n.kids[0].match(s)
 	}
 	v, there := s.field(n.path)
+	v = n.known(v)
 	switch n.op {
 	case "exists":
 		return there != (n.value == false)
@@ -245,6 +259,9 @@ func (n *node) match(s *Subject) bool {
 		return ok && len(text) <= maxText && like(strings.ToLower(text), n.value.(string)) == (n.op == "like")
 	}
 	order, ok := compare(v, n.value)
+	if n.id {
+		order, ok = compareIDs(v, n.value)
+	}
 	if !ok {
 		return false
 	}
@@ -295,6 +312,21 @@ func compare(a, b any) (int, bool) {
 		return p.Cmp(q), true
 	}
 	return 0, false
+}
+
+// compareIDs orders two texts: as numbers, if both are some.
+func compareIDs(a, b any) (int, bool) {
+	x, _ := a.(string)
+	y, _ := b.(string)
+	if isNumber(x) && isNumber(y) {
+		return compare(json.Number(x), json.Number(y))
+	}
+	return compare(a, b)
+}
+
+// isNumber reports whether a text is a number as JSON writes it.
+func isNumber(s string) bool {
+	return s != "" && len(s) <= 64 && (s[0] == '-' || s[0] >= '0' && s[0] <= '9') && s[len(s)-1] > ' ' && json.Valid([]byte(s))
 }
 
 // rational reads a number exactly. One longer than 64 characters, or with an

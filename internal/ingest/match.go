@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"strings"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/dialect"
@@ -138,7 +140,7 @@ func (m *matcher) subscribed(endpoints []*hook.Endpoint, eventType string) (list
 		}
 		c := candidate{Endpoint: e}
 		if p.Scope != nil && !hook.Operational(eventType) {
-			c.scope, c.part = p.Scope, e.Settings[p.Scope.Setting]
+			c.scope, c.part = p.Scope, strings.TrimSpace(e.Settings[p.Scope.Setting])
 			if c.part == "" {
 				c.part = p.Scope.Default
 			}
@@ -160,7 +162,7 @@ func (p *parts) of(scope *dialect.Scope) string {
 	if p.scope == scope {
 		return p.part
 	}
-	p.scope, p.part = scope, memberText(p.metadata, scope.Metadata)
+	p.scope, p.part = scope, strings.TrimSpace(memberText(p.metadata, scope.Metadata))
 	if p.part == "" {
 		p.part = scope.Default
 	}

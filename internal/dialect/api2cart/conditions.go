@@ -10,19 +10,17 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 )
 
 // filtering_conditions are the tree of internal/filter with two differences:
 // it is at most 5 levels deep, and a field is named without "data." (A2-M12).
 // Bodies show identifiers as texts, whatever was published, so a condition
-// about one holds for either.
+// about one takes numbers and texts for the same.
 const maxDepth = 5
 
-var (
-	operators = []string{"eq", "neq", "in", "not_in", "like", "not_like", "lt", "lte", "gt", "gte"}
-	lists     = map[string]string{"eq": "in", "in": "in", "neq": "not_in", "not_in": "not_in"} // how an operator is asked of several values
-)
+var operators = []string{"eq", "neq", "in", "not_in", "like", "not_like", "lt", "lte", "gt", "gte"}
 
 // conditions makes the native tree of the vendor's; an empty one of none.
 func conditions(text string) ([]byte, error) {
@@ -74,7 +72,7 @@ func native(v any, at string, depth int) error {
 func nativeCondition(c map[string]any, at string) error {
 	field, _ := c["field"].(string)
 	operator, _ := c["operator"].(string)
-	value, given := c["value"]
+	_, given := c["value"]
 	switch {
 	case len(c) > 3 || !given:
 		return wrong(at + ": a condition has field, operator and value")
@@ -84,29 +82,9 @@ func nativeCondition(c map[string]any, at string) error {
 		return wrong(at + ": operator is one of " + strings.Join(operators, ", "))
 	}
 	c["field"] = "data." + field
-	name := field[strings.LastIndexByte(field, '.')+1:]
-	if lists[operator] == "" || name != "id" && !strings.HasSuffix(name, "_id") {
-		return nil
+	if dialect.IsID(field[strings.LastIndexByte(field, '.')+1:]) {
+		c["as"] = "id"
 	}
-	values, many := value.([]any)
-	if !many {
-		values = []any{value}
-	}
-	var either []any
-	for _, v := range values {
-		either = append(either, v)
-		switch v := v.(type) {
-		case json.Number:
-			either = append(either, v.String())
-		case string:
-			if number, err := decode([]byte(v)); err == nil {
-				if _, ok := number.(json.Number); ok {
-					either = append(either, number)
-				}
-			}
-		}
-	}
-	c["operator"], c["value"] = lists[operator], either
 	return nil
 }
 
@@ -123,9 +101,10 @@ func keepable(text string, tree []byte) string {
 	return string(v)
 }
 
-// given are the filtering_conditions of a webhook: as they were given, or what
-// comes next to a filter that was set elsewhere; nil if there are none.
-func given(e *hook.Endpoint) any {
+// said is the filter of a webhook as filtering_conditions: as they were given,
+// or what says the same as a filter that was set elsewhere. nil: it has none, or
+// one that they cannot say.
+func said(e *hook.Endpoint) jsontext.Value {
 	if len(e.Filter) == 0 {
 		return nil
 	}
@@ -138,15 +117,22 @@ func given(e *hook.Endpoint) any {
 	if err != nil {
 		return nil
 	}
+	whole, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
 	unprefix(v)
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil
 	}
-	return jsontext.Value(text)
+	if tree, err := conditions(string(text)); err != nil || !bytes.Equal(tree, whole) {
+		return nil // a field of the metadata, for one
+	}
+	return text
 }
 
-// unprefix takes "data." off the fields of a native tree, in place.
+// unprefix undoes native, in place.
 func unprefix(v any) {
 	switch v := v.(type) {
 	case []any:
@@ -156,6 +142,7 @@ func unprefix(v any) {
 	case map[string]any:
 		if field, ok := v["field"].(string); ok {
 			v["field"] = strings.TrimPrefix(field, "data.")
+			delete(v, "as")
 			return
 		}
 		for _, inner := range v {

@@ -29,9 +29,15 @@ func FuzzConditions(f *testing.F) {
 			return
 		}
 		e := &hook.Endpoint{Filter: tree, Settings: map[string]string{settingFilter: keepable(text, tree)}}
-		shown, err := json.Marshal(given(e))
+		shown, err := json.Marshal(said(e))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if elsewhere := (&hook.Endpoint{Filter: tree}); len(tree) > 0 {
+			again, err := conditions(string(said(elsewhere)))
+			if err != nil || string(again) != string(tree) {
+				t.Fatalf("%s becomes %s, %v", tree, again, err)
+			}
 		}
 		want := jsontext.Value(strings.TrimSpace(text))
 		if len(tree) == 0 {

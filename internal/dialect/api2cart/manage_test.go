@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"grapnel/client"
@@ -108,6 +110,32 @@ func TestCreate(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		}
+	})
+	t.Run("A2-M1 blanks, as they are printed", func(t *testing.T) {
+		s := newShop(t)
+		// In the source: one behind the "?", and one behind the store_key. A client
+		// writes them as %20 or as +, for a request line can hold none.
+		printed := "? api_key=" + s.apiKey + "&store_key=" + s.storeKey + " &entity=product&action=add&callback=http%3A%2F%2Fexmple.com&label=super_webhook&fields=id,name"
+		for i, blank := range []string{"%20", "+"} {
+			if got := s.Do("GET", "/v1.0/webhook.create.json"+strings.ReplaceAll(printed, " ", blank), nil, ""); got.Status != 200 || got.Body != ok(fmt.Sprintf(`{"id":"%d"}`, i+1)) {
+				t.Errorf("%d %s", got.Status, got.Body)
+			}
+		}
+		for _, in := range []struct{ header, query, body string }{
+			{form, "", "%20api_key=+" + s.apiKey + "+&store_key+=" + s.storeKey + "%20"},
+			{inJSON, "", `{" api_key":" ` + s.apiKey + ` ","store_key ":" ` + s.storeKey + `"}`},
+			{form, "?%20api_key=none&api_key=" + s.apiKey + "&api_key%20=none&store_key=" + s.storeKey, ""},
+		} {
+			if got := s.Do("POST", "/v1.1/webhook.count.json"+in.query, []string{in.header}, in.body); got.Body != ok(`{"webhook_count":2}`) {
+				t.Errorf("%s%s: %s", in.query, in.body, got.Body)
+			}
+		}
+		blank := &shop{Server: s.Server, t: t, apiKey: s.apiKey, storeKey: " a key with blanks "}
+		if _, err := s.PutTenant(t.Context(), "blank", client.TenantInput{Secret: client.Set(blank.storeKey), Dialect: client.Set("api2cart")}); err != nil {
+			t.Fatal(err)
+		}
+		blank.apiKey = s.MakeKey("blank")
+		blank.want("GET", "/v1.1/webhook.count.json", "", ok(`{"webhook_count":0}`))
 	})
 	t.Run("A2-M2 every place for parameters and keys", func(t *testing.T) {
 		s.t = t
@@ -398,11 +426,40 @@ func TestFilteringConditions(t *testing.T) {
 	t.Run("A2-M12 a filter that was set elsewhere", func(t *testing.T) {
 		s.t = t
 		id := s.endpoints()[0].ID
-		if _, err := s.UpdateEndpoint(t.Context(), "acme", id, client.EndpointInput{Filter: client.Set(json.RawMessage(`{"field":"data.sku","operator":"exists","value":true}`))}); err != nil {
-			t.Fatal(err)
+		set := func(filter string) {
+			t.Helper()
+			if _, err := s.UpdateEndpoint(t.Context(), "acme", id, client.EndpointInput{Filter: client.Set(json.RawMessage(filter))}); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if got := s.Do("GET", s.with("/v1.1/webhook.list.json?params=filtering_conditions"), nil, "").Body; !strings.Contains(got, `{"field":"sku","operator":"exists","value":true}`) {
-			t.Errorf("%s", got)
+		for _, c := range []struct{ filter, shown string }{
+			{`{"field":"data.sku","operator":"eq","value":1.50}`, `{"field":"sku","operator":"eq","value":1.50}`},
+			{`{"not":{"or":[{"as":"id","field":"data.customer.id","operator":"gt","value":"7"},{"field":"data.data.x","operator":"eq","value":"<"}]}}`,
+				`{"not":{"or":[{"field":"customer.id","operator":"gt","value":"7"},{"field":"data.x","operator":"eq","value":"<"}]}}`},
+		} {
+			set(c.filter)
+			if got := shown("1"); got != ok(`{"webhook":[{"filtering_conditions":`+c.shown+`}]}`) {
+				t.Errorf("%s is shown as %s", c.filter, got)
+			}
+			s.want("PUT", "/v1.1/webhook.update.json", `{"id":1,"filtering_conditions":`+c.shown+`}`, ok(`{"updated":"1"}`))
+			if got := string(s.endpoints()[0].Filter); !sameJSON(got, c.filter) {
+				t.Errorf("%s has become %s", c.filter, got)
+			}
+		}
+		for _, filter := range []string{
+			`{"field":"metadata.region","operator":"eq","value":"EU"}`, `{"field":"type","operator":"eq","value":"a"}`, `{"field":"data.sku","operator":"exists"}`,
+			`{"field":"data","operator":"eq","value":1}`, `{"field":"data.id","operator":"eq","value":86}`, strings.Repeat(`{"not":`, 5) + `{"field":"data.a","operator":"eq","value":1}` + strings.Repeat("}", 5),
+			`{"and":[{"field":"data.a","operator":"eq","value":1},{"field":"metadata.b","operator":"eq","value":1}]}`,
+		} {
+			set(filter)
+			if got := shown("1"); got != ok(`{"webhook":[{"filtering_conditions":null}]}`) {
+				t.Errorf("%s is shown as %s", filter, got)
+			}
+			s.want("PUT", "/v1.1/webhook.update.json", `{"id":1,"label":"x","filtering_conditions":null}`, ok(`{"updated":"1"}`))
+			s.refused("PUT", "/v1.1/webhook.update.json", `{"id":1,"filtering_conditions":`+tree+`}`, 109, "elsewhere")
+			if got := string(s.endpoints()[0].Filter); !sameJSON(got, filter) {
+				t.Errorf("%s has become %s", filter, got)
+			}
 		}
 	})
 	t.Run("A2-M12 null takes them away", func(t *testing.T) {
@@ -437,6 +494,13 @@ func TestFilteringConditions(t *testing.T) {
 			{`{"field":"id","operator":"eq","value":"86"}`, `{"id":"86"}`},
 			{`{"field":"customer.id","operator":"in","value":[7,8]}`, `{"customer":{"id":"8"}}`},
 			{`{"field":"id","operator":"neq","value":"87"}`, `{"id":86}`},
+			{`{"field":"id","operator":"like","value":"8%"}`, `{"id":86}`},
+			{`{"field":"id","operator":"like","value":"8%"}`, `{"id":"86"}`},
+			{`{"field":"id","operator":"not_like","value":"9%"}`, `{"id":86}`},
+			{`{"field":"id","operator":"gt","value":9}`, `{"id":"86"}`},
+			{`{"field":"customer.group_id","operator":"lte","value":"100"}`, `{"customer":{"group_id":86}}`},
+			{`{"field":"id","operator":"in","value":[` + hundreds + `]}`, `{"id":"255"}`},
+			{`{"field":"id","operator":"not_in","value":["` + strings.ReplaceAll(hundreds, ",", `","`) + `"]}`, `{"id":256}`},
 			{`{"field":"name","operator":"like","value":"%PRODUCT"}`, `{"name":"test product"}`},
 			{tree, `{"price":11,"name":"demo"}`},
 			{`{"or":[{"field":"price","operator":"lte","value":5},{"field":"sku","operator":"not_in","value":["a"]}]}`, `{"price":6,"sku":"b"}`},
@@ -447,6 +511,9 @@ func TestFilteringConditions(t *testing.T) {
 		for _, c := range []struct{ conditions, data string }{
 			{`{"field":"id","operator":"eq","value":"86"}`, `{"id":87}`},
 			{`{"field":"id","operator":"neq","value":"86"}`, `{"id":86}`},
+			{`{"field":"id","operator":"gt","value":"100"}`, `{"id":86}`},
+			{`{"field":"id","operator":"gt","value":100}`, `{"id":"86"}`},
+			{`{"field":"id","operator":"not_like","value":"8%"}`, `{"id":86}`},
 			{tree, `{"price":11,"name":"DEMO_1"}`},
 			{`{"field":"price","operator":"gt","value":10.5}`, `{"price":"11"}`},
 		} {
@@ -456,6 +523,21 @@ func TestFilteringConditions(t *testing.T) {
 	})
 }
 
+// hundreds are the numbers from 0 to 255.
+var hundreds = func() string {
+	var out []string
+	for n := range 256 {
+		out = append(out, strconv.Itoa(n))
+	}
+	return strings.Join(out, ",")
+}()
+
+// sameJSON reports whether two JSON texts hold the same, numbers by their digits.
+func sameJSON(a, b string) bool {
+	x, y := jsontext.Value(a), jsontext.Value(b)
+	return x.Format(jsontext.ReorderRawObjects(true)) == nil && y.Format(jsontext.ReorderRawObjects(true)) == nil && string(x) == string(y)
+}
+
 func TestStores(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -463,9 +545,18 @@ func TestStores(t *testing.T) {
 		s.t = t
 		s.want("POST", create+"&store_id=2", "", ok(`{"id":1}`))
 		s.want("POST", create, "", ok(`{"id":2}`)) // store 1
-		for metadata, n := range map[string]int{`{"store_id":"2"}`: 1, `{"store_id":2}`: 1, `{"store_id":"1"}`: 1, `{}`: 1, `{"store_id":"3"}`: 0} {
+		for metadata, n := range map[string]int{`{"store_id":"2"}`: 1, `{"store_id":" 2 "}`: 1, `{"store_id":" "}`: 1, `{"store_id":2}`: 1, `{"store_id":"1"}`: 1, `{}`: 1, `{"store_id":"3"}`: 0} {
 			s.Send("acme", client.Event{Type: "product.add", Data: []byte(`{"id":1}`), Metadata: []byte(metadata)}, n)
 		}
+	})
+	t.Run("A2-M4 blanks are none", func(t *testing.T) {
+		s.t = t
+		order := strings.Replace(create, "product", "order", 1)
+		s.want("POST", order+"&store_id=%202%20", "", ok(`{"id":3}`))
+		s.want("POST", order+"&store_id=+", "", ok(`{"id":4}`))
+		s.want("GET", "/v1.1/webhook.list.json?entity=order&params=store_id", "", ok(`{"webhook":[{"store_id":"2"},{"store_id":"1"}]}`))
+		s.Send("acme", client.Event{Type: "order.add", Data: []byte(`{"id":1}`), Metadata: []byte(`{"store_id":"2"}`)}, 1)
+		s.Send("acme", client.Event{Type: "order.add", Data: []byte(`{"id":1}`)}, 1)
 	})
 }
 

@@ -3,8 +3,10 @@ package api2cart
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"grapnel/internal/dialect"
+	"grapnel/internal/hook"
 )
 
 // method is one of the vendor's.
@@ -67,7 +69,7 @@ func (m method) call(control dialect.Control, r *http.Request, version string) (
 	if err != nil {
 		return nil, err
 	}
-	key := p.key("api_key", r)
+	key := hook.Secret(strings.TrimSpace(string(p.key("api_key", r)))) // no key begins or ends with a blank
 	if key == "" {
 		return nil, refused(codeKey)
 	}

@@ -65,11 +65,14 @@ func unreadable(err error) error {
 	return wrong("the body cannot be read")
 }
 
-// fill takes the last value of each name, as PHP does. The source's URL is
-// printed with a blank behind its "?".
+// fill takes the last value of each name, as PHP does. Blanks around names do
+// not count, for the source's URL is printed with one behind its "?" (A2-M1);
+// the name without any goes first.
 func (p params) fill(values url.Values) {
 	for name, v := range values {
-		p[strings.TrimSpace(name)] = v[len(v)-1]
+		if trimmed := strings.TrimSpace(name); trimmed == name || values[trimmed] == nil {
+			p[trimmed] = v[len(v)-1]
+		}
 	}
 }
 
@@ -79,6 +82,10 @@ func (p params) fillJSON(body []byte) error {
 		return wrong("the body is not a JSON object: " + err.Error())
 	}
 	for name, v := range members {
+		given := name
+		if name = strings.TrimSpace(name); name != given && members[name] != nil {
+			continue
+		}
 		var text string
 		switch {
 		case v.Kind() == 'n' && name != "filtering_conditions": // there it means "none"
@@ -92,7 +99,6 @@ func (p params) fillJSON(body []byte) error {
 }
 
 // key is one of the two keys: a parameter, or the header of the newer document.
-// It is never trimmed.
 func (p params) key(name string, r *http.Request) hook.Secret {
 	if v := p[name]; v != "" {
 		return hook.Secret(v)
@@ -109,7 +115,9 @@ func (p params) words(name string) (out []string) {
 	var values []jsontext.Value
 	if strings.HasPrefix(text, "[") && json.Unmarshal([]byte(text), &values) == nil {
 		for _, v := range values {
-			out = append(out, strings.Trim(string(v), `"`))
+			if word := strings.TrimSpace(strings.Trim(string(v), `"`)); word != "" {
+				out = append(out, word)
+			}
 		}
 		return out
 	}

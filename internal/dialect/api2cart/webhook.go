@@ -35,11 +35,17 @@ const (
 	settingFilter   = "filtering_conditions" // as they were given
 )
 
+// storeOf finds a store by its key: as it came, for a key may hold anything, or
+// without the blanks around it, which the source's URL is printed with (A2-M1).
 func storeOf(caller dialect.Caller, key hook.Secret) (dialect.Account, error) {
-	if key == "" {
+	trimmed := hook.Secret(strings.TrimSpace(string(key)))
+	if trimmed == "" {
 		return nil, missing("store_key")
 	}
 	store, err := caller.BySecret(key)
+	if trimmed != key && hook.CodeOf(err) == hook.CodeNotFound {
+		store, err = caller.BySecret(trimmed)
+	}
 	switch hook.CodeOf(err) {
 	case "":
 		return store, nil
@@ -65,7 +71,7 @@ func (c call) create() (any, error) {
 	if c.word("fields") == "" {
 		c.params["fields"] = map[string]string{older: "id", newer: all}[c.version]
 	}
-	in, err := c.input(map[string]string{}, settingStore, settingLanguage, settingResponse, settingFilter)
+	in, err := c.input(&hook.Endpoint{}, settingStore, settingLanguage, settingResponse, settingFilter)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +94,7 @@ func (c call) update() (any, error) {
 	if c.version == newer {
 		may = []string{settingLanguage, settingResponse, settingFilter}
 	}
-	in, err := c.input(e.Settings, may...)
+	in, err := c.input(e, may...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,11 +124,11 @@ func (c call) hook() (*hook.Endpoint, error) {
 	return c.store.Hook(id)
 }
 
-// input is what the parameters make of a webhook that has had settings. may
-// are the settings that the call may change.
-func (c call) input(settings map[string]string, may ...string) (in dialect.HookInput, err error) {
-	if v, given := c.params["callback"]; given {
-		in.URL = &v
+// input is what the parameters make of a webhook. may are the settings that the
+// call may change.
+func (c call) input(e *hook.Endpoint, may ...string) (in dialect.HookInput, err error) {
+	if _, given := c.params["callback"]; given {
+		in.URL = new(c.word("callback"))
 	}
 	if v, given := c.params["label"]; given {
 		in.Description = &v
@@ -136,18 +142,24 @@ func (c call) input(settings map[string]string, may ...string) (in dialect.HookI
 		}
 		in.Fields = &fields
 	}
-	changed := maps.Clone(settings)
+	changed := maps.Clone(e.Settings)
 	for _, name := range may {
-		given, ok := c.params[name]
-		if !ok {
+		if _, given := c.params[name]; !given {
 			continue
 		}
+		given := c.word(name)
 		if name == settingFilter {
 			tree, err := conditions(given)
-			if err != nil {
+			switch {
+			case err != nil:
 				return in, err
+			case len(e.Filter) == 0 || said(e) != nil:
+				in.Filter, given = &tree, keepable(given, tree)
+			case len(tree) > 0:
+				return in, wrong("filtering_conditions: the webhook has a filter that was set elsewhere, which they cannot say; it can be changed there alone")
+			default:
+				continue // it came as it is shown
 			}
-			in.Filter, given = &tree, keepable(given, tree)
 		}
 		if changed == nil {
 			changed = map[string]string{}
@@ -213,7 +225,7 @@ func (c call) filtered() (out []*hook.Endpoint, err error) {
 // those of the newer document.
 func (c call) webhook(e *hook.Endpoint) members {
 	entity, action := event(e)
-	store := e.Settings[settingStore]
+	store := strings.TrimSpace(e.Settings[settingStore])
 	if store == "" {
 		store = "1" // A2-M4
 	}
@@ -234,7 +246,7 @@ func (c call) webhook(e *hook.Endpoint) members {
 		{"action", action},
 		{"lang_id", e.Settings[settingLanguage]},
 		{"response_fields", e.Settings[settingResponse]},
-		{"filtering_conditions", given(e)},
+		{"filtering_conditions", said(e)},
 	}
 }
 
