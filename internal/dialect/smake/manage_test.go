@@ -345,6 +345,48 @@ func TestSMM1OneSetOfHooks(t *testing.T) {
 	}
 }
 
+// A key of several apps reaches each by its number, unless two have the same.
+func TestSMM1AppsByTheirNumbers(t *testing.T) {
+	t.Parallel()
+	s := open(t, "smake")
+	tenant := func(id, dialect, number string) {
+		in := client.TenantInput{Dialect: client.Set(dialect)}
+		if number != "" {
+			in.Settings = client.Set(map[string]string{"vendor_id": number})
+		}
+		if _, err := s.PutTenant(t.Context(), id, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tenant("one", "smake", "17001")
+	tenant("two", "smake@2022-02-01", "17002")
+	tenant("shop", "propstack", "17002") // of another contract
+	tenant("twin", "smake", "17003")
+	tenant("other", "smake", "17003")
+	tenant("foreign", "smake", "17004")
+	s.key = s.MakeKey("one", "two", "shop", "twin", "other", "acme")
+	for app, status := range map[string]int{"one": 200, "17001": 200, "17002": 200, "17003": 404, "17004": 404, "170": 404} {
+		s.app = app
+		s.want(status, "*", "GET", "/webhooks", "")
+	}
+	// The hook is made for the app that was named.
+	s.app = "17002"
+	s.want(201, "*", "POST", "/webhooks", `{"url": "https://example.com", "events": [{"name": "order.completed"}]}`)
+	count := 0
+	for e, err := range s.Endpoints(t.Context(), "two") {
+		if err != nil || e.Dialect != "smake@2022-02-01" {
+			t.Errorf("%+v %v", e, err)
+		}
+		count++
+	}
+	if count != 1 {
+		t.Errorf("%d endpoints, want 1", count)
+	}
+	// Without the setting it is the number that bodies have.
+	s.app = "1"
+	s.want(200, "*", "GET", "/webhooks", "")
+}
+
 // Moving in: hooks keep their ids and tokens, apps their keys and numbers.
 func TestSMM1MovedHooksKeepIDsAndTokens(t *testing.T) {
 	t.Parallel()
