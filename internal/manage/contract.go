@@ -141,8 +141,16 @@ func (m *Manager) giveVendorID(e *hook.Endpoint, given *string) error {
 	if _, taken := m.Directory.EndpointByVendorID(e.Family(), *given); taken {
 		return &hook.Error{Code: hook.CodeConflict, Field: "/vendor_id", Message: fmt.Sprintf("an endpoint of the dialect %s has, or had, the id %s already", e.Family(), *given)}
 	}
-	e.VendorID = *given
+	e.VendorID = oneCase(d, *given)
 	return nil
+}
+
+// oneCase is a vendor's id as it is kept: a UUID in lower case (SP-M9).
+func oneCase(d *dialect.Dialect, id string) string {
+	if d.IDs() == dialect.UUIDs {
+		return strings.ToLower(id)
+	}
+	return id
 }
 
 // nextVendorID is an id that no endpoint of a family has had, the nth of those

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"grapnel/internal/hook"
@@ -111,7 +112,7 @@ func (m *Manager) refill(e *hook.Endpoint, in EndpointInput, now time.Time) erro
 	if in.Dialect != nil && *in.Dialect != e.Dialect {
 		return hook.Invalid("/dialect", "cannot change: waiting deliveries are made for %q. Create another endpoint", e.Dialect)
 	}
-	if in.VendorID != nil && *in.VendorID != e.VendorID {
+	if in.VendorID != nil && !strings.EqualFold(*in.VendorID, e.VendorID) {
 		return hook.Invalid("/vendor_id", "cannot change: receivers know the endpoint by it")
 	}
 	if err := m.fillEndpoint(e, in, now); err != nil {

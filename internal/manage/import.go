@@ -306,6 +306,8 @@ func (i *importing) hook(in *ImportHook) (Imported, error) {
 	if err := checkImportID(d, id); err != nil {
 		return out, err
 	}
+	id = oneCase(d, id)
+	out.VendorID = id
 	by := foundBy(d, t.ID, id)
 	old := i.endpoints[by]
 	if old == nil {
@@ -424,7 +426,7 @@ func (i *importing) newHook(t *hook.Tenant, d *dialect.Dialect, in *ImportHook) 
 		return nil, hook.Invalid("/url", "is missing")
 	}
 	e := &hook.Endpoint{
-		ID: hook.NewID(endpointPrefix), VendorID: in.id(), Tenant: t.ID, TenantNum: t.Num, Dialect: d.Name(),
+		ID: hook.NewID(endpointPrefix), VendorID: oneCase(d, in.id()), Tenant: t.ID, TenantNum: t.Num, Dialect: d.Name(),
 		State: hook.EndpointActive, StateAt: i.now, CreatedAt: i.now, UpdatedAt: i.now,
 	}
 	if d.IDs() == dialect.OwnIDs {

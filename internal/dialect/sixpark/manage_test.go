@@ -297,3 +297,36 @@ func TestSPM4MovedWebhooksKeepIDsAndTokens(t *testing.T) {
 	}
 	wantError(t, s.Do("GET", "/api/v1/webhooks/"+id, headers(key), ""), 404, "url_invalid")
 }
+
+// A UUID is the same in either case, and is written in lower case.
+func TestSPM9IDsInEitherCase(t *testing.T) {
+	t.Parallel()
+	s := vendortest.Start(t)
+	s.MakeTenant("acme", "sixpark")
+	key := s.MakeKey("acme")
+	ids := []string{"75FE2702-114A-401C-8A5F-61D9FA15E0EB", "ecb20ef1-A543-4ae5-9446-0661A882A616", create(t, s, key, "https://example.com", "x").Data.ID}
+	e := s.MakeEndpoint("acme", client.EndpointInput{URL: client.Set("https://example.com"), VendorID: client.Set(ids[1])})
+	if e.VendorID == nil || *e.VendorID != strings.ToLower(ids[1]) {
+		t.Errorf("the endpoint is %+v", e)
+	}
+	record := client.ImportRecord{Tenant: "acme", VendorID: ids[0], URL: "https://example.com", Secret: token}
+	lower := record
+	lower.VendorID = strings.ToLower(ids[0])
+	if r, err := s.Import(t.Context(), []client.ImportRecord{record, lower}); err != nil || r.Created != 1 || r.Unchanged != 1 || r.Results[0].VendorID != lower.VendorID {
+		t.Errorf("%+v %v", r, err)
+	}
+	if r, err := s.Import(t.Context(), []client.ImportRecord{record}); err != nil || r.Unchanged != 1 {
+		t.Errorf("again: %+v %v", r, err)
+	}
+	for _, id := range ids {
+		for _, asked := range []string{strings.ToUpper(id), strings.ToLower(id)} {
+			a := s.Do("GET", "/api/v1/webhooks/"+asked, headers(key), "")
+			if a.Status != 200 || strings.Count(a.Body, strings.ToLower(id)) != 2 {
+				t.Errorf("%s: %d %s", asked, a.Status, a.Body)
+			}
+		}
+		if a := s.Do("DELETE", "/api/v1/webhook/"+strings.ToUpper(id), headers(key), ""); a.Status != 204 {
+			t.Errorf("%s: %d %s", id, a.Status, a.Body)
+		}
+	}
+}

@@ -2,13 +2,14 @@ package directory
 
 import (
 	"strconv"
+	"strings"
 
 	"grapnel/internal/hook"
 )
 
 // vendor is what a vendor's own ids lead to.
 type vendor struct {
-	endpoints map[string]hook.EndpointNum // by VendorID, deleted ones included
+	endpoints map[string]hook.EndpointNum // by VendorID in lower case, deleted ones included
 	highest   int64                       // of the ids that are numbers
 	marks     map[string]*hook.Tenant     // live ones, by the mark of their secret
 }
@@ -23,8 +24,8 @@ func (d *Directory) vendor(family string) *vendor {
 }
 
 func (v *vendor) add(e *hook.Endpoint) {
-	if v.endpoints[e.VendorID] <= e.Num { // the id of one that went with its tenant may have been imported again
-		v.endpoints[e.VendorID] = e.Num
+	if id := strings.ToLower(e.VendorID); v.endpoints[id] <= e.Num { // the id of one that went with its tenant may have been imported again
+		v.endpoints[id] = e.Num
 	}
 	if n, err := strconv.ParseInt(e.VendorID, 10, 64); err == nil && n > v.highest {
 		v.highest = n
@@ -49,7 +50,7 @@ func (d *Directory) mark(old *tenant, t *hook.Tenant) {
 }
 
 // EndpointByVendorID finds an endpoint of a dialect family by its VendorID,
-// deleted ones included.
+// deleted ones included. A UUID is the same in either case.
 func (d *Directory) EndpointByVendorID(family, id string) (*hook.Endpoint, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -57,7 +58,7 @@ func (d *Directory) EndpointByVendorID(family, id string) (*hook.Endpoint, bool)
 	if v == nil {
 		return nil, false
 	}
-	e, ok := d.endpoints[v.endpoints[id]]
+	e, ok := d.endpoints[v.endpoints[strings.ToLower(id)]]
 	return e, ok
 }
 
