@@ -107,7 +107,9 @@ func (m *Manager) commit(ctx context.Context, what string, build func(now time.T
 		}
 		// What the change was made of may be newer than base; then it is stale.
 		c.Base = base
-		m.pin(c, base, at)
+		if err := m.pin(c, base, at); err != nil {
+			return err
+		}
 		_, err = m.Store.Configure(ctx, c)
 		if err == nil && c.Note {
 			m.Directory.Note(c)

@@ -63,20 +63,24 @@ func TestPastOfAStaleChange(t *testing.T) {
 	}
 }
 
-// The past goes when no event of it can be there any more, and never holds more
-// than a thousand values.
+// The past goes when no event of it can be there any more. It never holds more
+// than a thousand values: what would need more is refused, and nothing is lost.
 func TestPastEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, func(c *manage.Config) { c.Retention = 30 * 24 * time.Hour })
 		b.tenant(t, "acme")
+		try := func(version string) error {
+			_, err := b.PutTenant(t.Context(), "acme", manage.TenantInput{APIVersion: &version})
+			return err
+		}
 		put := func(version string) []hook.Past[string] {
 			t.Helper()
-			r, err := b.PutTenant(t.Context(), "acme", manage.TenantInput{APIVersion: &version})
-			if err != nil {
+			if err := try(version); err != nil {
 				t.Fatal(err)
 			}
-			return r.Tenant.PastAPIVersions
+			tenant, _ := b.dir.Tenant("acme")
+			return tenant.PastAPIVersions
 		}
 		put("1")
 		time.Sleep(31 * 24 * time.Hour)
@@ -87,18 +91,40 @@ func TestPastEnds(t *testing.T) {
 		if past := put("2"); len(past) != 1 || past[0].Value != "1" {
 			t.Errorf("want only what version 1 was before 2: %+v", past)
 		}
-		var past []hook.Past[string]
-		for i := range 1200 {
-			past = put(fmt.Sprint("v", i))
+		for i := range 999 {
+			put(fmt.Sprint("v", i))
 		}
-		if len(past) != 1000 || past[999].Value != "v1198" {
-			t.Errorf("%d values, the last %+v", len(past), past[len(past)-1])
+		err := try("one too many")
+		refused(t, "a change whose past has no room", err, hook.CodeConflict, "")
+		if err == nil || !strings.Contains(err.Error(), "the last 1000 values") || !strings.Contains(err.Error(), "744h0m0s") {
+			t.Errorf("%v", err)
+		}
+		if past := put("v998"); len(past) != 1000 || past[0].Value != "1" || past[999].Value != "v997" {
+			t.Errorf("%d values, the first %+v, the last %+v", len(past), past[0], past[len(past)-1])
 		}
 		time.Sleep(40 * 24 * time.Hour)
-		if past := put("v1199"); past != nil {
+		if past := put("v998"); past != nil {
 			t.Errorf("want nothing left: %d", len(past))
 		}
+		if past := put("one too many"); len(past) != 1 {
+			t.Errorf("want room again: %d", len(past))
+		}
 	})
+}
+
+// What is the operator's has more room than what customers change.
+func TestOperatorsPastHasRoom(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.tenant(t, "acme")
+	versions := func(i int) *[]hook.TypeVersion {
+		return &[]hook.TypeVersion{{Version: "2"}, {Version: "1", Convert: fmt.Sprintf("{a: %d, b: %q}", i, strings.Repeat("x", 4000))}}
+	}
+	for i := range 200 {
+		if _, _, err := b.PutEventType(t.Context(), "a.b", manage.EventTypeInput{Versions: versions(i)}); err != nil {
+			t.Fatal(i, err)
+		}
+	}
 }
 
 // Events of a type may be older than what is registered of it, and younger than
