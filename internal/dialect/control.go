@@ -94,8 +94,6 @@ type Caller interface {
 	// where secrets are unique. CodeNotFound if there is none or the key does not
 	// cover it.
 	BySecret(secret hook.Secret) (Account, error)
-	// Accounts are all that the key covers.
-	Accounts() []Account
 	// Log lists deliveries to the hooks of all accounts that the key covers, as
 	// Account.Log does, but that whose last attempt began last goes first. each is
 	// given one entry after the other, so that the memory of one event is enough;

@@ -120,15 +120,7 @@ func (c *caller) BySecret(secret hook.Secret) (dialect.Account, error) {
 	return &account{control: c.control, t: t}, nil
 }
 
-// Accounts are all that the key covers.
-func (c *caller) Accounts() []dialect.Account {
-	var out []dialect.Account
-	for _, a := range c.accounts() {
-		out = append(out, a)
-	}
-	return out
-}
-
+// accounts are all that the key covers.
 func (c *caller) accounts() (out []*account) {
 	for _, t := range c.h.Directory.Tenants() {
 		if c.p.Sees(t.ID) {
