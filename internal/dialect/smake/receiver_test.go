@@ -1,6 +1,7 @@
 package smake_test
 
 import (
+	"slices"
 	"testing"
 
 	"grapnel/client"
@@ -23,29 +24,47 @@ func TestSMS1TheVendorsSnippetTakesAll(t *testing.T) {
 	vendortest.NoneTaken(t, seen, vendortest.PHP(t, receiver, token+"x", "CONTROLLER=controller.php"))
 }
 
-// The other reading of the page: PHP decodes the body and writes it again. It
-// comes to the same bytes, but for numbers that PHP itself does not keep.
+// unkept are objects that PHP writes otherwise than it has read them, so that
+// no spelling of ours could satisfy the other reading of the page: an empty
+// object becomes a list, as does one with the keys of a list, and numbers lose
+// zeros, exponents and digits. The first two are in the corpus.
+var unkept = []string{
+	`{}`,
+	`{"id":"86","name":"test product","tags":[],"more":{},"price":19.90,"big":12345678901234567}`,
+	`{"more":{}}`,
+	`{"0":"a","1":"b"}`,
+	`{"n":19.90}`, `{"n":1.0}`, `{"n":1e3}`, `{"n":-0}`,
+	`{"n":12345678901234567890123}`,
+	`{"n":0.10000000000000001}`,
+}
+
+// The other reading of the page: PHP decodes the body, as the page does, and
+// writes it again. It comes to the same bytes, but for what PHP does not keep.
 func TestSMS3TheOtherReadingTakesAll(t *testing.T) {
 	t.Parallel()
-	tap := vendortest.NewTap(t, vendortest.PHP(t, "testdata/laravel.php", token, "CONTROLLER=again.php"))
-	var data []string
+	receiver := func() *vendortest.Tap {
+		return vendortest.NewTap(t, vendortest.PHP(t, "testdata/laravel.php", token, "CONTROLLER=again.php"))
+	}
+	kept := []string{`{"i":9223372036854775807,"f":0.1,"e":1.0e+25,"list":[[]],"0":1,"x":null,"":true}`}
 	for _, d := range vendortest.Data() {
-		if d != lossy {
-			data = append(data, d)
+		if !slices.Contains(unkept, d) {
+			kept = append(kept, d)
 		}
 	}
-	if len(data) == len(vendortest.Data()) {
-		t.Error("the corpus has no number any more that PHP does not keep")
+	if want := len(vendortest.Data()) - 2 + 1; len(kept) != want {
+		t.Errorf("%d of the corpus are left, want %d", len(kept), want)
 	}
-	for i, s := range deliver(t, tap, token, data...) {
+	for _, s := range deliver(t, receiver(), token, kept...) {
 		if s.Status != 200 {
-			t.Errorf("delivery %d was answered %d: %.200s", i, s.Status, s.Body)
+			t.Errorf("answered %d: %.200s", s.Status, s.Body)
+		}
+	}
+	for _, s := range deliver(t, receiver(), token, unkept...) { // or it need not be excepted
+		if s.Status != 422 {
+			t.Errorf("answered %d: %.200s", s.Status, s.Body)
 		}
 	}
 }
-
-// lossy has a price of 19.90, which PHP writes as 19.9.
-const lossy = `{"id":"86","name":"test product","tags":[],"more":{},"price":19.90,"big":12345678901234567}`
 
 func TestSMS2UnsignedWithoutAToken(t *testing.T) {
 	t.Parallel()

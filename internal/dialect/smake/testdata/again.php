@@ -1,12 +1,12 @@
 <?php
 // The same receiver by the other reading of its page: the payload is what was
-// decoded, written again by PHP (SM-S3).
+// decoded, as the page decodes it, written again by PHP (SM-S3).
 
 class WebhookController extends Controller
 {
     public function handleVariantDesigned(Request $request)
     {
-        $payload = json_encode(json_decode($request->getContent()));
+        $payload = json_encode(json_decode($request->getContent(), true));
 
         if (! $this->hasValidSignature($request, $payload)) {
             // Handle invalid Signature
