@@ -94,9 +94,74 @@ func (r *reader) overCovers(n ast.Node, t template, d *Dialect) {
 			}
 		}
 	}
+	r.overApart(n, t, d)
 	if r.err == nil && !covered {
 		r.fail(n, "over must hold {body}, or {body.sha256} itself or in a header or query that it signs, or {form_sorted}: otherwise the body could be changed unseen")
 	}
+}
+
+// overApart checks that what is signed can be read in one way only: otherwise a
+// signature over the type a.b and the body 123 would also fit the type a.b1 and
+// the body 23. What comes from outside ends at a text before the body, and
+// begins behind one after it; verifying refuses values that hold that text.
+//
+// Without a text between them may stand what nobody outside can move: the URL,
+// which the receiver knows as its own; hashes, whose length is fixed; and PHP's
+// JSON of headers, which is one object or [] and so ends where its bracket
+// closes. For the same reason such JSON does not stand behind the body: a text
+// before it would not show where it begins.
+func (r *reader) overApart(n ast.Node, t template, d *Dialect) {
+	if r.err != nil {
+		return
+	}
+	behind := false // the body, or what is made of it and as free
+	for i := range t {
+		p := &t[i]
+		switch {
+		case p.source == requestBody || p.source == formSorted:
+			if behind {
+				r.fail(n, "over holds the body twice; once is enough")
+			}
+			behind = true
+		case p.source == headersPHPJSON && behind:
+			r.fail(n, "{headers_php_json:%s} must stand before the body, or nobody could tell where the body ends", p.text)
+		case !p.loose(d):
+		case behind && t[i-1].source != literal:
+			r.fail(n, "before {%s} a text must stand, such as a dot: otherwise a part of one could be passed off as a part of the other", p.name())
+		case !behind && i+1 < len(t) && t[i+1].source != literal:
+			r.fail(n, "behind {%s} a text must stand, such as a dot: otherwise a part of one could be passed off as a part of the other", p.name())
+		}
+	}
+}
+
+// loose reports whether whoever sends a request chooses how long the value is.
+func (p *piece) loose(d *Dialect) bool {
+	if p.source == headerValue && d.headers[p.refs[0]].value.alone(bodySHA256) {
+		return false
+	}
+	return p.source.outside()
+}
+
+// name is what stands in the braces.
+func (p *piece) name() string {
+	if p.source == headerValue {
+		return "header." + p.text
+	}
+	for i := range placeholders {
+		if placeholders[i].source == p.source {
+			return placeholders[i].name + p.text
+		}
+	}
+	return p.text
+}
+
+// cut reports whether a value of what is signed could be cut in another place,
+// since the text beside it stands earlier in both (SW-2).
+func cut(value, text string, behind bool) bool {
+	if behind {
+		return strings.LastIndex(text+value, text) != 0
+	}
+	return strings.Index(value+text, text) != len(value)
 }
 
 // appendSigned writes the placeholders that are made of other parts of the

@@ -53,7 +53,9 @@ func (s source) told() bool {
 
 // outside reports whether the placeholder's value is only what the request
 // says: anybody can have written it.
-func (s source) outside() bool { return s.told() && s != bodySHA256 || s == headerValue }
+func (s source) outside() bool {
+	return s.told() && s != bodySHA256 || s == headerValue || s == requestMethod
+}
 
 // separable reports whether a text that the template wrote can be taken apart.
 func (t template) separable() bool {

@@ -181,8 +181,10 @@ func (s *seen) checkTime() error {
 // parts puts together what the header must have signed.
 func (s *seen) parts(g *signing) ([][]byte, error) {
 	var out [][]byte
+	behind := false // the body
 	for _, run := range g.over {
 		if run.text == nil {
+			behind = true
 			out = append(out, s.received.Body)
 			continue
 		}
@@ -192,16 +194,27 @@ func (s *seen) parts(g *signing) ([][]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			// What came from outside must not hold the text that ends it in
-			// what is signed, or it could be cut in another place (SW-2).
-			if p.source.outside() && i+1 < len(run.text) && run.text[i+1].source == literal && strings.Contains(value, run.text[i+1].text) {
-				return nil, refuse(MalformedHeader, "", "the value %q must not hold %q", hook.Clip(value), run.text[i+1].text)
+			behind = behind || p.source == formSorted
+			next := i + 1
+			if behind {
+				next = i - 1
+			}
+			if beside := run.text.literalAt(next); p.loose(s.of) && beside != "" && cut(value, beside, behind) {
+				return nil, refuse(MalformedHeader, "", "the value %q must not hold %q", hook.Clip(value), beside)
 			}
 			text = append(text, value...)
 		}
 		out = append(out, text)
 	}
 	return out, nil
+}
+
+// literalAt is the text at a place of the template, or "".
+func (t template) literalAt(i int) string {
+	if i < 0 || i >= len(t) || t[i].source != literal {
+		return ""
+	}
+	return t[i].text
 }
 
 // verifyHeader looks for one signature that one key made.
