@@ -14,10 +14,14 @@ import (
 	"github.com/alecthomas/kong"
 
 	"grapnel/internal/config"
+	"grapnel/internal/convert"
 	"grapnel/internal/spelling"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	convert.Child() // a server starts this program for its converters
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // cli is the tree of commands; its tags are the reference that --help prints.
 type cli struct {

@@ -19,9 +19,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"grapnel/internal/convert"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"grapnel": heldMain}) }
+func TestMain(m *testing.M) {
+	convert.Child() // before the program of a script looks at its name
+	testscript.Main(m, map[string]func(){"grapnel": heldMain})
+}
 
 func TestScripts(t *testing.T) {
 	t.Parallel()

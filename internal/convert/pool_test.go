@@ -92,7 +92,7 @@ func step(err error) int {
 // said of them.
 var killers = map[string]string{
 	"reduce range(4000000) as $i (1; [.]) | tojson | length": "too ",
-	"reduce range(300000) as $i (1; [.]) | tojson | length":  "too ",
+	"reduce range(1000000) as $i (1; [.]) | tojson | length":  "too ",
 	"[range(1000000000)]":                                            "too ",
 	`"x" * 1000000000 | length`:                                      "too much memory or nested too deep",
 	`[range(100) | "x" * 100000000] | length`:                        "too much memory or nested too deep",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -64,8 +65,14 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		return end(dl, hook.Failed, why)
 	}
 	if dl.body == nil {
-		body, err := d.Pins.body(c, d.PublicURL, dl.event, endpoint, tenant)
-		if err != nil {
+		body, err := d.Pins.body(ctx, c, d.PublicURL, dl.event, endpoint, tenant)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return effect{givenBack: true} // the server stops
+		case errors.As(err, new(errLater)):
+			return d.postpone(dl, err.Error())
+		default:
 			return end(dl, hook.Held, err.Error())
 		}
 		dl.body = body

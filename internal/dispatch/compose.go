@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -65,7 +66,7 @@ func (c *Composer) Render(event *hook.Event, e *hook.Endpoint, t *hook.Tenant) (
 	if !ok {
 		return nil, noDialect(e.Dialect)
 	}
-	return c.Pins.body(d, c.PublicURL, event, e, t)
+	return c.Pins.body(context.Background(), d, c.PublicURL, event, e, t)
 }
 
 // headerOf says where an attempt goes and makes its header: what the contract

@@ -23,7 +23,10 @@ type Pins struct {
 	URLs     []hook.Past[string]                 // earlier public URLs
 	Dialects map[string][]hook.Past[PastDialect] // earlier texts of dialect files, by name
 
-	programs convert.Cache
+	// Converters runs the programs of event types; nil: they run in this process.
+	Converters convert.Runner
+
+	inProcess convert.InProcess
 }
 
 // PastDialect is an earlier text of a dialect file. Err says why this program
@@ -34,8 +37,9 @@ type PastDialect struct {
 }
 
 // body makes the body of an event for an endpoint of the dialect d. The error
-// is a sentence for the endpoint's owner.
-func (p *Pins) body(d *dialect.Dialect, publicURL string, event *hook.Event, e *hook.Endpoint, t *hook.Tenant) ([]byte, error) {
+// is a sentence for the endpoint's owner; an errLater says nothing about the
+// event.
+func (p *Pins) body(ctx context.Context, d *dialect.Dialect, publicURL string, event *hook.Event, e *hook.Endpoint, t *hook.Tenant) ([]byte, error) {
 	at := event.Revision
 	if at == 0 {
 		at = math.MaxInt64 // an event that was never stored is of now
@@ -50,7 +54,7 @@ func (p *Pins) body(d *dialect.Dialect, publicURL string, event *hook.Event, e *
 			return nil, fmt.Errorf("the dialect %s as it was at the time of the event cannot be read any more: %w", d.Name(), past.Err)
 		}
 		d = past.Dialect
-		if err := p.convert(&in, at); err != nil {
+		if err := p.convert(ctx, &in, at); err != nil {
 			return nil, err
 		}
 	}
@@ -91,7 +95,7 @@ func numberOf(event *hook.Event, endpoint hook.EndpointNum) int64 {
 // convert makes the data of the shape that the tenant's API version asked for at
 // a revision. Where the converters of then fail, those of now are tried: they
 // are how a mistake in them is mended.
-func (p *Pins) convert(in *dialect.Input, at int64) error {
+func (p *Pins) convert(ctx context.Context, in *dialect.Input, at int64) error {
 	if in.Tenant == nil || p.Types == nil {
 		return nil
 	}
@@ -104,39 +108,47 @@ func (p *Pins) convert(in *dialect.Input, at int64) error {
 		return nil
 	}
 	then := hook.AsOf(t.Versions, t.PastVersions, at)
-	err := p.run(in, hook.VersionsFor(then, version))
-	if err == nil || slices.Equal(then, t.Versions) || t.Deleted {
+	err := p.run(ctx, in, hook.VersionsFor(then, version))
+	if err == nil || errors.As(err, new(errLater)) || slices.Equal(then, t.Versions) || t.Deleted {
 		return err
 	}
-	if p.run(in, hook.VersionsFor(t.Versions, version)) != nil {
+	now := p.run(ctx, in, hook.VersionsFor(t.Versions, version))
+	if now != nil && !errors.As(now, new(errLater)) {
 		return err
 	}
-	return nil
+	return now
 }
 
+// errLater is that a body could not be made now, for no fault of what it is made
+// of.
+type errLater struct{ error }
+
 // run sends the data, and the object before the change, through the steps to a
-// version. in is changed only if all goes well. A stop of the server does not
-// interrupt it, for that would be no mistake of the program's.
-func (p *Pins) run(in *dialect.Input, steps []hook.TypeVersion) error {
+// version. in is changed only if all goes well.
+func (p *Pins) run(ctx context.Context, in *dialect.Input, steps []hook.TypeVersion) error {
 	if len(steps) == 0 {
 		return nil
 	}
-	programs := make([]*convert.Program, len(steps))
+	runner := p.Converters
+	if runner == nil {
+		runner = &p.inProcess
+	}
+	programs := make([]string, len(steps))
 	for i, s := range steps {
-		var err error
-		if programs[i], err = p.programs.Get(s.Convert); err != nil {
-			return fmt.Errorf("the data cannot be converted to version %s: %w", s.Version, err)
-		}
+		programs[i] = s.Convert
 	}
 	event := *in.Event
 	for _, data := range []*[]byte{&event.Data, &event.Previous} {
 		if len(*data) == 0 {
 			continue
 		}
-		converted, err := convert.Run(context.Background(), programs, *data)
+		converted, err := runner.Run(ctx, programs, *data)
 		var failed *convert.StepError
-		if errors.As(err, &failed) {
+		switch {
+		case errors.As(err, &failed):
 			return fmt.Errorf("the data cannot be converted to version %s: %w", steps[failed.Step].Version, err)
+		case err != nil:
+			return errLater{err}
 		}
 		*data = converted
 	}

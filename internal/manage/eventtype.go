@@ -39,32 +39,57 @@ func (m *Manager) PutEventType(ctx context.Context, name string, in EventTypeInp
 	if err := hook.ValidType(name); err != nil {
 		return nil, false, err
 	}
-	err = m.commitOr(ctx, in.Terms.DryRun, "put an event type", func(now time.Time) (*store.Change, error) {
-		t = &hook.EventType{Name: name, CreatedAt: now, UpdatedAt: now}
-		old, exists := m.Directory.Type(name)
-		if err := in.Terms.check(old); err != nil {
-			return nil, err
+	// Programs run before the change, which keeps others waiting, and so what
+	// they were of may have changed by then.
+	for range maxTries {
+		var checked *hook.EventType
+		if checked, _, err = m.eventType(name, in, now()); err != nil {
+			return nil, false, err
 		}
-		if exists {
-			copied := *old
-			t = &copied
-			t.UpdatedAt = touched(old.UpdatedAt, now)
-		}
-		created = !exists
-		if err := fillEventType(t, in); err != nil {
-			return nil, err
-		}
-		if in.Versions != nil || in.Sample != nil {
-			if err := checkVersions(ctx, t); err != nil {
-				return nil, err
+		runs := in.Versions != nil || in.Sample != nil
+		if runs {
+			if err := m.checkVersions(ctx, checked); err != nil {
+				return nil, false, err
 			}
 		}
-		return &store.Change{Types: []*hook.EventType{t}}, nil
-	})
+		err = m.commitOr(ctx, in.Terms.DryRun, "put an event type", func(now time.Time) (*store.Change, error) {
+			if t, created, err = m.eventType(name, in, now); err != nil {
+				return nil, err
+			}
+			if runs && (!slices.Equal(t.Versions, checked.Versions) || !bytes.Equal(t.Sample, checked.Sample)) {
+				return nil, errUnchecked
+			}
+			return &store.Change{Types: []*hook.EventType{t}}, nil
+		})
+		if !errors.Is(err, errUnchecked) {
+			break
+		}
+	}
+	if errors.Is(err, errUnchecked) {
+		err = hook.Errorf(hook.CodeUnavailable, "others keep changing the event type: nothing was stored, try again")
+	}
 	if err != nil {
 		return nil, false, err
 	}
 	return t, created, nil
+}
+
+// errUnchecked says that an event type has become another than was checked.
+var errUnchecked = errors.New("the event type has changed since it was checked")
+
+// eventType makes an event type of what it is and of an input.
+func (m *Manager) eventType(name string, in EventTypeInput, now time.Time) (t *hook.EventType, created bool, err error) {
+	old, exists := m.Directory.Type(name)
+	if err := in.Terms.check(old); err != nil {
+		return nil, false, err
+	}
+	t = &hook.EventType{Name: name, CreatedAt: now, UpdatedAt: now}
+	if exists {
+		copied := *old
+		t = &copied
+		t.UpdatedAt = touched(old.UpdatedAt, now)
+	}
+	return t, !exists, fillEventType(t, in)
 }
 
 func fillEventType(t *hook.EventType, in EventTypeInput) error {
@@ -99,11 +124,11 @@ func fillEventType(t *hook.EventType, in EventTypeInput) error {
 
 // checkVersions checks the versions of an event type: their names, that each
 // program can run, and that the sample goes through all of them.
-func checkVersions(ctx context.Context, t *hook.EventType) error {
+func (m *Manager) checkVersions(ctx context.Context, t *hook.EventType) error {
 	if len(t.Versions) > maxVersions {
 		return hook.Invalid("/versions", "holds %d versions, at most %d are allowed", len(t.Versions), maxVersions)
 	}
-	var programs []*convert.Program
+	var programs []string
 	for i, v := range t.Versions {
 		at := "/versions/" + strconv.Itoa(i)
 		if v.Version == "" {
@@ -121,19 +146,25 @@ func checkVersions(ctx context.Context, t *hook.EventType) error {
 		if v.Convert == "" {
 			return hook.Invalid(at+"/convert", "is missing: it makes the data of version %q of that of %q. Only the first can do without, to name the newest shape", v.Version, t.Versions[i-1].Version)
 		}
-		p, err := convert.Compile(v.Convert)
-		if err != nil {
-			return under(at+"/convert", err)
-		}
-		programs = append(programs, p)
-	}
-	if len(t.Sample) == 0 || len(programs) == 0 {
-		return nil
+		programs = append(programs, v.Convert)
 	}
 	var failed *convert.StepError
-	if _, err := convert.Run(ctx, programs, t.Sample); errors.As(err, &failed) {
+	err := m.Converters.Check(ctx, programs)
+	if errors.As(err, &failed) {
+		if hook.CodeOf(err) != hook.CodeInvalid {
+			err = hook.Invalid("", "cannot be compiled: %v", failed.Err)
+		}
+		return under("/versions/"+strconv.Itoa(failed.Step+len(t.Versions)-len(programs))+"/convert", err)
+	}
+	if err == nil && len(t.Sample) > 0 {
+		_, err = m.Converters.Run(ctx, programs, t.Sample)
+	}
+	if errors.As(err, &failed) {
 		i := failed.Step + len(t.Versions) - len(programs)
 		return hook.Invalid("/versions/"+strconv.Itoa(i)+"/convert", "cannot make version %q of the sample: %v", t.Versions[i].Version, err)
+	}
+	if err != nil {
+		return &hook.Error{Code: hook.CodeUnavailable, Message: "the programs cannot be checked now, so nothing was changed: send the request again", Err: err}
 	}
 	return nil
 }

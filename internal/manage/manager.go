@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"grapnel/internal/convert"
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/keyring"
@@ -44,6 +45,9 @@ type Config struct {
 	// Retention is how long events are kept. A schedule that goes on for longer
 	// is refused. 0: for ever.
 	Retention time.Duration
+	// Converters checks the programs of event types. Nil: they run in this
+	// process.
+	Converters convert.Runner
 	// DefaultDialect is spoken where neither endpoint nor tenant name one.
 	// "": standard.
 	DefaultDialect string
@@ -74,6 +78,9 @@ func New(c Config) (*Manager, error) {
 	}
 	if c.CheckFilter == nil {
 		c.CheckFilter = func([]byte) error { return hook.Invalid("", "filters are not available on this server") }
+	}
+	if c.Converters == nil {
+		c.Converters = &convert.InProcess{}
 	}
 	if c.DefaultDialect == "" {
 		c.DefaultDialect = "standard"

@@ -11,6 +11,7 @@ import (
 	"grapnel/internal/api"
 	"grapnel/internal/auth"
 	"grapnel/internal/config"
+	"grapnel/internal/convert"
 	"grapnel/internal/dialect"
 	"grapnel/internal/dispatch"
 	"grapnel/internal/egress"
@@ -42,10 +43,12 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err := s.openDoor(cfg); err != nil {
 		return err
 	}
+	s.converters, s.endConverters = convert.New(convert.PoolConfig{Logger: s.logger})
+	s.undo = append(s.undo, s.endConverters)
 	s.manager, err = manage.New(manage.Config{
 		Store: s.store, Deliveries: s.store, Directory: s.directory, Dialects: dialects, Ring: ring, Logger: s.logger,
 		CheckURL: s.egress.CheckURL, CheckFilter: checkFilter, Retention: s.settings.Retention.Std(),
-		MaxEndpoints: s.settings.MaxEndpoints, Tell: s.tell,
+		MaxEndpoints: s.settings.MaxEndpoints, Tell: s.tell, Converters: s.converters,
 	})
 	if err != nil {
 		return err

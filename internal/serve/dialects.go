@@ -169,7 +169,7 @@ func (s *Server) pin(ctx context.Context, dialects *dialect.Registry) (*dispatch
 	if err := s.manager.Pin(ctx, now); err != nil {
 		return nil, err
 	}
-	p := &dispatch.Pins{Types: s.directory, Dialects: map[string][]hook.Past[dispatch.PastDialect]{}}
+	p := &dispatch.Pins{Types: s.directory, Converters: s.converters, Dialects: map[string][]hook.Past[dispatch.PastDialect]{}}
 	for _, past := range s.directory.Pinned(hook.PinnedURL).Past {
 		p.URLs = append(p.URLs, hook.Past[string]{Before: past.Before, At: past.At, Value: string(past.Value)})
 	}

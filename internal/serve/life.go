@@ -65,6 +65,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.adminListener.Close()
 	}
 	s.running.Wait()
+	s.endConverters()
 	s.egress.Close()
 	// What holds the folder must be let go of however little time is left.
 	released := s.store.Release(context.WithoutCancel(ctx), s.lease)

@@ -19,6 +19,7 @@ import (
 
 	"grapnel/client"
 	"grapnel/internal/config"
+	"grapnel/internal/convert"
 	"grapnel/internal/hook"
 	"grapnel/internal/inbox"
 	"grapnel/internal/keyring"
@@ -27,7 +28,10 @@ import (
 	"grapnel/internal/testaid"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	convert.Child() // servers run converters in children
+	goleak.VerifyTestMain(m)
+}
 
 // settings are a server's in a folder of the test.
 func settings(dir string) config.Config {

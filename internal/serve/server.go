@@ -13,6 +13,7 @@ import (
 
 	"grapnel/internal/auth"
 	"grapnel/internal/config"
+	"grapnel/internal/convert"
 	"grapnel/internal/crashpoint"
 	"grapnel/internal/dispatch"
 	"grapnel/internal/egress"
@@ -56,6 +57,8 @@ type Server struct {
 	egress        *egress.Client
 	manager       *manage.Manager
 	pins          *dispatch.Pins
+	converters    convert.Runner
+	endConverters func()
 	replayer      *manage.Replayer
 	auth          *auth.Authenticator
 	tracer        *telemetry.Tracer // nil: no traces
