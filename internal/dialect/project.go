@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"grapnel/internal/hook"
@@ -12,13 +13,13 @@ const allFields = "force_all"
 
 // The limits of an endpoint's fields.
 const (
-	maxFields = 250
+	maxFields = 200
 	maxField  = 256 // bytes
 )
 
 // FieldsCheck checks what an endpoint wants of the data: dotted paths such as
 // price.value, which go through lists, or force_all. The error is a
-// *hook.Error about the field /fields.
+// *hook.Error about the field /fields, or about one of them.
 func (d *Dialect) FieldsCheck(fields []string) error {
 	switch {
 	case len(fields) == 0:
@@ -28,14 +29,15 @@ func (d *Dialect) FieldsCheck(fields []string) error {
 	case len(fields) > maxFields:
 		return hook.Invalid("/fields", "there are %d fields; an endpoint can have %d", len(fields), maxFields)
 	}
-	for _, f := range fields {
+	for i, f := range fields {
+		at := "/fields/" + strconv.Itoa(i)
 		switch {
 		case len(f) > maxField:
-			return hook.Invalid("/fields", "a field has %d characters; it can have %d", len(f), maxField)
+			return hook.Invalid(at, "a field has %d bytes; it can have %d", len(f), maxField)
 		case slices.Contains(strings.Split(f, "."), ""):
-			return hook.Invalid("/fields", "%q is no field: write a name, or names with dots between them such as price.value", f)
+			return hook.Invalid(at, "%q is no field: write a name, or names with dots between them such as price.value", f)
 		case strings.ContainsFunc(f, func(r rune) bool { return r <= ' ' || r == ',' || r == 0x7f || r == '\ufffd' }):
-			return hook.Invalid("/fields", "%q is no field: a name holds no white space and no comma", hook.Clip(f))
+			return hook.Invalid(at, "%q is no field: a name holds no white space and no comma", hook.Clip(f))
 		}
 	}
 	return nil

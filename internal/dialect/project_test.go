@@ -99,7 +99,7 @@ func TestFieldsCheck(t *testing.T) {
 	if !projects.Projects() || whole.Projects() {
 		t.Error("Projects")
 	}
-	long := make([]string, 251)
+	long := make([]string, 201)
 	for i := range long {
 		long[i] = "a"
 	}
@@ -121,9 +121,9 @@ func TestFieldsCheck(t *testing.T) {
 		{projects, []string{"a,b"}, "no white space and no comma"},
 		{projects, []string{"a\n"}, "no white space and no comma"},
 		{projects, []string{strings.Repeat("a", 256)}, ""},
-		{projects, []string{strings.Repeat("a", 257)}, "257 characters"},
-		{projects, long[:250], ""},
-		{projects, long, "there are 251 fields"},
+		{projects, []string{strings.Repeat("a", 257)}, "257 bytes"},
+		{projects, long[:200], ""},
+		{projects, long, "there are 201 fields"},
 	} {
 		err := c.d.FieldsCheck(c.fields)
 		if c.want == "" {

@@ -13,12 +13,6 @@ import (
 	"grapnel/internal/hook"
 )
 
-// The limits of what an endpoint chooses of the data.
-const (
-	maxFields = 200
-	maxField  = 256
-)
-
 // fillContract takes over what only some contracts know.
 func fillContract(e *hook.Endpoint, in EndpointInput, d *dialect.Dialect) error {
 	if in.Fields != nil {
@@ -40,19 +34,7 @@ func checkFields(fields []string, d *dialect.Dialect) error {
 	if len(fields) > 0 && !d.Projects() {
 		return &hook.Error{Code: CodeUnsuitable, Field: "/fields", Message: "the dialect " + d.Name() + " sends the data as a whole: an endpoint cannot choose fields of it"}
 	}
-	if len(fields) > maxFields {
-		return hook.Invalid("/fields", "holds %d fields, at most %d are allowed", len(fields), maxFields)
-	}
-	for i, f := range fields {
-		at := fmt.Sprintf("/fields/%d", i)
-		if f == "" {
-			return hook.Invalid(at, "is empty")
-		}
-		if err := checkText(at, f, maxField); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.FieldsCheck(fields)
 }
 
 // checkContract holds what an endpoint subscribes to against the contract's

@@ -117,6 +117,8 @@ func TestFieldsAndSettings(t *testing.T) {
 		at   string
 	}{
 		{"an empty field", manage.EndpointInput{Fields: &[]string{"id", ""}}, hook.CodeInvalid, "/fields/1"},
+		{"no path", manage.EndpointInput{Fields: &[]string{"id", "price..value"}}, hook.CodeInvalid, "/fields/1"},
+		{"two fields in one", manage.EndpointInput{Fields: &[]string{"id,name"}}, hook.CodeInvalid, "/fields/0"},
 		{"a long field", manage.EndpointInput{Fields: &[]string{string(long)}}, hook.CodeInvalid, "/fields/0"},
 		{"many fields", manage.EndpointInput{Fields: new(make([]string, 201))}, hook.CodeInvalid, "/fields"},
 		{"a setting without a name", manage.EndpointInput{Settings: &map[string]string{"": "x"}}, hook.CodeInvalid, "/settings"},
