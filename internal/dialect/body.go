@@ -165,7 +165,7 @@ func (r *reader) additions(o object, d *Dialect) {
 		w := jsonWriter{reader: r, d: d}
 		w.literal(w.quote(a.name) + ":")
 		w.value(in.node("value"))
-		a.value = slices.Clip(w.out)
+		a.value = w.done()
 		d.body.add = append(d.body.add, a)
 	}
 	if r.err == nil && len(d.body.add) == 0 {
@@ -177,25 +177,39 @@ func (r *reader) additions(o object, d *Dialect) {
 func (r *reader) jsonTemplate(n ast.Node, d *Dialect) template {
 	w := jsonWriter{reader: r, d: d}
 	w.value(n)
-	return slices.Clip(w.out)
+	return w.done()
 }
 
 type jsonWriter struct {
 	*reader
 	d     *Dialect
-	fixed bool // texts have no placeholders
+	fixed bool   // texts have no placeholders
+	run   []byte // literals that follow out
 	out   template
 }
 
 func (w *jsonWriter) quote(s string) string { return `"` + w.inner(s) + `"` }
 func (w *jsonWriter) inner(s string) string { return string(w.d.body.style.quote(nil, []byte(s))) }
 
-func (w *jsonWriter) literal(s string) {
-	if k := len(w.out); k > 0 && w.out[k-1].source == literal {
-		w.out[k-1].text += s
-		return
+func (w *jsonWriter) literal(s string) { w.run = append(w.run, s...) }
+
+// placeholder writes one behind the literals so far.
+func (w *jsonWriter) placeholder(p piece) {
+	w.flush()
+	w.out = append(w.out, p)
+}
+
+func (w *jsonWriter) flush() {
+	if len(w.run) > 0 {
+		w.out = append(w.out, piece{text: string(w.run)})
+		w.run = w.run[:0]
 	}
-	w.out = append(w.out, piece{text: s})
+}
+
+// done is what was written.
+func (w *jsonWriter) done() template {
+	w.flush()
+	return slices.Clip(w.out)
 }
 
 func (w *jsonWriter) value(n ast.Node) {
@@ -223,6 +237,10 @@ func (w *jsonWriter) value(n ast.Node) {
 		}
 		w.literal("]")
 	case *ast.StringNode:
+		if v.Token.Type == token.StringType && startsNumber([]byte(v.Value)) && jsontext.Value(v.Value).IsValid() {
+			w.literal(v.Value) // without quotes, and a number in JSON: 1e5, or one with many digits
+			return
+		}
 		w.text(v)
 	default:
 		text := "" // also where the file has a key and no value
@@ -252,7 +270,7 @@ func (w *jsonWriter) text(n *ast.StringNode) {
 			w.fail(n, "{…|%s} stands alone, so what stands behind the bar must be JSON: a text in its quotes, a number, null, [] or {}", p.or)
 		}
 		p.or = string(writer{style: w.d.body.style}.value(nil, []byte(p.or)))
-		w.out = append(w.out, p)
+		w.placeholder(p)
 		return
 	}
 	w.literal(`"`)
@@ -264,7 +282,7 @@ func (w *jsonWriter) text(n *ast.StringNode) {
 			w.fail(n, "a placeholder that is JSON itself must stand alone, not within the text %q", n.Value)
 		default:
 			p.escape = w.kind(p) != asNumber
-			w.out = append(w.out, p)
+			w.placeholder(p)
 		}
 	}
 	w.literal(`"`)

@@ -429,3 +429,17 @@ func TestBodySettings(t *testing.T) {
 		}
 	}
 }
+
+// A number without quotes is a number, however it is written and however long it
+// is; with quotes it is a text.
+func TestNumbersOfTheContract(t *testing.T) {
+	t.Parallel()
+	const list = `[1e5, 1E-2, -1.5e+300, 1e999, 12345678901234567890123, -12345678901234567890123.50, -0, "1e5", '12345678901234567890123', 1.2.3, 1e, v1e5]`
+	const want = `[1e5,1E-2,-1.5e+300,1e999,12345678901234567890123,-12345678901234567890123.50,-0,"1e5","12345678901234567890123","1.2.3","1e","v1e5"]`
+	if got, err := rendered(t, "{json: "+list+"}", wideInput()); err != nil || got != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+	if got := string(load(t, base+"sample: {type: thing_deleted, data: "+list+"}\n").Sample().Data); got != want {
+		t.Errorf("the sample has %s, want %s", got, want)
+	}
+}

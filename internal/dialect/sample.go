@@ -60,7 +60,7 @@ func (r *reader) jsonOf(o object, key string) []byte {
 	if r.err != nil {
 		return nil
 	}
-	out := []byte(w.out[0].text)
+	out := w.run
 	if !jsontext.Value(out).IsValid() {
 		r.fail(o.node(key), "%s is not JSON: %s", key, out)
 	}

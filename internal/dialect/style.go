@@ -151,11 +151,13 @@ func hex4(b []byte) (r rune, ok bool) {
 		return 0, false
 	}
 	for _, c := range b[2:6] {
-		d := bytes.IndexByte([]byte(hexDigits), c|0x20)
-		if c < 'A' {
-			d = int(c) - '0'
-		}
-		if d < 0 || d > 15 {
+		var d byte
+		switch {
+		case c >= '0' && c <= '9':
+			d = c - '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			d = (c | 0x20) - 'a' + 10
+		default:
 			return 0, false
 		}
 		r = r<<4 | rune(d)

@@ -272,3 +272,18 @@ func BenchmarkStyle(b *testing.B) {
 		benchmarkStyle(b, styled(b, "verbatim", ", id_strings: true, project: true"), in)
 	})
 }
+
+// What is no hexadecimal digit is never read as one, even if nobody has checked
+// the data before.
+func TestEscapesOfOtherCharacters(t *testing.T) {
+	t.Parallel()
+	d := styled(t, "php")
+	for _, digit := range "/:;<=>?@G`g \x10" {
+		if got := of(t, d, `"\u00`+string(digit)+`1"`); strings.Contains(got, `\u00`) && !strings.Contains(got, `\ufffd`) {
+			t.Errorf("%q as a digit gives %s", digit, got)
+		}
+	}
+	if got := of(t, d, `"\u00:0\u00e9"`); got != `"\ufffd00:0\u00e9"` {
+		t.Errorf("%s", got)
+	}
+}

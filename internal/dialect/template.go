@@ -143,24 +143,23 @@ func (t template) alone(s source) bool { return len(t) == 1 && t[0].source == s 
 // template reads a text with placeholders. {header.NAME} names one of headers.
 func (r *reader) template(n ast.Node, text string, where scope, headers []header) template {
 	var out template
-	add := func(s string) {
-		if k := len(out); k > 0 && out[k-1].source == literal {
-			out[k-1].text += s
-			return
+	var run []byte // literal text that follows out
+	add := func(p piece) {
+		if len(run) > 0 {
+			out = append(out, piece{text: string(run)})
+			run = run[:0]
 		}
-		out = append(out, piece{text: s})
+		out = append(out, p)
 	}
 	for rest := text; rest != "" && r.err == nil; {
 		i := strings.IndexAny(rest, "{}")
 		if i < 0 {
-			add(rest)
+			run = append(run, rest...)
 			break
 		}
-		if i > 0 {
-			add(rest[:i])
-		}
+		run = append(run, rest[:i]...)
 		if rest = rest[i:]; strings.HasPrefix(rest, "{{") || strings.HasPrefix(rest, "}}") {
-			add(rest[:1])
+			run = append(run, rest[0])
 			rest = rest[2:]
 			continue
 		}
@@ -172,10 +171,13 @@ func (r *reader) template(n ast.Node, text string, where scope, headers []header
 		name := rest[1:end]
 		rest = rest[end+1:]
 		if h, ok := strings.CutPrefix(name, "header."); ok && where == inOver {
-			out = append(out, piece{source: headerValue, text: h, refs: r.headerNamed(n, h, headers)})
+			add(piece{source: headerValue, text: h, refs: r.headerNamed(n, h, headers)})
 			continue
 		}
-		out = append(out, r.piece(n, name, where))
+		add(r.piece(n, name, where))
+	}
+	if len(run) > 0 {
+		out = append(out, piece{text: string(run)})
 	}
 	return out
 }
