@@ -2,7 +2,10 @@ package sixpark_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"grapnel/client"
@@ -96,6 +99,7 @@ func TestSPD6AMissingAccountHoldsTheDelivery(t *testing.T) {
 	without := srv.Send("acme", client.Event{Type: "ACCOUNT_OPENED", Data: []byte(`{"id":1}`)}, 1)
 	srv.Send("acme", client.Event{Type: "ACCOUNT_OPENED", Data: []byte(account)}, 1)
 	tap.Wait(1) // the next one is not held up
+	held := 0
 	for d, err := range srv.Deliveries(t.Context(), "acme", client.DeliveryFilter{Event: without.ID}) {
 		if err != nil {
 			t.Fatal(err)
@@ -103,5 +107,61 @@ func TestSPD6AMissingAccountHoldsTheDelivery(t *testing.T) {
 		if d.State != client.Held || !strings.Contains(d.Reason, "account.id") {
 			t.Errorf("the delivery is %s because of %q", d.State, d.Reason)
 		}
+		held++
+	}
+	if held != 1 {
+		t.Errorf("the event has %d deliveries, want 1", held)
+	}
+}
+
+// Each webhook has a body of its own for an event, and every attempt has the
+// same bytes: a retry, and one by hand after the webhook changed.
+func TestSPD6SameBytesOnEveryAttempt(t *testing.T) {
+	t.Parallel()
+	srv := vendortest.Start(t)
+	srv.MakeTenant("acme", "sixpark")
+	var taps []*vendortest.Tap
+	var ids []string
+	for range 2 {
+		var attempts atomic.Int32
+		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if attempts.Add(1) == 1 {
+				w.WriteHeader(http.StatusAccepted) // which is a failure
+			}
+		}))
+		t.Cleanup(receiver.Close)
+		tap := vendortest.NewTap(t, receiver.URL)
+		e := srv.MakeEndpoint("acme", client.EndpointInput{URL: client.Set(tap.URL), Schedule: client.Set([]client.Duration{client.Duration(1e7)})})
+		taps, ids = append(taps, tap), append(ids, e.ID)
+	}
+	event := srv.Send("acme", client.Event{Type: "ACCOUNT_OPENED", Data: []byte(account)}, 2)
+	for _, tap := range taps {
+		tap.Wait(2)
+	}
+	for _, id := range ids {
+		if _, err := srv.UpdateEndpoint(t.Context(), "acme", id, client.EndpointInput{Description: client.Set("another")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for d, err := range srv.Deliveries(t.Context(), "acme", client.DeliveryFilter{Event: event.ID}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := srv.Redeliver(t.Context(), "acme", d.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var bodies []string
+	for _, tap := range taps {
+		seen := tap.Wait(3)
+		for _, s := range seen {
+			if string(s.Body) != string(seen[0].Body) || !strings.HasPrefix(string(s.Body), `{"data":{"id":"`+event.ID+`"`) {
+				t.Errorf("an attempt has the body\n%s\nwant\n%s", s.Body, seen[0].Body)
+			}
+		}
+		bodies = append(bodies, string(seen[0].Body))
+	}
+	if bodies[0] == bodies[1] {
+		t.Errorf("both webhooks get %s", bodies[0])
 	}
 }
