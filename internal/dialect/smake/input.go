@@ -125,6 +125,7 @@ func (c *call) chosen(in given, required bool, wrong invalid) *[]string {
 	} else if events == nil && in.Events != nil {
 		field, events = "events", in.Events
 	}
+	c.word = field
 	if events == nil && !required {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package smake
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -31,6 +32,7 @@ type call struct {
 	r       *http.Request
 	app     string // as the path names it
 	version string // whose shapes the answer has
+	word    string // what the client calls the events that it chooses
 }
 
 // route makes a route's function of one that answers with a status and a value,
@@ -42,9 +44,10 @@ func (a *api) route(do func(*call) (int, any, error)) func(dialect.Control, http
 			refuse(w, r, err)
 			return
 		}
-		status, body, err := do(&call{account, a, c, r, r.PathValue("app"), version(r, account.Tenant())})
+		one := &call{Account: account, api: a, control: c, r: r, app: r.PathValue("app"), version: version(r, account.Tenant())}
+		status, body, err := do(one)
 		if err != nil {
-			refuse(w, r, err)
+			refuse(w, r, one.inItsWords(err))
 			return
 		}
 		answer(w, status, body)
@@ -68,6 +71,21 @@ func appOf(c dialect.Control, r *http.Request) (dialect.Account, error) {
 		return caller.ByNumber(app)
 	}
 	return account, err
+}
+
+// inItsWords lets an error name the events as the client does.
+func (c *call) inItsWords(err error) error {
+	var known *hook.Error
+	if !errors.As(err, &known) || c.word == "" {
+		return err
+	}
+	at, ok := strings.CutPrefix(known.Field, "/event_types")
+	if !ok {
+		return err
+	}
+	told := *known
+	told.Field = "/" + c.word + at
+	return &told
 }
 
 // list answers with a page of the app's webhooks (SM-M2).

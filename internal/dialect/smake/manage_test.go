@@ -164,6 +164,10 @@ func TestSMM4TenWebhooksForAnEvent(t *testing.T) {
 	if a.Status != 422 || !strings.HasPrefix(a.Body, `{"message":"The given data was invalid.","errors":{"event_types.0":["`) {
 		t.Errorf("the 11th: %d %s", a.Status, a.Body)
 	}
+	a = s.Do("POST", "/v2/apps/acme/webhooks", append(headers(s.key), "X-Api-Version: 2022-02-01"), strings.Replace(hook("order.cancelled"), "event_types", "events", 1))
+	if a.Status != 422 || !strings.Contains(a.Body, `"errors":{"events.0":["`) {
+		t.Errorf("the 11th in the later version: %d %s", a.Status, a.Body)
+	}
 	s.want(201, "*", "POST", "/webhooks", `{"url": "https://example.com", "event_types": [{"name": "variant.designed"}]}`)
 	s.want(200, "*", "PUT", "/webhooks/1", `{"url": "https://example.org"}`)
 	s.want(204, "", "DELETE", "/webhooks/1", "")
