@@ -128,6 +128,7 @@ func (r *reader) additions(o object, d *Dialect) {
 	if _, ok := o.node("json").(*ast.MappingNode); r.err == nil && !ok && !d.body.json.alone(eventData) {
 		r.fail(n, "add adds members to an object; the body must be a mapping or \"{event.data}\" alone")
 	}
+	added := map[[2]string]bool{} // by event and name
 	for _, e := range r.list(n, "add") {
 		in := r.object(e, "an entry of add", "events!", "name!", "value!")
 		a := addition{name: r.text(in, "name", "")}
@@ -135,7 +136,7 @@ func (r *reader) additions(o object, d *Dialect) {
 			r.fail(in.node("name"), "the name of the member is empty")
 		}
 		if m, ok := o.node("json").(*ast.MappingNode); ok {
-			for _, p := range r.pairs(m, "a JSON object") {
+			for _, p := range r.members(m, "a JSON object") {
 				if p.key == a.name {
 					r.fail(in.node("name"), "the body has a member %s already", a.name)
 				}
@@ -152,11 +153,10 @@ func (r *reader) additions(o object, d *Dialect) {
 			case event == "":
 				r.fail(t, "the name of the event is empty")
 			}
-			for _, b := range append(d.body.add, a) {
-				if r.err == nil && b.name == a.name && slices.Contains(b.events, event) {
-					r.fail(t, "%s is added to %s twice", a.name, event)
-				}
+			if r.err == nil && added[[2]string{event, a.name}] {
+				r.fail(t, "%s is added to %s twice", a.name, event)
 			}
+			added[[2]string{event, a.name}] = true
 			a.events = append(a.events, event)
 		}
 		if r.err == nil && len(a.events) == 0 {
@@ -219,7 +219,7 @@ func (w *jsonWriter) value(n ast.Node) {
 	switch v := n.(type) {
 	case *ast.MappingNode:
 		w.literal("{")
-		for i, p := range w.pairs(v, "a JSON object") {
+		for i, p := range w.members(v, "a JSON object") {
 			if i > 0 {
 				w.literal(",")
 			}

@@ -116,7 +116,7 @@ func (r *reader) request(n ast.Node, d *Dialect) {
 		}
 	}
 	r.body(o.node("body"), d)
-	d.members = r.members(o.node("body"))
+	d.members = r.outermost(o.node("body"))
 }
 
 // endpoints reads what the contract says of its endpoints: the events that

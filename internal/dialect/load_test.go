@@ -50,7 +50,7 @@ func TestLoadRefuses(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{base, "", "acme.yaml:1: the file must hold one YAML document"},
 		{base, "- 1\n", "acme.yaml:1: the dialect must be a mapping"},
-		{base, base + "---\nname: two\n", "one YAML document"},
+		{base, base + "---\nname: two\n", "acme.yaml:30: a second YAML document"},
 		{base, strings.Repeat("#\n", 1<<18), "bytes, more than"},
 		{"subscription: one", "subscription: [one", "acme.yaml:"},
 		{"name: acme", "name: acme\nname: two", "acme.yaml:2: "},

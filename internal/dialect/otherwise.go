@@ -103,7 +103,7 @@ func (d *Dialect) halves(p *piece) []string {
 // their order; nil if that is not fixed.
 func (d *Dialect) Members() []string { return slices.Clone(d.members) }
 
-func (r *reader) members(body ast.Node) []string {
+func (r *reader) outermost(body ast.Node) []string {
 	m, ok := body.(*ast.MappingNode)
 	if !ok || r.err != nil {
 		return nil
@@ -111,7 +111,7 @@ func (r *reader) members(body ast.Node) []string {
 	for _, p := range r.pairs(m, "body") {
 		if object, ok := p.value.(*ast.MappingNode); ok && p.key == "json" {
 			var out []string
-			for _, member := range r.pairs(object, "a JSON object") {
+			for _, member := range r.members(object, "a JSON object") {
 				out = append(out, member.key)
 			}
 			return out

@@ -13,9 +13,6 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// maxFile is the largest dialect file in bytes. The real ones have about 2 KiB.
-const maxFile = 256 << 10
-
 // LoadError says where a dialect file is wrong and why.
 type LoadError struct {
 	File   string
@@ -35,11 +32,11 @@ type reader struct {
 
 // open parses the text to its root mapping.
 func (r *reader) open(src []byte) ast.Node {
-	if len(src) > maxFile {
-		r.failLine(1, "the file has %d bytes, more than %d", len(src), maxFile)
+	tokens := r.tokens(src)
+	if r.err != nil {
 		return nil
 	}
-	file, err := parser.ParseBytes(src, 0)
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		line, reason := 1, err.Error()
 		var syntax yaml.Error
@@ -52,11 +49,23 @@ func (r *reader) open(src []byte) ast.Node {
 		r.failLine(line, "%s", reason)
 		return nil
 	}
-	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
+	if len(file.Docs) > 1 {
+		r.failLine(startOf(file.Docs[1]), "a second YAML document begins here; the file must hold one")
+		return nil
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
 		r.failLine(1, "the file must hold one YAML document")
 		return nil
 	}
 	return file.Docs[0].Body
+}
+
+// startOf is the line where a document begins.
+func startOf(d *ast.DocumentNode) int {
+	if d.Start != nil {
+		return d.Start.Position.Line
+	}
+	return lineOf(d.Body)
 }
 
 func (r *reader) failLine(line int, format string, args ...any) {
@@ -84,8 +93,15 @@ type pair struct {
 	value ast.Node
 }
 
-// pairs reads a mapping with any keys.
+// pairs reads a mapping with any keys, but not too many.
 func (r *reader) pairs(n ast.Node, what string) []pair {
+	out := r.members(n, what)
+	r.few(n, what, len(out))
+	return out
+}
+
+// members reads a mapping with any keys.
+func (r *reader) members(n ast.Node, what string) []pair {
 	if r.err != nil {
 		return nil
 	}
@@ -104,6 +120,17 @@ func (r *reader) pairs(n ast.Node, what string) []pair {
 		out = append(out, pair{key: key.Value, at: key, value: v.Value})
 	}
 	return out
+}
+
+// maxEntries is how many entries a section may have whose entries are compared
+// with each other.
+const maxEntries = 500
+
+// few refuses a section with more entries than anybody needs.
+func (r *reader) few(n ast.Node, what string, count int) {
+	if count > maxEntries {
+		r.fail(n, "%s has %d entries, more than %d", what, count, maxEntries)
+	}
 }
 
 // object is a mapping with known keys. A key that is not in the file is nil.
@@ -186,6 +213,7 @@ func (r *reader) list(n ast.Node, what string) []ast.Node {
 		r.fail(n, "%s must be a list, this is %s", what, kindOf(n))
 		return nil
 	}
+	r.few(n, what, len(s.Values))
 	return s.Values
 }
 
