@@ -30,7 +30,8 @@ const (
 const (
 	exitFatal  = 2
 	exitMemory = 3
-	exitOrphan = 4
+	exitLate   = 4
+	exitBusy   = 5
 )
 
 // able reports whether this process can start children: it would know in them
@@ -68,38 +69,93 @@ func child() int {
 		if err != nil {
 			return 0
 		}
-		// The parent kills us in time, if it lives.
-		orphan := time.AfterFunc(r.limit+2*grace, func() { os.Exit(exitOrphan) })
 		done := func() {}
 		if !limited {
 			done = watchMemory()
 		}
 		result, err := programs.answer(r, out)
 		done()
-		orphan.Stop()
-		if _, err := out.Write(answer(r.number, result, err)); err != nil {
+		used, _ := cpuTime()
+		if _, err := out.Write(answer(r.number, used, result, err)); err != nil {
 			return 1
 		}
 	}
 }
 
 // answer does what a request wants.
-func (p *InProcess) answer(r *request, out *os.File) ([]byte, error) {
+func (p *InProcess) answer(r *request, out *os.File) (result []byte, err error) {
+	last := 0
 	begin := func(step int) {
-		if step > 0 {
+		if last = step; step > 0 {
 			_, _ = out.Write([]byte{sayStep}) // without it, a wrong step is named
 		}
 	}
-	switch r.op {
-	case opCheck:
-		_, err := p.compile(r.programs, begin)
-		return nil, err
-	case opRun:
-		ctx, cancel := context.WithTimeout(context.Background(), r.limit)
-		defer cancel()
-		return p.run(ctx, r.programs, r.data, begin)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stop := endLate(r.limit, cancel)
+	if r.op == opRun {
+		result, err = p.run(ctx, r.programs, r.data, begin)
+	} else {
+		_, err = p.compile(r.programs, begin)
 	}
-	return nil, errors.New("the converter was asked for what it cannot do")
+	switch late := stop(); {
+	case late == nil || err == nil:
+		return result, err
+	case errors.Is(late, ErrUnavailable):
+		return nil, late
+	default:
+		return nil, &StepError{Step: last, Err: late}
+	}
+}
+
+// endLate cancels what takes too long, and ends the process if it does not mind.
+// The time that counts is that of the processors, as far as it is known: a
+// program is not to blame for what others do on the machine. stop says whether
+// it was cancelled, and why.
+func endLate(limit time.Duration, cancel func()) (stop func() error) {
+	begun := time.Now()
+	before, known := cpuTime()
+	done := make(chan struct{})
+	var late atomic.Pointer[error]
+	go func() {
+		var why error
+		exit := exitLate
+		for wait := limit; ; {
+			select {
+			case <-done:
+				return
+			case <-time.After(wait):
+			}
+			if !known {
+				why = errTooLong
+				break
+			}
+			now, _ := cpuTime()
+			used, left := now-before, slow*limit-time.Since(begun)
+			if used < limit && left > 0 {
+				wait = min(max(limit-used, time.Millisecond), left)
+				continue
+			}
+			if why = errTooLong; busy(used, limit) {
+				why, exit = errBusy, exitBusy
+			}
+			break
+		}
+		late.Store(&why)
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(grace):
+			os.Exit(exit)
+		}
+	}()
+	return func() error {
+		close(done)
+		if why := late.Load(); why != nil {
+			return *why
+		}
+		return nil
+	}
 }
 
 // watchMemory ends the process when it has too much memory, until done is

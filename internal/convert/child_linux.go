@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // limitMemory bounds the memory of this process to what it has and so many bytes
@@ -46,3 +47,10 @@ func self() (string, error) {
 
 // tie makes a child end with its parent, however that ends.
 func tie(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
+// cpuTime is how much of the processors' time this process has used.
+func cpuTime() (time.Duration, bool) {
+	var u syscall.Rusage
+	err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err == nil
+}

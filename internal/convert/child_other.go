@@ -5,6 +5,7 @@ package convert
 import (
 	"os"
 	"os/exec"
+	"time"
 )
 
 // limitMemory reports that the system does not bound the memory of a process.
@@ -15,3 +16,6 @@ func self() (string, error) { return os.Executable() }
 
 // tie leaves it to the child to end when its input does.
 func tie(*exec.Cmd) {}
+
+// cpuTime is not known.
+func cpuTime() (time.Duration, bool) { return 0, false }

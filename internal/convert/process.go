@@ -14,6 +14,7 @@ import (
 const (
 	startTime = 20 * time.Second // that a child has to begin
 	grace     = 250 * time.Millisecond
+	slow      = 5 // times as long as its limit may a program take on a machine with too much to do
 )
 
 // Why a child was killed.
@@ -30,9 +31,10 @@ type process struct {
 	in     *os.File
 	out    *os.File
 	reader *bufio.Reader
-	killed atomic.Int32 // why
-	asked  uint64       // requests so far
-	idle   time.Time    // since when
+	killed atomic.Int32  // why
+	asked  uint64        // requests so far
+	used   time.Duration // of the processors, at the last answer, as far as is known
+	idle   time.Time     // since when
 }
 
 // start starts a child and waits until it is ready.
@@ -119,13 +121,13 @@ var errKilled = errors.New("the process that ran the program was killed")
 func (p *process) ask(ctx context.Context, r *request) (out []byte, ok bool, err error) {
 	p.asked++
 	r.number = p.asked
-	stop := p.killAt(ctx, r.limit+grace)
+	stop := p.killAt(ctx, slow*r.limit+2*grace)
 	step := 0
 	if _, err = p.in.Write(r.encode()); err == nil {
-		out, step, err = readAnswer(p.reader, r)
+		out, step, err = readAnswer(p.reader, r, &p.used)
 	}
 	var failed *StepError
-	told := err == nil || errors.As(err, &failed)
+	told := err == nil || errors.As(err, &failed) || err == errBusy
 	switch {
 	case told && stop():
 		return out, true, err
@@ -140,7 +142,7 @@ func (p *process) ask(ctx context.Context, r *request) (out []byte, ok bool, err
 		p.died()
 		stop()
 	}
-	return nil, false, p.why(ctx, step)
+	return nil, false, p.why(ctx, step, r.limit)
 }
 
 // died waits for a child that has ended its output.
@@ -151,9 +153,13 @@ func (p *process) died() {
 }
 
 // why says why a child that is gone gave no answer.
-func (p *process) why(ctx context.Context, step int) error {
+func (p *process) why(ctx context.Context, step int, limit time.Duration) error {
 	switch p.killed.Load() {
 	case overDeadline:
+		state := p.cmd.ProcessState
+		if busy(state.UserTime()+state.SystemTime()-p.used, limit) {
+			return errBusy
+		}
 		return &StepError{Step: step, Err: errTooLong}
 	case nobodyWaits:
 		if err := ctx.Err(); err != nil {
@@ -165,6 +171,10 @@ func (p *process) why(ctx context.Context, step int) error {
 	switch p.cmd.ProcessState.ExitCode() {
 	case exitFatal, exitMemory:
 		return &StepError{Step: step, Err: errDied}
+	case exitLate:
+		return &StepError{Step: step, Err: errTooLong}
+	case exitBusy:
+		return errBusy
 	}
 	return &StepError{Step: step, Err: errKilled}
 }

@@ -107,10 +107,12 @@ func outside(v reflect.Value) string {
 // Run sends data through programs, one after the other. The error is a sentence
 // that says which of them failed (from 0, in a *StepError) and why.
 func Run(ctx context.Context, programs []*Program, data []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, Deadline)
+	defer cancel()
 	return run(ctx, programs, data, func(int) {})
 }
 
-// run is Run that says which program begins.
+// run is Run without a deadline that says which program begins.
 func run(ctx context.Context, programs []*Program, data []byte, begin func(step int)) ([]byte, error) {
 	if len(programs) == 0 {
 		return data, nil
@@ -119,8 +121,6 @@ func run(ctx context.Context, programs []*Program, data []byte, begin func(step 
 	if err != nil {
 		return nil, &StepError{Err: err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, Deadline)
-	defer cancel()
 	for i, p := range programs {
 		begin(i)
 		if value, err = p.run(ctx, value); err != nil {

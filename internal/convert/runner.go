@@ -51,6 +51,8 @@ func (r *InProcess) Check(_ context.Context, programs []string) error {
 
 // Run implements Runner.
 func (r *InProcess) Run(ctx context.Context, programs []string, data []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, Deadline)
+	defer cancel()
 	return r.run(ctx, programs, data, func(int) {})
 }
 

@@ -27,9 +27,10 @@ const (
 const (
 	sayReady  byte = 'R' // once, when it begins
 	sayStep   byte = 's' // the next program begins; the first one is not told
-	sayResult byte = 'o' // number, length, bytes
-	sayFailed byte = 'f' // number, length, text: the program made a mistake
-	sayWrong  byte = 'w' // number, length, text: it is no program
+	sayResult byte = 'o' // the result
+	sayFailed byte = 'f' // a text: the program made a mistake
+	sayWrong  byte = 'w' // a text: it is no program
+	sayBusy   byte = 'b' // nothing: the machine had no time
 )
 
 // request is what a child is asked.
@@ -57,6 +58,13 @@ func (r *request) encode() []byte {
 	}
 	return append(b, r.data...)
 }
+
+// errBusy says that a program came too late to its end because the processors
+// had other things to do.
+var errBusy = fmt.Errorf("%w: the machine has too much to do", ErrUnavailable)
+
+// busy reports whether a program that took too long had hardly begun.
+func busy(used, limit time.Duration) bool { return used < limit/4 }
 
 var errNonsense = errors.New("nonsense")
 
@@ -98,8 +106,9 @@ func decodeRequest(b []byte) (*request, error) {
 	return r, nil
 }
 
-// answer makes an answer of what came out.
-func answer(number uint64, out []byte, err error) []byte {
+// answer makes an answer of what came out: kind, number, the processor time that
+// the child has used so far, the step, a length and bytes.
+func answer(number uint64, used time.Duration, out []byte, err error) []byte {
 	kind := sayResult
 	var step int
 	if err != nil {
@@ -108,20 +117,25 @@ func answer(number uint64, out []byte, err error) []byte {
 		if errors.As(err, &failed) {
 			step = failed.Step
 		}
-		if hook.CodeOf(err) == hook.CodeInvalid {
+		switch {
+		case hook.CodeOf(err) == hook.CodeInvalid:
 			kind = sayWrong
+		case errors.Is(err, ErrUnavailable):
+			kind, out = sayBusy, nil
 		}
 	}
-	b := append(make([]byte, 0, 17+len(out)), kind)
+	b := append(make([]byte, 0, 25+len(out)), kind)
 	b = binary.BigEndian.AppendUint64(b, number)
+	b = binary.BigEndian.AppendUint64(b, uint64(used))
 	b = binary.BigEndian.AppendUint32(b, uint32(step))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(out)))
 	return append(b, out...)
 }
 
 // readAnswer reads the answer to a request. step is the program that began last.
-// An error that is no *StepError is errNonsense or that of in.
-func readAnswer(in *bufio.Reader, r *request) (out []byte, step int, err error) {
+// used is the processor time that the child has used so far. An error that is no
+// *StepError, and not errBusy, is errNonsense or that of in.
+func readAnswer(in *bufio.Reader, r *request, used *time.Duration) (out []byte, step int, err error) {
 	kind, err := in.ReadByte()
 	for ; err == nil && kind == sayStep; kind, err = in.ReadByte() {
 		if step++; step >= len(r.programs) {
@@ -131,11 +145,11 @@ func readAnswer(in *bufio.Reader, r *request) (out []byte, step int, err error) 
 	if err != nil {
 		return nil, step, err
 	}
-	var head [16]byte
+	var head [24]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {
 		return nil, step, err
 	}
-	failed, size := binary.BigEndian.Uint32(head[8:]), binary.BigEndian.Uint32(head[12:])
+	failed, size := binary.BigEndian.Uint32(head[16:]), binary.BigEndian.Uint32(head[20:])
 	if binary.BigEndian.Uint64(head[:]) != r.number || failed >= uint32(len(r.programs)) || size > MaxOutput {
 		return nil, step, errNonsense
 	}
@@ -143,7 +157,10 @@ func readAnswer(in *bufio.Reader, r *request) (out []byte, step int, err error) 
 	if _, err := io.ReadFull(in, out); err != nil {
 		return nil, step, err
 	}
+	*used = time.Duration(binary.BigEndian.Uint64(head[8:]))
 	switch kind {
+	case sayBusy:
+		return nil, step, errBusy
 	case sayResult:
 		return out, step, nil
 	case sayFailed:
