@@ -27,7 +27,7 @@ func (d *Dialect) Describe() []Fact {
 	for i := range d.sign {
 		out = append(out, Fact{"signature", d.sign[i].inWords()})
 	}
-	out = append(out, Fact{"success", d.success.String()}, Fact{"retries", d.RetryInWords()})
+	out = append(out, Fact{"success", d.successInWords()}, Fact{"retries", d.RetryInWords()})
 	for _, a := range []struct {
 		does     string
 		statuses statusSet
@@ -91,6 +91,13 @@ func (d *Dialect) SecretInWords() string {
 	return "one of each endpoint"
 }
 
+func (d *Dialect) successInWords() string {
+	if d.successBody == "" {
+		return d.success.String()
+	}
+	return fmt.Sprintf("%s with %q in the body", d.success, d.successBody)
+}
+
 // RetryInWords says what is tried again, and when.
 func (d *Dialect) RetryInWords() string {
 	waits := d.schedule.waits
@@ -147,6 +154,8 @@ func (g *signing) inWords() string {
 			text += " (base64 behind whsec_)"
 		case formWhsk:
 			text += " (base64 behind whsk_)"
+		case formHex, formBase64:
+			text += " decoded from " + string(w.form)
 		}
 		if w.prefix != "" || w.suffix != "" {
 			text += ", as " + w.prefix + "{signature}" + w.suffix

@@ -37,6 +37,7 @@ type Dialect struct {
 	sign         []signing
 	carriers     []carrier // of what sign covers
 	success      statusSet
+	successBody  string // what the body of an acknowledging answer holds; "" for anything
 	retry        retryRule
 	schedule     Schedule
 	answers      answers

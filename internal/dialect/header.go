@@ -58,7 +58,7 @@ func (d *Dialect) Header(r Request) ([]hook.Header, error) {
 	defer s.done(d)
 	v := &s.values
 	*v = values{event: r.Event, id: r.ID, eventType: d.EventName(r.Event.Type), endpoint: r.Endpoint, tenant: r.Tenant,
-		at: r.At.Unix(), number: r.N, url: r.URL, method: r.Method, body: r.Body, scratch: s, of: d, extra: r.Extra}
+		at: r.At.Unix(), ms: r.At.UnixMilli(), number: r.N, url: r.URL, method: r.Method, body: r.Body, scratch: s, of: d, extra: r.Extra}
 	s.text, s.ends = s.text[:0], s.ends[:0]
 	for i := range d.headers {
 		s.header(&d.headers[i], v)

@@ -19,7 +19,10 @@ type Inspection struct {
 	// and StampHeader the header that it came in. Both are "" where it carries
 	// none.
 	Timestamp, StampHeader string
-	Tokens                 []TokenSeen
+	// StampUnit is what the contract writes there: "seconds", "milliseconds", or
+	// "a date". "" where the request carries none.
+	StampUnit string
+	Tokens    []TokenSeen
 	// Gathered are the headers that are signed because of how their names begin.
 	Gathered []GatheredHeader
 }
@@ -80,7 +83,7 @@ func (d *Dialect) Inspect(r Received) *Inspection {
 		}
 	}
 	out.Gathered = d.gathered(&r)
-	out.Timestamp, out.StampHeader = seen.values[attemptUnix], seen.timeIn
+	out.Timestamp, out.StampHeader, out.StampUnit = seen.stampSeen()
 	return out
 }
 
@@ -304,6 +307,11 @@ func (d *Dialect) SecretBeginnings() []string {
 	return out
 }
 
+// SecretEncoding is how a secret is written of which nothing but the key's bytes
+// is in the text; "" where the text itself is the key or the key is behind a
+// beginning.
+func (d *Dialect) SecretEncoding() signature.Encoding { return d.secret.bare().encoding() }
+
 // NewSecretOf makes a secret of the first form that has the wanted kind: one
 // for ed25519, or one for HMAC. The error says what the dialect has instead.
 func (d *Dialect) NewSecretOf(ed25519 bool) (hook.Secret, error) {
@@ -316,7 +324,7 @@ func (d *Dialect) NewSecretOf(ed25519 bool) (hook.Secret, error) {
 		return "", hook.Errorf(hook.CodeInvalid, "the dialect %s does not sign with ed25519", d.name)
 	case d.secret.has(formWhsec):
 		return signature.NewSymmetric(), nil
-	case d.secret.has(formText):
+	case d.secret.bare() != "":
 		return d.newText(), nil
 	}
 	return "", hook.Errorf(hook.CodeInvalid, "the dialect %s signs with ed25519 alone", d.name)

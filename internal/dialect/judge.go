@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"net/http"
@@ -98,6 +99,7 @@ type Answer struct {
 	Status int
 	Class  string      // why there is no usable answer (dns, timeout_body, …); "": it was answered in full
 	Header http.Header // of the answer
+	Body   []byte      // of the answer, as much as was kept; only success_body asks for it
 	At     time.Time   // when it came
 }
 
@@ -137,7 +139,8 @@ func (r *reader) answers(o object) answers {
 }
 
 // Judge says what an answer means. What is no HTTP status, 1xx and 3xx are
-// failures in every dialect: redirects are not followed (cases 44 and 45).
+// failures in every dialect: redirects are not followed (cases 44 and 45). A
+// body that does not acknowledge as success_body wants is like no answer.
 //
 // A status that disables the endpoint gives Retry where on_inactive is hold:
 // the delivery waits with the others, and is not lost. It gives Failed where
@@ -148,6 +151,8 @@ func (d *Dialect) Judge(a Answer) Verdict {
 		return Verdict{Result: retryIf(d.retry.noAnswer), Reason: "no answer: " + a.Class}
 	case a.Status < 100 || a.Status > 599:
 		return Verdict{Result: retryIf(d.retry.any), Reason: fmt.Sprintf("answered %d, which is no HTTP status", a.Status)}
+	case d.success.has(a.Status) && !bytes.Contains(a.Body, []byte(d.successBody)):
+		return Verdict{Result: retryIf(d.retry.noAnswer), Reason: fmt.Sprintf("%s, but the body does not hold %q, which acknowledges", answered(a.Status), d.successBody)}
 	case d.success.has(a.Status):
 		return Verdict{Result: Delivered, Reason: answered(a.Status)}
 	case d.answers.unsubscribe.has(a.Status):

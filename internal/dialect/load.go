@@ -13,6 +13,10 @@ import (
 // maxTimeout is the longest that an attempt may take.
 const maxTimeout = 5 * time.Minute
 
+// maxSuccessBody bounds the text that an acknowledging answer holds: only the
+// beginning of a body is kept.
+const maxSuccessBody = 256
+
 // Load reads a dialect file. It is strict: what it does not know, cannot do or
 // could never use is refused. The error is a *LoadError with the line.
 func Load(file string, src []byte) (*Dialect, error) {
@@ -27,7 +31,7 @@ func Load(file string, src []byte) (*Dialect, error) {
 
 func (r *reader) dialect(n ast.Node) *Dialect {
 	o := r.object(n, "the dialect", "name!", "title!", "request!", "events", "catalogue", "subscription!", "ids", "limits", "match", "suppress",
-		"secret!", "sign", "success!", "retry!", "answers", "on_inactive!", "sample")
+		"secret!", "sign", "success!", "success_body", "retry!", "answers", "on_inactive!", "sample")
 	if r.err != nil {
 		return nil
 	}
@@ -55,6 +59,11 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 	d.success = r.statuses(r.list(o.node("success"), "success"), "success", 200, 299)
 	if r.err == nil && d.success.empty() {
 		r.fail(o.node("success"), "success must name one status or more")
+	}
+	if o.has("success_body") {
+		if d.successBody = r.text(o, "success_body", ""); r.err == nil && (d.successBody == "" || len(d.successBody) > maxSuccessBody) {
+			r.fail(o.node("success_body"), "success_body must have 1 to %d bytes; leave it out where any body acknowledges", maxSuccessBody)
+		}
 	}
 	d.retry, d.schedule = r.retry(o.node("retry"))
 	r.retryDoesNotAcknowledge(o.node("retry"), d)

@@ -1,7 +1,9 @@
 package dialect
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"maps"
 	"net/url"
@@ -73,7 +75,7 @@ func (r *reader) overCovers(n ast.Node, t template, d *Dialect) {
 	if r.err != nil {
 		return
 	}
-	covered := t.has(requestBody) || t.has(bodySHA256)
+	covered := t.has(requestBody) || t.hashes()
 	for i := range t {
 		p := &t[i]
 		switch p.source {
@@ -82,11 +84,11 @@ func (r *reader) overCovers(n ast.Node, t template, d *Dialect) {
 			fallthrough
 		case headerValue:
 			for _, h := range p.refs {
-				covered = covered || d.headers[h].value.has(bodySHA256)
+				covered = covered || d.headers[h].value.hashes()
 			}
 		case requestURL:
 			for _, q := range d.query {
-				covered = covered || q.value.has(bodySHA256)
+				covered = covered || q.value.hashes()
 			}
 		case formSorted:
 			if covered = true; d.form == nil {
@@ -96,7 +98,7 @@ func (r *reader) overCovers(n ast.Node, t template, d *Dialect) {
 	}
 	r.overApart(n, t, d)
 	if r.err == nil && !covered {
-		r.fail(n, "over must hold {body}, or {body.sha256} itself or in a header or query that it signs, or {form_sorted}: otherwise the body could be changed unseen")
+		r.fail(n, "over must hold {body}, or {body.sha256} or {body.sha256_base64} itself or in a header or query that it signs, or {form_sorted}: otherwise the body could be changed unseen")
 	}
 }
 
@@ -136,10 +138,19 @@ func (r *reader) overApart(n ast.Node, t template, d *Dialect) {
 
 // loose reports whether whoever sends a request chooses how long the value is.
 func (p *piece) loose(d *Dialect) bool {
-	if p.source == headerValue && d.headers[p.refs[0]].value.alone(bodySHA256) {
+	if value := p.headerOf(d); value.alone(bodySHA256) || value.alone(bodySHA256Base64) {
 		return false
 	}
 	return p.source.outside()
+}
+
+// headerOf is the template of the header that {header.NAME} names; nil for
+// others.
+func (p *piece) headerOf(d *Dialect) template {
+	if p.source != headerValue {
+		return nil
+	}
+	return d.headers[p.refs[0]].value
 }
 
 // name is what stands in the braces.
@@ -164,25 +175,35 @@ func cut(value, text string, behind bool) bool {
 	return strings.Index(value+text, text) != len(value)
 }
 
+// hashes reports whether the template holds a hash of the body.
+func (t template) hashes() bool { return t.has(bodySHA256) || t.has(bodySHA256Base64) }
+
 // appendSigned writes the placeholders that are made of other parts of the
 // request.
 func (p *piece) appendSigned(dst []byte, v *values) []byte {
 	switch p.source {
 	case bodySHA256:
 		return appendSHA256(dst, v.body)
+	case bodySHA256Base64:
+		return appendSHA256Base64(dst, v.body)
 	case formSorted:
 		return appendFormSorted(dst, v.body)
 	case headersPHPJSON:
 		return p.appendHeadersPHP(dst, v)
 	default: // headerValue
 		value, _ := v.scratch.value(v.of, p.refs[0])
-		return append(dst, value...)
+		return append(dst, bytes.TrimPrefix(value, []byte(p.or))...)
 	}
 }
 
 func appendSHA256(dst, body []byte) []byte {
 	sum := sha256.Sum256(body)
 	return hex.AppendEncode(dst, sum[:])
+}
+
+func appendSHA256Base64(dst, body []byte) []byte {
+	sum := sha256.Sum256(body)
+	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 
 // appendFormSorted writes the members of a form as Twilio signs them: sorted

@@ -2,7 +2,9 @@ package dialect
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,7 +33,26 @@ const (
 	formWhsec form = "whsec"
 	formWhsk  form = "whsk"
 	formText  form = "text"
+
+	// The secret's text is an encoding of the key.
+	formHex    form = "hex"
+	formBase64 form = "base64"
 )
+
+// allForms are all that there are.
+var allForms = []string{string(formWhsec), string(formWhsk), string(formText), string(formHex), string(formBase64)}
+
+// encoding is how the secret's text is made of the key's bytes, where it is
+// made of nothing else; "" for other forms.
+func (f form) encoding() signature.Encoding {
+	if f == formHex || f == formBase64 {
+		return signature.Encoding(f)
+	}
+	return ""
+}
+
+// bare reports whether a secret of the form has no beginning to know it by.
+func (f form) bare() bool { return f == formText || f.encoding() != "" }
 
 // secretRule is the section secret of a dialect file.
 type secretRule struct {
@@ -72,16 +93,21 @@ func (r *reader) secretRule(n ast.Node) secretRule {
 	for _, f := range r.list(o.node("forms"), "forms") {
 		switch name := form(r.textOf(f, "a form")); {
 		case r.err != nil:
-		case name != formWhsec && name != formWhsk && name != formText:
-			r.fail(f, "there is no form %q; there are %s, %s, %s", name, formWhsec, formWhsk, formText)
+		case !slices.Contains(allForms, string(name)):
+			r.fail(f, "there is no form %q; there are %s", name, strings.Join(allForms, ", "))
 		case s.has(name):
 			r.fail(f, "the form %s is named twice", name)
+		case name.bare() && s.bare() != "":
+			r.fail(f, "nothing tells secrets of the forms %s and %s apart", s.bare(), name)
 		default:
 			s.forms = append(s.forms, name)
 		}
 	}
 	if r.err == nil && len(s.forms) == 0 {
 		r.fail(o.node("forms"), "forms must name one form or more")
+	}
+	if bare := s.bare(); bare.encoding() != "" {
+		s.write = bare.encoding()
 	}
 	if o.has("new") {
 		r.newSecret(o.node("new"), &s)
@@ -95,12 +121,33 @@ func (r *reader) secretRule(n ast.Node) secretRule {
 }
 
 func (r *reader) newSecret(n ast.Node, s *secretRule) {
-	o := r.object(n, "new", "bytes!", "encoding!")
-	if r.err == nil && s.forms[0] != formText {
-		r.fail(n, "a new secret has the form %s, so \"new\" does nothing; it is for %s", s.forms[0], formText)
+	o := r.object(n, "new", "bytes!", "encoding")
+	if r.err != nil {
+		return
+	}
+	switch made := s.forms[0]; {
+	case !made.bare():
+		r.fail(n, "a new secret has the form %s, so \"new\" does nothing; it is for %s, %s, %s", made, formText, formHex, formBase64)
+	case made == formText && !o.has("encoding"):
+		r.fail(n, "new lacks the key encoding")
+	case made != formText && o.has("encoding"):
+		r.fail(o.node("encoding"), "a secret of the form %s is written so, and \"encoding\" does nothing", made)
 	}
 	s.bytes = r.count(o.node("bytes"), "bytes", 16, 256)
-	s.write = signature.Encoding(r.choice(o, "encoding", string(signature.Hex), string(signature.Base64)))
+	if o.has("encoding") {
+		s.write = signature.Encoding(r.choice(o, "encoding", string(signature.Hex), string(signature.Base64), string(signature.Base64URL)))
+	}
+}
+
+// bare is the one form of the secrets that have no beginning; "" if there is
+// none.
+func (s *secretRule) bare() form {
+	for _, f := range s.forms {
+		if f.bare() {
+			return f
+		}
+	}
+	return ""
 }
 
 func (s *secretRule) has(f form) bool {
@@ -164,8 +211,8 @@ func (d *Dialect) formOf(s string) (form, error) {
 		return formWhsec, nil
 	case d.secret.has(formWhsk) && strings.HasPrefix(s, signature.PrivatePrefix):
 		return formWhsk, nil
-	case d.secret.has(formText):
-		return formText, nil
+	case d.secret.bare() != "":
+		return d.secret.bare(), nil
 	case strings.HasPrefix(s, signature.PublicPrefix):
 		return "", hook.Invalid("/secret", "this is a public key, which verifies but cannot sign; the secret of %s begins with %s", d.name, d.beginnings())
 	}
@@ -186,11 +233,24 @@ func (d *Dialect) beginnings() string {
 	return strings.Join(out, " or ")
 }
 
-// keyBytes checks a secret of the forms whsec and text and returns the bytes
-// of its key.
+// keyBytes checks a secret with which HMAC is made and returns the bytes of its
+// key. Hex may be in either case.
 func keyBytes(f form, s hook.Secret) ([]byte, error) {
-	if f == formWhsec {
+	switch f {
+	case formWhsec:
 		return signature.ParseSymmetric(s)
+	case formHex:
+		key, err := hex.DecodeString(string(s))
+		if err != nil {
+			return nil, hook.Errorf(hook.CodeInvalid, "the secret must be the key in hex: two of 0-9 a-f for each byte, and nothing else")
+		}
+		return key, nil
+	case formBase64:
+		key, err := signature.Base64.Decode(string(s))
+		if err != nil {
+			return nil, hook.Errorf(hook.CodeInvalid, "the secret must be the key in base64: of A-Z a-z 0-9 + /, with its padding, and nothing else")
+		}
+		return key, nil
 	}
 	if !utf8.ValidString(string(s)) {
 		return nil, hook.Errorf(hook.CodeInvalid, "the secret is not valid UTF-8")

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"grapnel/internal/hook"
@@ -32,7 +33,7 @@ func (d *Dialect) findCarriers() []carrier {
 			c.named = c.named || slices.Contains(p.refs, i)
 		}
 		for _, p := range d.headers[i].value {
-			c.read = c.read || p.source.told() && direct.has(p.source) || c.named && (p.source == attemptUnix || p.source == bodySHA256)
+			c.read = c.read || p.source.told() && direct.has(p.source) || c.named && (p.source.stamp() >= 0 || p.source.hash())
 		}
 		if c.read = c.read && d.headers[i].value.separable(); c.named || c.read {
 			out = append(out, c)
@@ -45,16 +46,19 @@ func (d *Dialect) findCarriers() []carrier {
 // several of its headers.
 func (s source) told() bool {
 	switch s {
-	case eventID, eventType, eventUnix, attemptUnix, attemptNumber, bodySHA256, allSignatures:
+	case eventID, eventType, eventUnix, eventUnixMs, attemptUnix, attemptUnixMs, attemptTime, attemptNumber, bodySHA256, bodySHA256Base64, allSignatures:
 		return true
 	}
 	return false
 }
 
+// hash reports whether the placeholder is a hash of the body.
+func (s source) hash() bool { return s == bodySHA256 || s == bodySHA256Base64 }
+
 // outside reports whether the placeholder's value is only what the request
-// says: anybody can have written it.
+// says, and of any form: anybody can have written it.
 func (s source) outside() bool {
-	return s.told() && s != bodySHA256 || s == headerValue || s == requestMethod
+	return s.told() && !s.hash() && s != attemptTime || s == headerValue || s == requestMethod
 }
 
 // separable reports whether a text that the template wrote can be taken apart.
@@ -72,8 +76,8 @@ type seen struct {
 	of       *Dialect
 	received *Received
 	values   map[source]string
-	headers  map[int]string // the values of carriers
-	timeIn   string         // the header that {attempt.unix} came in
+	headers  map[int]string      // the values of carriers
+	timeIn   [len(stamps)]string // the headers that the attempt's time came in
 }
 
 func (d *Dialect) look(r *Received) *seen {
@@ -94,8 +98,8 @@ func (s *seen) set(what source, value, header string) bool {
 	}
 	before, ok := s.values[what]
 	s.values[what] = value
-	if what == attemptUnix {
-		s.timeIn = header
+	if i := what.stamp(); i >= 0 {
+		s.timeIn[i] = header
 	}
 	return !ok || before == value || what == allSignatures
 }
@@ -113,9 +117,14 @@ func (s *seen) match(t template, value, header string) bool {
 		}
 		end := len(value)
 		if i+1 < len(t) {
-			if end = strings.Index(value, t[i+1].text); t[i+1].source != literal || end < 0 {
+			from := 0 // of where to look for what ends it
+			if p.source == attemptTime {
+				from = min(len(stampForm), len(value))
+			}
+			if end = strings.Index(value[from:], t[i+1].text); t[i+1].source != literal || end < 0 {
 				return false
 			}
+			end += from
 		}
 		if !s.set(p.source, value[:end], header) {
 			return false
@@ -128,25 +137,26 @@ func (s *seen) match(t template, value, header string) bool {
 // checkBody checks the hashes of the body that the request carries: where they
 // are signed in its place, nothing else ties the body to the signature.
 func (s *seen) checkBody(d *Dialect) error {
-	want := ""
-	hash := func() string {
-		if want == "" {
-			want = string(appendSHA256(nil, s.received.Body))
-		}
-		return want
-	}
-	if got, ok := s.values[bodySHA256]; ok && got != hash() {
+	hash := sync.OnceValue(func() string { return string(appendSHA256(nil, s.received.Body)) })
+	hash64 := sync.OnceValue(func() string { return string(appendSHA256Base64(nil, s.received.Body)) })
+	got, ok := s.values[bodySHA256]
+	got64, ok64 := s.values[bodySHA256Base64]
+	if ok && got != hash() || ok64 && got64 != hash64() {
 		return refuse(NoMatch, "", "the SHA-256 of the body that a header tells is not that of this body: it is not byte for byte what was sent (verify before parsing, and do not write it anew)")
 	}
 	for i := range d.query {
-		if !d.query[i].value.alone(bodySHA256) {
+		want := hash
+		switch {
+		case d.query[i].value.alone(bodySHA256Base64):
+			want = hash64
+		case !d.query[i].value.alone(bodySHA256):
 			continue
 		}
 		got, err := s.param(d.query[i].name)
 		if err != nil {
 			return err
 		}
-		if got != hash() {
+		if got != want() {
 			return refuse(NoMatch, "", "the parameter %s of the URL is not the SHA-256 of this body: it is not byte for byte what was sent (verify before parsing, and do not write it anew)", d.query[i].name)
 		}
 	}
@@ -183,10 +193,12 @@ func (s *seen) value(p piece) (string, error) {
 		return s.received.Method, nil
 	case bodySHA256:
 		return string(appendSHA256(nil, s.received.Body)), nil
+	case bodySHA256Base64:
+		return string(appendSHA256Base64(nil, s.received.Body)), nil
 	case formSorted:
 		return string(appendFormSorted(nil, s.received.Body)), nil
 	case headerValue:
-		return s.headers[p.refs[0]], nil // "" where it may be left out
+		return strings.TrimPrefix(s.headers[p.refs[0]], p.or), nil // "" where it may be left out
 	case headersPHPJSON:
 		return s.headersPHP(p.text)
 	}

@@ -108,9 +108,9 @@ func (r *reader) over(n ast.Node, d *Dialect) []run {
 func (r *reader) scheme(n ast.Node) scheme {
 	o := r.object(n, "an entry of with", "key!", "algorithm!", "encoding!", "text")
 	s := scheme{
-		form:      form(r.choice(o, "key", string(formWhsec), string(formWhsk), string(formText))),
+		form:      form(r.choice(o, "key", allForms...)),
 		algorithm: signature.Algorithm(r.choice(o, "algorithm", string(signature.HMACSHA256), string(signature.HMACSHA1), string(signature.HMACSHA512), string(signature.Ed25519))),
-		encoding:  signature.Encoding(r.choice(o, "encoding", string(signature.Hex), string(signature.Base64))),
+		encoding:  signature.Encoding(r.choice(o, "encoding", string(signature.Hex), string(signature.Base64), string(signature.Base64URL))),
 	}
 	if r.err == nil && (s.algorithm == signature.Ed25519) != (s.form == formWhsk) {
 		r.fail(o.node("algorithm"), "a key of the form %s cannot be used with %s: ed25519 goes with whsk, hmac with the others", s.form, s.algorithm)
@@ -327,7 +327,7 @@ func (r *reader) headerName(n ast.Node, name string, d *Dialect) {
 }
 
 // encodingChars are what a signature's text consists of, in any encoding.
-const encodingChars = "+/=0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+const encodingChars = "+/=-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // tokenChars are what a header's name may consist of (RFC 9110 section 5.6.2).
 const tokenChars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -45,7 +46,13 @@ const (
 	bodySHA256
 	headersPHPJSON // text is the prefix of the headers' names
 	formSorted
-	headerValue // text is a header's name: its value as sent
+	headerValue // text is a header's name: its value as sent, without or at its beginning
+	bodySHA256Base64
+
+	// Other ways to write times.
+	eventUnixMs
+	attemptUnixMs
+	attemptTime
 
 	// What bodies alone have.
 	eventTimeOffset
@@ -92,6 +99,9 @@ var placeholders = []placeholder{
 	{"event.type", eventType, inHeader | inOver | inBody | inValue | inQuery, asText, false},
 	{"event.unix", eventUnix, inHeader | inOver | inBody | inValue | inQuery, asNumber, false},
 	{"attempt.unix", attemptUnix, inHeader | inOver | inValue, asNumber, false},
+	{"event.unix_ms", eventUnixMs, inHeader | inOver | inBody | inValue | inQuery, asNumber, false},
+	{"attempt.unix_ms", attemptUnixMs, inHeader | inOver | inValue, asNumber, false},
+	{"attempt.time", attemptTime, inHeader | inOver | inValue, asText, false},
 	{"attempt.number", attemptNumber, inHeader | inOver | inValue, asNumber, false},
 	{"attempt.retry", attemptRetry, inHeader, asNumber, true},
 	{"event.entity", eventEntity, inHeader, asText, false},
@@ -108,7 +118,7 @@ var placeholders = []placeholder{
 	{"event.metadata", eventMetadata, inBody, asRaw, true},
 	{"event.changed", eventChanged, inBody, asRaw, false},
 	{"delivery.number", deliveryNumber, inBody, asNumber, false},
-	{"endpoint.id", endpointID, inBody, asText, false},
+	{"endpoint.id", endpointID, inHeader | inBody, asText, false},
 	{"endpoint.number", endpointNumber, inBody, asNumber, false},
 	{"tenant.id", tenantID, inBody, asText, false},
 	{"tenant.number", tenantNumber, inBody, asNumber, false},
@@ -116,6 +126,7 @@ var placeholders = []placeholder{
 	{"public_url", publicURL, inBody, asText, false},
 	{"body", requestBody, inOver, asRaw, false},
 	{"body.sha256", bodySHA256, inHeader | inOver | inQuery, asText, false},
+	{"body.sha256_base64", bodySHA256Base64, inHeader | inOver | inQuery, asText, false},
 	{"request.url", requestURL, inOver, asText, false},
 	{"request.method", requestMethod, inOver, asText, false},
 	{"headers_php_json:", headersPHPJSON, inOver, asText, false},
@@ -140,7 +151,8 @@ type template []piece
 // alone reports whether the template is this one placeholder and nothing else.
 func (t template) alone(s source) bool { return len(t) == 1 && t[0].source == s }
 
-// template reads a text with placeholders. {header.NAME} names one of headers.
+// template reads a text with placeholders. {header.NAME} names one of headers,
+// {header.NAME:TEXT} what stands in it behind a text.
 func (r *reader) template(n ast.Node, text string, where scope, headers []header) template {
 	var out template
 	var run []byte // literal text that follows out
@@ -171,7 +183,8 @@ func (r *reader) template(n ast.Node, text string, where scope, headers []header
 		name := rest[1:end]
 		rest = rest[end+1:]
 		if h, ok := strings.CutPrefix(name, "header."); ok && where == inOver {
-			add(piece{source: headerValue, text: h, refs: r.headerNamed(n, h, headers)})
+			name, without, _ := strings.Cut(h, ":")
+			add(piece{source: headerValue, text: h, or: without, refs: r.headerNamed(n, name, without, headers)})
 			continue
 		}
 		add(r.piece(n, name, where))
@@ -240,9 +253,14 @@ func (p placeholder) takes() bool {
 	return strings.HasSuffix(p.name, ".") || strings.HasSuffix(p.name, ":")
 }
 
-func (r *reader) headerNamed(n ast.Node, name string, headers []header) []int {
+func (r *reader) headerNamed(n ast.Node, name, begins string, headers []header) []int {
 	for i, h := range headers {
 		if h.name == name {
+			if len(h.value) == 0 || h.value[0].source != literal || !strings.HasPrefix(h.value[0].text, begins) {
+				if begins != "" {
+					r.fail(n, "{header.%s:%s} is what stands behind %q, but the header %s does not begin so", name, begins, begins, name)
+				}
+			}
 			return []int{i}
 		}
 	}
@@ -268,7 +286,7 @@ type values struct {
 	tenant    *hook.Tenant
 	publicURL string
 
-	at     int64 // of the attempt, Unix seconds
+	at, ms int64 // of the attempt, in Unix seconds and milliseconds
 	number int
 	url    string
 	method string
@@ -303,6 +321,9 @@ func (p piece) append(dst []byte, v *values) []byte {
 	case eventUnix:
 		return strconv.AppendInt(dst, v.event.Time.Unix(), 10)
 	case endpointID:
+		if v.endpoint == nil {
+			return dst
+		}
 		return append(dst, v.endpoint.ID...)
 	case endpointNumber:
 		return strconv.AppendInt(dst, int64(v.endpoint.Num), 10)
@@ -314,6 +335,12 @@ func (p piece) append(dst []byte, v *values) []byte {
 		return append(dst, v.publicURL...)
 	case attemptUnix:
 		return strconv.AppendInt(dst, v.at, 10)
+	case attemptUnixMs:
+		return strconv.AppendInt(dst, v.ms, 10)
+	case attemptTime:
+		return time.Unix(v.at, 0).UTC().AppendFormat(dst, stampForm)
+	case eventUnixMs:
+		return strconv.AppendInt(dst, v.event.Time.UnixMilli(), 10)
 	case attemptNumber:
 		return strconv.AppendInt(dst, int64(v.number), 10)
 	case requestURL:
@@ -324,7 +351,7 @@ func (p piece) append(dst []byte, v *values) []byte {
 		return append(dst, v.body...)
 	case allSignatures: // a scheme keeps what is around oneSignature apart
 		return append(dst, v.signature...)
-	case bodySHA256, formSorted, headersPHPJSON, headerValue:
+	case bodySHA256, bodySHA256Base64, formSorted, headersPHPJSON, headerValue:
 		return p.appendSigned(dst, v)
 	default:
 		return p.appendHeaderPlaceholder(dst, v)

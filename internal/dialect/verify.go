@@ -3,7 +3,6 @@ package dialect
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -151,31 +150,6 @@ func (r *Received) header(name string) (string, error) {
 		return "", refuse(MalformedHeader, name, "the header %s came %d times; it must come once", name, count)
 	}
 	return value, nil
-}
-
-// checkTime checks the timestamp, if the request has one.
-func (s *seen) checkTime() error {
-	text, ok := s.values[attemptUnix]
-	if !ok {
-		return nil
-	}
-	unix, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strconv.FormatInt(unix, 10) != text {
-		return refuse(MalformedHeader, s.timeIn, "the timestamp in %s is %q; it must be whole Unix seconds", s.timeIn, hook.Clip(text))
-	}
-	// Time differences saturate, so a far timestamp cannot wrap round.
-	age := s.received.At.Sub(time.Unix(unix, 0))
-	switch {
-	case age > s.received.Tolerance && unix > 0:
-		return refuse(TooOld, s.timeIn, "the timestamp in %s is %s old, more than %s: an old request sent again, or the receiver's clock is fast", s.timeIn, age.Round(time.Second), s.received.Tolerance)
-	case age < -s.received.Tolerance && unix > 1e11:
-		return refuse(MalformedHeader, s.timeIn, "the timestamp in %s is %s: milliseconds, perhaps; it must be in seconds", s.timeIn, text)
-	case age < -s.received.Tolerance:
-		return refuse(TooNew, s.timeIn, "the timestamp in %s is %s ahead, more than %s: the receiver's clock is slow", s.timeIn, (-age).Round(time.Second), s.received.Tolerance)
-	case age > s.received.Tolerance:
-		return refuse(MalformedHeader, s.timeIn, "the timestamp in %s is %s; it must be Unix seconds", s.timeIn, text)
-	}
-	return nil
 }
 
 // parts puts together what the header must have signed.

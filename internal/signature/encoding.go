@@ -11,17 +11,21 @@ type Encoding string
 
 // The encodings.
 const (
-	Hex    Encoding = "hex"    // lower case
-	Base64 Encoding = "base64" // RFC 4648 section 4: standard alphabet, padded
+	Hex       Encoding = "hex"       // lower case
+	Base64    Encoding = "base64"    // RFC 4648 section 4: standard alphabet, padded
+	Base64URL Encoding = "base64url" // RFC 4648 section 5: for URLs, without padding
 )
 
 // Valid reports whether the encoding is one of those above.
-func (e Encoding) Valid() bool { return e == Hex || e == Base64 }
+func (e Encoding) Valid() bool { return e == Hex || e == Base64 || e == Base64URL }
 
 // Append appends the text of raw to dst.
 func (e Encoding) Append(dst, raw []byte) []byte {
-	if e == Hex {
+	switch e {
+	case Hex:
 		return hex.AppendEncode(dst, raw)
+	case Base64URL:
+		return base64.RawURLEncoding.AppendEncode(dst, raw)
 	}
 	return base64.StdEncoding.AppendEncode(dst, raw)
 }
@@ -32,9 +36,12 @@ func (e Encoding) Append(dst, raw []byte) []byte {
 func (e Encoding) Decode(text string) ([]byte, error) {
 	var raw []byte
 	var err error
-	if e == Hex {
+	switch e {
+	case Hex:
 		raw, err = hex.DecodeString(text)
-	} else {
+	case Base64URL:
+		raw, err = base64.RawURLEncoding.DecodeString(text)
+	default:
 		raw, err = base64.StdEncoding.DecodeString(text)
 	}
 	if err != nil {
