@@ -136,7 +136,7 @@ func (d *Dispatcher) conclude(dl *delivery, c *dialect.Dialect, endpoint *hook.E
 	if r.Class == egress.ClassCanceled {
 		return d.interrupted(dl, a, now)
 	}
-	v := c.Judge(dialect.Answer{Status: r.Status, Class: r.Class, Header: r.Header, At: now})
+	v := c.Judge(dialect.Answer{Status: r.Status, Class: r.Class, Header: r.Header, Body: r.Body, At: now})
 	a.State, a.Reason = hook.Failed, v.Reason
 	switch v.Result {
 	case dialect.Delivered:
