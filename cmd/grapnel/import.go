@@ -96,6 +96,12 @@ func (c *importCmd) Run(p *program) error {
 	if i.refused != nil {
 		err = errors.Join(err, i.refused.Close())
 	}
+	if err != nil && !i.answered {
+		return err // nothing became of any record
+	}
+	if err != nil {
+		p.note("the import stopped here: this is what became of the first %s", count(int64(i.report.Records), "record"))
+	}
 	if told := p.imported(&i.report); told != nil || err != nil {
 		return errors.Join(err, told)
 	}
@@ -167,7 +173,9 @@ type record struct {
 	json         json.RawMessage // as the server takes it
 	wrong        string          // why it cannot be sent; "" if it can
 	field        string          // JSON pointer to that
-	end          int64           // bytes of the file up to its end
+	said         saidOf
+	called       string // what makes it the same as another record; "": nothing
+	end          int64  // bytes of the file up to its end
 }
 
 // recordReader reads the records of a file. Next returns io.EOF at the end.
@@ -185,6 +193,10 @@ type importer struct {
 	refused *os.File // nil: none is wanted
 	report  importReport
 
+	answered bool              // the server took records, or refused them one by one
+	seen     map[string]place  // hooks and keys of the file, by what they are called
+	dialects map[string]string // of tenants
+
 	batch []*record
 	bytes int
 	// In a dry run nothing is stored, so that each batch needs the tenants of
@@ -194,20 +206,31 @@ type importer struct {
 }
 
 func (i *importer) run(ctx context.Context) error {
-	for {
+	for n := 0; ; n++ {
 		r, err := i.records.next()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(i.flush(ctx), err)
 		}
+		if err != nil && n == 0 {
+			return fail(exitInvalid, "is it the right file?", "the file holds no record")
+		}
 		if err != nil {
 			return i.flush(ctx)
 		}
-		i.report.Records++
+		if r.wrong == "" {
+			if err := i.twice(ctx, r); err != nil {
+				return err
+			}
+		}
 		if r.wrong != "" { // in its place behind those that were read before
 			if err := i.flush(ctx); err != nil {
 				return err
 			}
-			if err := i.refuse(r, &client.Imported{Field: r.field, Message: r.wrong}); err != nil {
+			told := client.Imported{Field: r.field, Message: r.wrong}
+			if r.called != "" {
+				told.Kind, told.Tenant = r.said.kind(), r.said.Tenant
+			}
+			if err := i.refuse(r, &told); err != nil {
 				return err
 			}
 			continue
@@ -230,14 +253,7 @@ func (i *importer) missing(r *record) (out []string) {
 	if !i.dry {
 		return nil
 	}
-	var in struct {
-		Tenant  string   `json:"tenant"`
-		Tenants []string `json:"tenants"`
-	}
-	if json.Unmarshal(r.json, &in) != nil {
-		return nil // the server will refuse it
-	}
-	for _, t := range append(in.Tenants, in.Tenant) {
+	for _, t := range append(r.said.Tenants, r.said.Tenant) {
 		if i.tenants[t] != nil && !slices.Contains(i.needed, t) && !slices.Contains(out, t) {
 			out = append(out, t)
 		}
@@ -265,6 +281,7 @@ func (i *importer) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	i.answered = true
 	for at, result := range answer.Results[len(i.needed):] {
 		if err := i.tell(i.batch[at], &result); err != nil {
 			return err
@@ -285,8 +302,10 @@ func (i *importer) tell(r *record, result *client.Imported) error {
 	case client.ImportUnchanged:
 		i.report.Unchanged++
 	default:
+		delete(i.seen, r.called) // another one may be it
 		return i.refuse(r, result)
 	}
+	i.report.Records++
 	if i.dry && result.Kind == client.KindTenant {
 		if i.tenants == nil {
 			i.tenants = map[string]json.RawMessage{}
@@ -297,6 +316,7 @@ func (i *importer) tell(r *record, result *client.Imported) error {
 }
 
 func (i *importer) refuse(r *record, result *client.Imported) error {
+	i.report.Records++
 	i.report.Refused++
 	i.report.Refusals = append(i.report.Refusals, refusal{r.number, r.line, result.Kind, result.Tenant, result.VendorID, result.Field, result.Message})
 	if i.refused == nil {

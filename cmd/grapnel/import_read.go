@@ -10,12 +10,19 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/spelling"
 )
 
-// maxRecord bounds one line of a file of records.
-const maxRecord = 1 << 20
+// maxRecord bounds one record of a file. Of longer ones maxKept is how much is
+// kept for the file of refused records.
+const (
+	maxRecord = 1 << 20
+	maxKept   = 64 << 20
+)
 
 // byteOrderMark is what some programs put before a text.
 var byteOrderMark = []byte("\xef\xbb\xbf")
@@ -24,6 +31,7 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 type jsonRecords struct {
 	in     *bufio.Reader
 	array  *json.Decoder // nil: lines
+	breaks *lineBreaks   // of the array
 	number int
 	line   int
 	read   int64
@@ -47,7 +55,8 @@ func newJSONRecords(in io.Reader) (recordReader, error) {
 			continue
 		}
 		if err = r.in.UnreadByte(); err == nil && b == '[' {
-			r.array = json.NewDecoder(r.in)
+			r.breaks = &lineBreaks{in: r.in, line: r.line + 1}
+			r.array = json.NewDecoder(r.breaks)
 			_, err = r.array.Token()
 		}
 		break
@@ -58,6 +67,35 @@ func newJSONRecords(in io.Reader) (recordReader, error) {
 	return r, nil
 }
 
+// lineBreaks notes where the lines of a text end.
+type lineBreaks struct {
+	in   io.Reader
+	read int64
+	at   []int64 // those behind the last place that was asked for
+	line int     // of that place
+}
+
+func (l *lineBreaks) Read(p []byte) (int, error) {
+	n, err := l.in.Read(p)
+	for i, b := range p[:n] {
+		if b == '\n' {
+			l.at = append(l.at, l.read+int64(i))
+		}
+	}
+	l.read += int64(n)
+	return n, err
+}
+
+// lineOf is the line of a place, which is not before those asked for earlier.
+func (l *lineBreaks) lineOf(place int64) int {
+	n := 0
+	for n < len(l.at) && l.at[n] < place {
+		n++
+	}
+	l.at, l.line = l.at[n:], l.line+n
+	return l.line
+}
+
 func (r *jsonRecords) head() []byte { return nil }
 
 func (r *jsonRecords) next() (*record, error) {
@@ -65,7 +103,7 @@ func (r *jsonRecords) next() (*record, error) {
 		return r.element()
 	}
 	for {
-		all, err := r.textLine()
+		all, size, err := r.textLine()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read the records: %w", err)
 		}
@@ -78,57 +116,120 @@ func (r *jsonRecords) next() (*record, error) {
 		}
 		r.number++
 		out := &record{number: r.number, line: r.line, text: asLine(all), json: trimmed, end: r.read}
-		switch {
-		case len(all) > maxRecord:
-			out.wrong = fmt.Sprintf("has more than %d bytes", maxRecord)
-		case !json.Valid(trimmed):
-			out.wrong = "is no JSON"
+		if out.field, out.wrong = wrongJSON(trimmed, size); size > maxKept {
+			out.text = nil
+			out.wrong += "; it is too long for the file of refused records too"
 		}
 		return out, nil
 	}
 }
 
-// textLine reads a line. Of one that is too long it keeps a little more than
-// is allowed.
-func (r *jsonRecords) textLine() (all []byte, err error) {
+// wrongJSON says what a record is refused for before it is sent, so that it
+// does not take the others of its request with it.
+func wrongJSON(text []byte, size int64) (field, why string) {
+	if size > maxRecord {
+		return "", fmt.Sprintf("has more than %d bytes", maxRecord)
+	}
+	if !utf8.Valid(text) {
+		return "", "is not UTF-8: save the file in that encoding"
+	}
+	in := jsontext.NewDecoder(bytes.NewReader(text))
+	_, err := in.ReadValue()
+	var wrong *jsontext.SyntacticError
+	if errors.As(err, &wrong) && errors.Is(err, jsontext.ErrDuplicateName) {
+		return string(wrong.JSONPointer), "is there twice in the record"
+	}
+	if err == nil {
+		_, err = in.ReadToken()
+	}
+	if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "", "is no JSON"
+	}
+	return "", ""
+}
+
+// textLine reads a line, and tells how long it is. Of one that is very long not
+// all is kept.
+func (r *jsonRecords) textLine() (all []byte, size int64, err error) {
 	for {
 		part, err := r.in.ReadSlice('\n')
-		r.read += int64(len(part))
-		if len(all) <= maxRecord {
+		r.read, size = r.read+int64(len(part)), size+int64(len(part))
+		if len(all) <= maxKept {
 			all = append(all, part...)
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			r.line++
-			return all, err
+			return all, size, err
 		}
 	}
 }
 
-// element reads one of an array.
+const notClosed = "the array is not closed by ]: is this all of the file?"
+
+// element reads one of an array. An array that does not end, or is not all that
+// there is, is no whole file.
 func (r *jsonRecords) element() (*record, error) {
 	if !r.array.More() {
-		if _, err := r.array.Token(); err != nil {
-			return nil, fail(exitInvalid, "does the file end too early?", "the JSON behind record %d cannot be read: %w", r.number, err)
+		if end, err := r.array.Token(); err != nil || end != json.Delim(']') {
+			return nil, r.cut(notClosed)
+		}
+		if _, err := r.array.Token(); !errors.Is(err, io.EOF) {
+			return nil, r.cut("something follows the array")
 		}
 		return nil, io.EOF
 	}
 	var value json.RawMessage
-	if err := r.array.Decode(&value); err != nil {
-		return nil, fail(exitInvalid, "correct it and import the file again: what was taken stays as it is", "the JSON of record %d cannot be read: %w", r.number+1, err)
+	if err := r.array.Decode(&value); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, r.cut(notClosed)
+	} else if err != nil {
+		return nil, r.cut(fmt.Sprintf("the JSON of record %d cannot be read: %v", r.number+1, err))
 	}
 	r.number++
+	end := r.array.InputOffset()
+	out := &record{number: r.number, line: r.breaks.lineOf(end - int64(len(value))), json: value, end: end}
+	r.breaks.lineOf(end)
 	var line bytes.Buffer
 	if err := json.Compact(&line, value); err != nil {
 		return nil, err
 	}
-	return &record{number: r.number, text: append(line.Bytes(), '\n'), json: value, end: r.array.InputOffset()}, nil
+	out.text = append(line.Bytes(), '\n')
+	out.field, out.wrong = wrongJSON(value, int64(len(value)))
+	return out, nil
+}
+
+// cut is the error of an array of which not all can be read.
+func (r *jsonRecords) cut(why string) error {
+	return fail(exitInvalid, "correct it and import the file again: what was taken stays as it is", "not all of the file was imported: %s before this, %s", count(int64(r.number), "record"), why)
 }
 
 // csvRecords reads records from a table whose first row names the columns.
 type csvRecords struct {
 	in      *csv.Reader
+	raw     *rawText
 	columns []string
 	number  int
+}
+
+// rawText keeps what was read from a text and not taken yet.
+type rawText struct {
+	in    io.Reader
+	kept  []byte
+	begin int64 // of what is kept
+	ended bool
+}
+
+func (r *rawText) Read(p []byte) (int, error) {
+	n, err := r.in.Read(p)
+	r.kept, r.ended = append(r.kept, p[:n]...), errors.Is(err, io.EOF)
+	return n, err
+}
+
+// take returns the text up to a place. It is good until the next Read.
+func (r *rawText) take(end int64) []byte {
+	n := end - r.begin
+	out := r.kept[:n:n]
+	r.kept, r.begin = r.kept[n:], end
+	return out
 }
 
 // csvColumns are the names that a column may have, and how its cells are read.
@@ -164,13 +265,22 @@ func newCSVRecords(in io.Reader) (recordReader, error) {
 			return nil, err
 		}
 	}
-	r := &csvRecords{in: csv.NewReader(buffered)}
+	r := &csvRecords{raw: &rawText{in: buffered}}
+	r.in = csv.NewReader(r.raw)
 	columns, err := r.in.Read()
+	const hint = "the first row names the columns, such as tenant,vendor_id,url,secret, and is UTF-8"
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, fail(exitInvalid, "the first row names the columns, such as tenant,vendor_id,url,secret", "the file is empty")
+		return r, nil // without records
 	case err != nil:
-		return nil, fail(exitInvalid, "the first row names the columns, such as tenant,vendor_id,url,secret", "the first row cannot be read: %w", err)
+		return nil, fail(exitInvalid, hint, "the first row cannot be read: %w", err)
+	case !utf8.Valid(r.raw.take(r.in.InputOffset())):
+		return nil, fail(exitInvalid, hint, "the first row is not UTF-8")
+	}
+	if len(columns) == 1 {
+		if at := strings.IndexAny(columns[0], ";\t|"); at >= 0 {
+			return nil, fail(exitInvalid, "save the table with commas between its cells", "the columns are parted by %q, and a table is parted by commas", columns[0][at])
+		}
 	}
 	for _, name := range columns {
 		if err := checkColumn(name); err != nil {
@@ -220,20 +330,30 @@ func (r *csvRecords) next() (*record, error) {
 	if errors.Is(err, io.EOF) {
 		return nil, io.EOF
 	}
-	r.number++
-	out := &record{number: r.number, end: r.in.InputOffset()}
 	var parse *csv.ParseError
-	switch {
-	case errors.As(err, &parse):
-		out.line, out.wrong = parse.StartLine, "cannot be read: "+parse.Err.Error()
-		out.text = csvRow(cells)
-		return out, nil
-	case err != nil:
+	if err != nil && !errors.As(err, &parse) {
 		return nil, fmt.Errorf("read the records: %w", err)
 	}
+	r.number++
+	raw := bytes.TrimLeft(r.raw.take(r.in.InputOffset()), "\r\n")
+	out := &record{number: r.number, text: asLine(raw), end: r.in.InputOffset()}
+	if parse != nil {
+		out.line, out.wrong = parse.StartLine, r.wrongRow(parse, raw)
+		return out, nil
+	}
 	out.line, _ = r.in.FieldPos(0)
-	out.text = csvRow(cells)
-	if len(cells) != len(r.columns) {
+	for i, cell := range cells {
+		if !utf8.ValidString(cell) { // and would be changed on the way
+			at, _ := r.in.FieldPos(i)
+			out.wrong = fmt.Sprintf("is not UTF-8 in line %d, cell %d: save the file in that encoding", at, i+1)
+			return out, nil
+		}
+	}
+	switch lines := bytes.Count(bytes.TrimRight(raw, "\r\n"), []byte("\n")) + 1; {
+	case len(cells) != len(r.columns) && lines > 1:
+		out.wrong = fmt.Sprintf("has %d cells, and there are %d columns; lines %d to %d are one row, for a quote is open: is one missing?", len(cells), len(r.columns), out.line, out.line+lines-1)
+		return out, nil
+	case len(cells) != len(r.columns):
 		out.wrong = fmt.Sprintf("has %d cells, and there are %d columns", len(cells), len(r.columns))
 		return out, nil
 	}
@@ -242,6 +362,19 @@ func (r *csvRecords) next() (*record, error) {
 		out.wrong = err.Error()
 	}
 	return out, nil
+}
+
+// wrongRow says why a row cannot be read, and what went with it.
+func (r *csvRecords) wrongRow(parse *csv.ParseError, raw []byte) string {
+	why := "cannot be read: " + parse.Err.Error()
+	last := parse.StartLine + bytes.Count(bytes.TrimRight(raw, "\r\n"), []byte("\n"))
+	switch {
+	case last == parse.StartLine:
+		return why
+	case r.raw.ended && len(r.raw.kept) == 0:
+		return fmt.Sprintf("%s: a quote is not closed, and the rest of the file, lines %d to %d, was read as one row", why, parse.StartLine, last)
+	}
+	return fmt.Sprintf("%s: a quote is not closed, and lines %d to %d were read as one row", why, parse.StartLine, last)
 }
 
 // object makes a record of a row. An empty cell is a member that is not there.

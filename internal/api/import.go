@@ -344,7 +344,8 @@ func importValues(h http.Header, body []byte) ([]jsontext.Value, error) {
 	var out []jsontext.Value
 	first := bytes.TrimLeft(body, " \t\r\n")
 	if !ndjson(h) && len(first) > 0 && first[0] == '[' {
-		if err := json.Unmarshal(body, &out); err != nil {
+		// What is wrong within one of the records is refused with that one.
+		if err := json.Unmarshal(body, &out, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
 			return nil, decodeError(err)
 		}
 	} else {

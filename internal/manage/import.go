@@ -116,7 +116,7 @@ func (m *Manager) Import(ctx context.Context, records []ImportRecord, dry bool) 
 // so that a tenant may come behind what belongs to it.
 func (m *Manager) importPass(records []ImportRecord, in func(*ImportRecord) bool, out []Imported, now time.Time) (*store.Change, error) {
 	i := &importing{Manager: m, now: now, tenants: map[string]*hook.Tenant{}, marks: map[string]string{}, endpoints: map[string]*hook.Endpoint{},
-		keys: map[[32]byte]*hook.Key{}, live: map[string]int{}, taken: len(m.Directory.Keys())}
+		keys: map[[32]byte]*hook.Key{}, first: map[string]int{}, live: map[string]int{}, taken: len(m.Directory.Keys())}
 	for _, tenants := range []bool{true, false} {
 		for at := range records {
 			r := &records[at]
@@ -124,6 +124,7 @@ func (m *Manager) importPass(records []ImportRecord, in func(*ImportRecord) bool
 				continue
 			}
 			var err error
+			i.at = at
 			if out[at], err = i.record(r); err == nil {
 				continue
 			}
@@ -150,6 +151,8 @@ type importing struct {
 	marks     map[string]string         // tenants by the marks of their secrets
 	endpoints map[string]*hook.Endpoint // by foundBy
 	keys      map[[32]byte]*hook.Key
+	at        int            // which record it is at
+	first     map[string]int // where a hook or key came first
 	live      map[string]int // endpoints of a tenant
 	taken     int            // keys that there are
 }
@@ -269,15 +272,37 @@ func (i *importing) key(in *ImportKey) (Imported, error) {
 	case slices.Contains(old.Scopes, hook.ScopeAdmin):
 		return Imported{}, hook.Invalid("/key", "is an admin key of this server, which an import does not change")
 	case sameSet(old.Tenants, in.Tenants) && sameSet(old.Scopes, in.Scopes):
+		i.isFirst(string(hash[:]))
 		return Imported{Outcome: ImportUnchanged, ID: old.ID}, nil
+	case !i.isFirst(string(hash[:])):
+		return Imported{}, hook.Invalid("/key", "is that of record %d of this request, with other tenants or scopes: one record names all tenants of a key", i.first[string(hash[:])]+1)
+	case !covers(old.Tenants, in.Tenants) && !covers(in.Tenants, old.Tenants):
+		return Imported{}, hook.Invalid("/key", "is bound to %s here, and is not bound to others by an import: name those too, or revoke it before", hook.Clip(strings.Join(old.Tenants, ", ")))
 	default:
 		changed := *old
 		k, out = &changed, Imported{Outcome: ImportUpdated, ID: old.ID}
 	}
+	i.isFirst(string(hash[:]))
 	k.Tenants, k.Scopes = slices.Clone(in.Tenants), slices.Clone(in.Scopes)
 	i.change.Keys = put(i.change.Keys, i.keys[hash], k)
 	i.keys[hash] = k
 	return out, nil
+}
+
+// isFirst notes where a hook or key comes first, and reports whether that is
+// here.
+func (i *importing) isFirst(name string) bool {
+	first, there := i.first[name]
+	if !there {
+		i.first[name] = i.at
+	}
+	return !there || first == i.at
+}
+
+// covers reports whether all tenants of a key are among those of another; none
+// stands for all.
+func covers(all, some []string) bool {
+	return len(all) == 0 || len(some) > 0 && !slices.ContainsFunc(some, func(t string) bool { return !slices.Contains(all, t) })
 }
 
 // sameSet compares lists in which nothing is twice.
@@ -332,8 +357,12 @@ func (i *importing) hook(in *ImportHook) (Imported, error) {
 	}
 	out.ID = e.ID
 	if old != nil && i.sameHook(old, e) {
+		i.isFirst(by)
 		out.Outcome = ImportUnchanged
 		return out, nil
+	}
+	if !i.isFirst(by) {
+		return out, hook.Invalid("/vendor_id", "is that of record %d of this request, which says something else of the hook", i.first[by]+1)
 	}
 	i.change.Endpoints = put(i.change.Endpoints, i.endpoints[by], e)
 	i.endpoints[by] = e

@@ -62,7 +62,19 @@ func TestImport(t *testing.T) {
 			`{"tenant":"moved","vendor_id":20,"url":"https://example.com/d","event":"client_created"}`,
 			`{"tenant":"moved","vendor_id":20,"event":"client_updated"}`,
 			`{"kind":"tenant","tenant":"two"}`, `{"kind":"tenant","tenant":"two","name":"Two"}`,
-		}, []string{"created", "updated", "created", "updated"}},
+			`{"tenant":"moved","vendor_id":20,"event":"client_created"}`,
+			`{"kind":"key","tenant":"two","key":"of two tenants 01234"}`, `{"kind":"key","tenant":"moved","key":"of two tenants 01234"}`,
+			`{"kind":"key","tenants":["two"],"key":"of two tenants 01234"}`, `{"kind":"key","tenant":"two","key":"of two tenants 01234","scopes":["read"]}`,
+		}, []string{
+			"created", "refused /vendor_id is that of record 1 of this request", "created", "updated", "unchanged",
+			"created", "refused /key is that of record 6 of this request", "unchanged", "refused /key is that of record 6 of this request",
+		}},
+		{"a key of another tenant", "", []string{
+			`{"kind":"key","tenant":"moved","key":"of two tenants 01234"}`,
+		}, []string{"refused /key is bound to two here"}},
+		{"a key of one tenant more", "", []string{
+			`{"kind":"key","tenants":["two","moved"],"key":"of two tenants 01234"}`,
+		}, []string{"updated"}},
 		{"refusals", "", []string{
 			`nonsense`,
 			`{"tenant":"moved","vendor_id":21}`,
@@ -151,6 +163,18 @@ func TestImportAfterDeletion(t *testing.T) {
 	}
 	if got := sendRecords(t, s, "", lines...); got[0] != "unchanged" || got[1] != "unchanged" {
 		t.Errorf("%q", got)
+	}
+}
+
+// A record of an array that is no JSON of ours is refused by itself too.
+func TestImportRefusesOneOfAnArray(t *testing.T) {
+	t.Parallel()
+	s := vendortest.Start(t)
+	body := `[{"kind":"tenant","tenant":"a","tenant":"b"},{"kind":"tenant","tenant":"c","name":"` + "\xe9" + `"},{"kind":"tenant","tenant":"d"}]`
+	a := s.Do("POST", "/v1/import", []string{"Authorization: Bearer " + s.Admin}, body)
+	var report client.ImportReport
+	if err := json.Unmarshal([]byte(a.Body), &report); err != nil || report.Refused != 2 || report.Created != 1 || report.Results[0].Field != "/tenant" {
+		t.Errorf("%d: %s", a.Status, a.Body)
 	}
 }
 
