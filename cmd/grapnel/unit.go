@@ -86,6 +86,7 @@ SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+SystemCallFilter=prlimit64
 
 [Install]
 WantedBy=multi-user.target
