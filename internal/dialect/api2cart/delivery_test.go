@@ -29,9 +29,9 @@ func TestPrintedReceivers(t *testing.T) {
 		start  func(t testing.TB, secret string) string
 		header client.Headers
 	}{
-		{"A2-S1 A2-S2 A2-S4 PHP", php, client.Headers{{Name: "X-Webhook-Custom", Value: strings.Replace(custom, "ü", "", 1)}, {Name: "X-Webhook", Value: "not signed"}}},
+		{"A2-S1 A2-S2 A2-S4 A2-S5 A2-LOST1 A2-LOST4 PHP", php, client.Headers{{Name: "X-Webhook-Custom", Value: strings.Replace(custom, "ü", "", 1)}, {Name: "X-Webhook", Value: "not signed"}}},
 		{"A2-D5 PHP that knows the names", func(t testing.TB, secret string) string { return vendortest.PHP(t, "testdata/literal.php", secret) }, nil},
-		{"A2-S1 A2-S2 A2-S4 JavaScript", func(t testing.TB, secret string) string { return vendortest.Node(t, "testdata/receiver.mjs", secret) },
+		{"A2-S1 A2-S2 A2-S4 A2-S5 A2-LOST1 A2-LOST4 JavaScript", func(t testing.TB, secret string) string { return vendortest.Node(t, "testdata/receiver.mjs", secret) },
 			client.Headers{{Name: "X-Webhook-Zz", Value: custom}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestPrintedReceivers(t *testing.T) {
 			sent := len(corpus)
 			if c.header != nil { // a lost store has headers that the example does not name
 				sent++
-				if _, err := s.SetConnection(t.Context(), "acme", client.StoreConnectionInput{State: client.Lost, Reason: "bridge/deleted"}); err != nil {
+				if _, err := s.SetConnection(t.Context(), "acme", client.StoreConnectionInput{State: client.Lost, Code: 103, Reason: "bridge/deleted", Message: `Put "it" back, or é <ends>.`}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -57,6 +57,21 @@ func TestPrintedReceivers(t *testing.T) {
 			for i, r := range seen {
 				if r.Status != 200 {
 					t.Errorf("%d: answered %d to %v %.200s", i, r.Status, r.Header, r.Body)
+				}
+			}
+			if c.header != nil { // which the receiver has found authentic, as all above
+				at := slices.IndexFunc(seen, func(r vendortest.Seen) bool { return r.Has("X-Webhook-Error-Try-Count") })
+				lost := seen[max(at, 0)]
+				for name, want := range map[string]string{
+					"X-Webhook-Error-Code": "103", "X-Webhook-Error-Reason": "bridge/deleted", "X-Webhook-Error-Message": `Put "it" back, or é <ends>.`, "X-Webhook-Error-Try-Count": "4",
+					"X-Webhook-Entity": "product", "X-Webhook-Action": "add",
+				} {
+					if got := lost.Get(name); got != want {
+						t.Errorf("of the lost store, %s is %q, want %q", name, got, want)
+					}
+				}
+				if len(lost.Body) != 0 {
+					t.Errorf("of the lost store, the body is %q", lost.Body)
 				}
 			}
 			large := 0 // one of a megabyte is enough to change
@@ -138,10 +153,11 @@ func TestOnTheWire(t *testing.T) {
 	s := newShop(t)
 	tap := vendortest.NewTap(t, "")
 	s.want("GET", "/v1.0/webhook.create.json?entity=product&action=add&fields=id,name&callback="+tap.URL+"/cb%3Fa=1", "", ok(`{"id":"1"}`))
-	s.Send("acme", client.Event{Type: "product.add", Data: []byte(`{"id": 86, "sku": "x", "name": "test product"}`)}, 1)
+	s.Send("acme", client.Event{Type: "product.add", Data: []byte(`{"id": 86, "sku": "x", "name": "test product"}`),
+		Metadata: []byte(`{"error_code":"100","error_reason":"no notice","error_message":"of ours","try_count":"4"}`)}, 1)
 	r := tap.Wait(1)[0]
 	t.Run("A2-D1 A2-D2 the source's example", func(t *testing.T) {
-		if r.Line != "POST /cb?a=1 HTTP/1.1" || string(r.Body) != `{"id":"86","name":"test product"}` && string(r.Body) != `{"id": "86", "name": "test product"}` {
+		if r.Line != "POST /cb?a=1 HTTP/1.1" || string(r.Body) != `{"id":"86","name":"test product"}` {
 			t.Errorf("%s %s", r.Line, r.Body)
 		}
 	})
@@ -151,7 +167,7 @@ func TestOnTheWire(t *testing.T) {
 				t.Errorf("%s is %q, want %q", name, got, want)
 			}
 		}
-		if r.Get("X-Webhook-Signature") == "" || r.Get("X-Webhook-Timestamp") == "" || r.Has("X-Webhook-Error-Reason") {
+		if r.Get("X-Webhook-Signature") == "" || r.Get("X-Webhook-Timestamp") == "" || r.Has("X-Webhook-Error-Reason") || r.Has("X-Webhook-Error-Message") || r.Has("X-Webhook-Error-Try-Count") {
 			t.Errorf("%q", r.Header)
 		}
 	})
