@@ -16,6 +16,9 @@ func BenchmarkHeaderOf(b *testing.B) {
 		if d.Name() == "standard" {
 			secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 		}
+		if e := d.SecretEncoding(); e != "" {
+			secret = hook.Secret(e.Append(nil, []byte(secret)))
+		}
 		key, err := d.Key(secret)
 		if err != nil {
 			b.Fatal(err)

@@ -67,10 +67,16 @@ func FuzzSignAndVerify(f *testing.F) {
 	})
 }
 
+// lastDate is the end of the years that RFC 3339 has, in Unix seconds.
+const lastDate = 253402300800
+
 func roundTrip(t *testing.T, d *dialect.Dialect, eventType, data, metadata, name, value, secret string, unix int64, n int) {
 	t.Helper()
-	if d.Name() == "standard" {
+	switch e := d.SecretEncoding(); {
+	case d.Name() == "standard":
 		secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+	case e != "":
+		secret = string(e.Append(nil, []byte(secret)))
 	}
 	key, err := d.Key(hook.Secret(secret))
 	if err != nil {
@@ -108,7 +114,7 @@ func roundTrip(t *testing.T, d *dialect.Dialect, eventType, data, metadata, name
 		got.Header.Add(h.Name, h.Value)
 	}
 	err = d.Verify(got)
-	if fits(d, got) != (err == nil) && unix > 0 {
+	if fits(d, got) != (err == nil) && unix > 0 && unix < lastDate {
 		t.Errorf("%s: the inspection says %v, the verifier %v", d.Name(), fits(d, got), err)
 	}
 	if !fits(d, got) && strings.Contains(eventType, ".") {

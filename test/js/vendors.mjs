@@ -3,10 +3,11 @@
 // "ok":…,"error":…} for each. A request is {"case", "library", "secret", "at"
 // (Unix seconds), "url", "headers" (names in lower case), "body" (base64)}.
 // "ok": false is a refusal; what is no refusal has an error besides.
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 import { verify as verifySHA256 } from "@octokit/webhooks-methods";
+import { createVerifier, httpbis } from "http-message-signatures";
 import Stripe from "stripe";
 
 const require = createRequire(import.meta.url);
@@ -91,6 +92,39 @@ const libraries = {
     const want = Buffer.from(createHmac("sha256", r.secret).update(body).digest("hex"));
     const got = Buffer.from(r.headers["x-hook-signature"]);
     return got.length === want.length && timingSafeEqual(got, want);
+  },
+  // The library knows RFC 9421; the digest of RFC 9530 is the receiver's to compare.
+  rfc9421: async (r, body) => {
+    const digest = createHash("sha256").update(body).digest("base64");
+    if (r.headers["content-digest"] !== `sha-256=:${digest}:`) return false;
+    const verify = createVerifier(Buffer.from(r.secret, "base64"), "hmac-sha256");
+    const config = {
+      keyLookup: async ({ keyid }) => ({ id: keyid, algs: ["hmac-sha256"], verify }),
+      requiredFields: ["@method", "@target-uri", "content-digest"],
+      requiredParams: ["created", "keyid"],
+      maxAge: 300,
+      tolerance: 300,
+    };
+    try {
+      return (await httpbis.verifyMessage(config, { method: "POST", url: r.url, headers: r.headers })) === true;
+    } catch (error) {
+      if (error.name === "ExpiredError" || error.constructor.name === "ExpiredError") return false;
+      throw error;
+    }
+  },
+  // Nobody's own: what its readers write.
+  stamped: (r, body) => {
+    const key = Buffer.from(r.secret, "hex");
+    const mac = (hash, text) => createHmac(hash, key).update(text).update(body).digest("base64url");
+    const time = r.headers["x-time"];
+    const [t, ...signatures] = r.headers["x-signature"].split(",");
+    const at = Number(t.slice("t=".length));
+    return (
+      Math.abs(Date.now() - Date.parse(time)) < 300_000 &&
+      Math.abs(Date.now() - at) < 300_000 &&
+      r.headers["x-signature-time"] === "v0=" + mac("sha256", `v0:${time}:${r.headers["x-event-time"]}:`) &&
+      signatures.includes("v1=" + mac("sha512", `${at}.`))
+    );
   },
 };
 

@@ -27,7 +27,7 @@ const textSecret = "73746f72655f6b65792d6f662d61637a"
 // beyond ASCII, digits, an empty object.
 const data = `{"id":"86","url":"https://shop.example/a/b","name":"Zoë 😀","price":1.50,"whole":2.0,"html":"<b>&</b>","none":{},"account":{"id":"a1","url":"https://a.example/a1"}}`
 
-// textContracts are the contracts whose secret is a text: those that are built
+// textContracts are the contracts whose secret's text is the key: those that are built
 // in, and those of other vendors' shapes.
 func textContracts(t *testing.T) map[string]*dialect.Dialect {
 	t.Helper()
@@ -54,7 +54,9 @@ func textContracts(t *testing.T) map[string]*dialect.Dialect {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[d.Name()] = d
+		if d.SecretEncoding() == "" {
+			out[d.Name()] = d
+		}
 	}
 	return out
 }

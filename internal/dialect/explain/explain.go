@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type Input struct {
 	// Secrets are the endpoint's secrets or public keys, the one in use first.
 	// Those that cannot be read are reported, and used where they help.
 	Secrets []Secret
+	// Others are contracts that the request may be of instead.
+	Others []*dialect.Dialect
 }
 
 // Secret is one secret and what to call it in the report.
@@ -168,6 +171,14 @@ func (w *work) checkHeaders() {
 			found++
 		}
 	}
+	if other := w.lookAlike(); other != "" {
+		w.check("headers", Warning, "%s", other)
+	}
+	for _, h := range w.seen.Headers {
+		if came := w.cameAs(h.Name); h.Holds == "signatures" && len(h.Values) == 1 && came != "" {
+			w.check("headers", OK, "%s came as %s, which is the same header: a receiver that minds the case of names would not find it", h.Name, hook.Clip(came))
+		}
+	}
 	switch {
 	case len(w.seen.Headers) == 0:
 		w.check("headers", Skipped, "the dialect %s does not sign", w.in.Dialect.Name())
@@ -176,6 +187,48 @@ func (w *work) checkHeaders() {
 	case found == len(w.seen.Headers):
 		w.check("headers", OK, "all %d headers of the signature are there, once each", found)
 	}
+}
+
+// cameAs is how the case of a header's name differed; "" if it did not.
+func (w *work) cameAs(name string) string {
+	for came := range w.received.Header {
+		if came != name && came != http.CanonicalHeaderKey(name) && strings.EqualFold(came, name) {
+			return came
+		}
+	}
+	return ""
+}
+
+// lookAlike tells of another contract whose signatures the request carries,
+// where those of this one are missing.
+func (w *work) lookAlike() string {
+	for _, h := range w.seen.Headers {
+		if h.Holds == "signatures" && len(h.Values) > 0 {
+			return ""
+		}
+	}
+	for _, d := range w.in.Others {
+		if d.Family() == w.in.Dialect.Family() {
+			continue
+		}
+		for _, h := range d.Inspect(dialect.Received{Header: w.in.Header, Body: w.in.Body}).Headers {
+			if h.Holds == "signatures" && len(h.Values) > 0 {
+				return fmt.Sprintf("the request carries %s: this looks like %s", h.Name, d.Name())
+			}
+		}
+	}
+	return ""
+}
+
+// stampless reports whether the contract has no timestamp, as far as the
+// request shows it.
+func (w *work) stampless() bool {
+	for _, h := range w.seen.Headers {
+		if strings.HasPrefix(h.Holds, "attempt.") || h.Holds == "signatures" && (len(h.Values) != 1 || h.Flaw != "") {
+			return false
+		}
+	}
+	return true
 }
 
 // stamp is the request's timestamp as far as it can be read.
@@ -200,6 +253,13 @@ var units = []struct {
 // dateForms are dates that are written where Unix seconds belong.
 var dateForms = []string{time.RFC3339Nano, http.TimeFormat, time.RFC1123Z, "2006-01-02 15:04:05", "2006-01-02T15:04:05"}
 
+// wantedStamp says what a contract's timestamp must be, by what it counts.
+var wantedStamp = map[string]string{
+	"seconds":      "whole Unix seconds",
+	"milliseconds": "whole Unix milliseconds",
+	"a date":       "a time such as 2006-01-02T15:04:05Z",
+}
+
 func readStamp(text string) stamp {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		for _, u := range units {
@@ -222,6 +282,10 @@ func readStamp(text string) stamp {
 
 func (w *work) checkTimestamp() {
 	text := w.seen.Timestamp
+	if text == "" && w.stampless() {
+		w.check("timestamp", Skipped, "%s has none, so that there is nothing to check", w.in.Dialect.Name())
+		return
+	}
 	if text == "" {
 		w.check("timestamp", Skipped, "the request carries no timestamp that can be read")
 		return
@@ -230,9 +294,9 @@ func (w *work) checkTimestamp() {
 	age := w.in.At.Sub(time.Unix(w.stamp.unix, 0))
 	switch {
 	case w.stamp.unit == "":
-		w.check("timestamp", Failed, "%q in %s is no time; it must be whole Unix seconds", hook.Clip(text), w.seen.StampHeader)
-	case w.stamp.unit != "seconds":
-		w.check("timestamp", Failed, "%q in %s is %s; it must be whole Unix seconds", hook.Clip(text), w.seen.StampHeader, w.stamp.unit)
+		w.check("timestamp", Failed, "%q in %s is no time; it must be %s", hook.Clip(text), w.seen.StampHeader, wantedStamp[w.seen.StampUnit])
+	case w.stamp.unit != w.seen.StampUnit:
+		w.check("timestamp", Failed, "%q in %s is %s; it must be %s", hook.Clip(text), w.seen.StampHeader, w.stamp.unit, wantedStamp[w.seen.StampUnit])
 	case age > w.in.Tolerance:
 		w.check("timestamp", Failed, "it is %s old; at most %s are allowed", round(age), w.in.Tolerance)
 	case age < -w.in.Tolerance:
@@ -298,6 +362,10 @@ func (w *work) conclude() {
 	r := w.report
 	switch {
 	case len(r.Mistakes) > 0:
+		if other := w.lookAlike(); other != "" && !r.Valid {
+			r.Summary, r.Advice = other, "name that contract, or the endpoint's"
+			return
+		}
 		var details, advices []string
 		for _, m := range r.Mistakes {
 			details = append(details, m.Detail)
@@ -311,6 +379,28 @@ func (w *work) conclude() {
 		r.Summary = "the signature is valid"
 	default:
 		r.Summary = w.refusal
-		r.Advice = "no known mistake explains it: compare the bytes of the body with what the sender sent (its length and SHA-256), and the secret with the endpoint's"
+		r.Advice = "no known mistake explains it: compare " + w.toCompare()
 	}
+}
+
+// toCompare are the things of which one is not what was signed.
+func (w *work) toCompare() string {
+	all := "the bytes of the body with what the sender sent (its length and SHA-256), "
+	var signed []string
+	for _, g := range w.seen.Gathered {
+		signed = append(signed, g.Came)
+	}
+	for _, h := range w.seen.Headers {
+		if h.Holds != "signatures" && !slices.Contains(signed, h.Name) {
+			signed = append(signed, h.Name)
+		}
+	}
+	if len(signed) > 0 {
+		all += "the values of the headers that are signed too (" + hook.Clip(strings.Join(signed, ", ")) + "), one of which may have changed, "
+	}
+	whose := "the endpoint's"
+	if w.in.Dialect.SecretOwner() == dialect.SecretTenant {
+		whose = "the store's secret, which all its endpoints share"
+	}
+	return all + "and the secret with " + whose
 }

@@ -46,6 +46,10 @@ func (w *work) misreadings(s Secret) []misreading {
 		return nil
 	}
 	m := &misreader{name: s.Name}
+	if e := w.in.Dialect.SecretEncoding(); e != "" {
+		m.encoded(text, string(s.Value), e)
+		return m.out
+	}
 	byText := len(w.in.Dialect.SecretBeginnings()) == 0
 	switch {
 	case text == string(s.Value):
@@ -72,6 +76,26 @@ type misreader struct {
 
 func (m *misreader) add(raw []byte, k Kind, detail string) {
 	m.out = append(m.out, misreading{raw: raw, kind: k, detail: detail})
+}
+
+// encoded is for contracts in which the secret's text is an encoding of the key.
+func (m *misreader) encoded(text, whole string, e signature.Encoding) {
+	m.add([]byte(text), SecretAsText, "the text of "+m.name+" was used as the key without decoding it from "+string(e))
+	if inner, quoted := unlist(text); quoted {
+		if raw, err := e.Decode(inner); err == nil {
+			m.add(raw, SecretQuotes, "the quotes around "+m.name+" do not belong to the secret")
+		}
+	}
+	if raw, err := e.Decode(text); err == nil && text != whole {
+		m.add(raw, SecretLineBreak, "the white space around "+m.name+" does not belong to the secret")
+	}
+	m.add([]byte(text+"\n"), SecretLineBreak, "the text of "+m.name+" with a line break behind it was used as the key without decoding it")
+	if raw, err := hex.DecodeString(text); err == nil && e != signature.Hex {
+		m.add(raw, SecretHex, "the secret "+m.name+" was decoded from hex instead of "+string(e))
+	}
+	if raw, err := base64.StdEncoding.DecodeString(text); err == nil && e != signature.Base64 {
+		m.add(raw, SecretDecoded, "the secret "+m.name+" was decoded from base64 instead of "+string(e))
+	}
 }
 
 // text is for contracts in which the secret's text is the key.

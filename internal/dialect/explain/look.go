@@ -164,8 +164,8 @@ func (w *work) lookAtTime() {
 	age := w.in.At.Unix() - w.stamp.unix
 	limit := int64(w.in.Tolerance.Seconds())
 	switch {
-	case w.stamp.unit != "seconds":
-		w.mistake(TimestampUnit, "the timestamp is "+w.stamp.unit+", not Unix seconds")
+	case w.stamp.unit != w.seen.StampUnit:
+		w.mistake(TimestampUnit, "the timestamp is "+w.stamp.unit+", not "+wantedStamp[w.seen.StampUnit])
 	case age > limit:
 		w.mistake(TimestampOld, fmt.Sprintf("the timestamp is %s old, more than %s", span(age), w.in.Tolerance))
 	case age < -limit:

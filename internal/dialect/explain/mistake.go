@@ -63,7 +63,7 @@ var advice = map[Kind]string{
 	HeaderAdded:       "let the proxy before the receiver add its headers under names that begin in another way: the contract signs all that begin so",
 	URLChanged:        "give the verifier the URL that the sender has stored, whole, as it is; not the one that a proxy passes on",
 	WrongHash:         "use the hash that the contract says",
-	TimestampUnit:     "send the timestamp in whole Unix seconds, and sign the same text",
+	TimestampUnit:     "send the timestamp as the contract wants it, and sign the same text",
 	TimestampOld:      "set the receiver's clock (NTP) if it is ahead; else this is an old request sent again, and refusing it is right. A redelivery by Grapnel has a new timestamp. With --at a stored request is checked as of its own time",
 	TimestampAhead:    "set the receiver's clock (NTP): it is behind the sender's",
 	SignatureEncoding: "write the signature as the contract says",

@@ -3,6 +3,8 @@ package interop_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -22,9 +24,10 @@ import (
 // shaped is a contract that is a file alone, and who verifies what it sends.
 type shaped struct {
 	file      string
-	libraries []string // in test/js/vendors.mjs
-	rotates   bool     // several secrets sign at once
-	swaps     []swap1  // what is signed besides the body
+	libraries []string                 // in test/js/vendors.mjs
+	rotates   bool                     // several secrets sign at once
+	swaps     []swap1                  // what is signed besides the body
+	secret    func(text string) string // how a secret is written; nil: as it is
 }
 
 // swap1 is a part of the request of which one character is changed.
@@ -39,17 +42,24 @@ const (
 	hexAlphabet  = "0123456789abcdef"
 	base64Middle = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	letters      = "abcdefghijklmnopqrstuvwxyz"
+
+	base64URLMiddle = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 )
 
+func inBase64(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+func inHex(text string) string    { return hex.EncodeToString([]byte(text)) }
+
 var contracts = []shaped{
-	{"stripe.yaml", []string{"stripe"}, true, []swap1{{"Stripe-Signature", digits}}},
-	{"github.yaml", []string{"github sha256", "github sha1"}, false, []swap1{{"X-Hub-Signature", hexAlphabet}, {"X-Hub-Signature-256", hexAlphabet}}},
-	{"shopify.yaml", []string{"shopify"}, false, []swap1{{"X-Shopify-Hmac-Sha256", base64Middle}}},
-	{"slack.yaml", []string{"slack"}, false, []swap1{{"X-Slack-Signature", hexAlphabet}, {"X-Slack-Request-Timestamp", digits}}},
-	{"twilio-form.yaml", []string{"twilio form"}, false, []swap1{{"X-Twilio-Signature", base64Middle}, {"url", letters}}},
-	{"twilio-json.yaml", []string{"twilio json"}, false, []swap1{{"X-Twilio-Signature", base64Middle}, {"url", hexAlphabet}}},
-	{"square.yaml", []string{"square"}, false, []swap1{{"x-square-hmacsha256-signature", base64Middle}, {"url", letters}}},
-	{"resthooks.yaml", []string{"resthooks"}, false, []swap1{{"X-Hook-Signature", hexAlphabet}}},
+	{"stripe.yaml", []string{"stripe"}, true, []swap1{{"Stripe-Signature", digits}}, nil},
+	{"github.yaml", []string{"github sha256", "github sha1"}, false, []swap1{{"X-Hub-Signature", hexAlphabet}, {"X-Hub-Signature-256", hexAlphabet}}, nil},
+	{"shopify.yaml", []string{"shopify"}, false, []swap1{{"X-Shopify-Hmac-Sha256", base64Middle}}, nil},
+	{"slack.yaml", []string{"slack"}, false, []swap1{{"X-Slack-Signature", hexAlphabet}, {"X-Slack-Request-Timestamp", digits}}, nil},
+	{"twilio-form.yaml", []string{"twilio form"}, false, []swap1{{"X-Twilio-Signature", base64Middle}, {"url", letters}}, nil},
+	{"twilio-json.yaml", []string{"twilio json"}, false, []swap1{{"X-Twilio-Signature", base64Middle}, {"url", hexAlphabet}}, nil},
+	{"square.yaml", []string{"square"}, false, []swap1{{"x-square-hmacsha256-signature", base64Middle}, {"url", letters}}, nil},
+	{"resthooks.yaml", []string{"resthooks"}, false, []swap1{{"X-Hook-Signature", hexAlphabet}}, nil},
+	{"rfc9421.yaml", []string{"rfc9421"}, false, []swap1{{"Signature", base64Middle}, {"Signature-Input", digits}, {"Content-Digest", base64Middle}, {"url", letters}}, inBase64},
+	{"stamped.yaml", []string{"stamped"}, false, []swap1{{"X-Signature", base64URLMiddle}, {"X-Time", digits}, {"X-Event-Time", digits}, {"X-Signature-Time", base64URLMiddle}}, inHex},
 }
 
 // delivery is one request for a library.
@@ -146,7 +156,11 @@ func (c *shaped) deliveries(t *testing.T) []delivery {
 		}
 		secrets := make([]hook.Secret, n)
 		for k := range secrets {
-			secrets[k] = hook.Secret(fmt.Sprintf("whsec_%d-%d-geheim-ü", i, k))
+			text := fmt.Sprintf("whsec_%d-%d-geheim-ü", i, k)
+			if c.secret != nil {
+				text = c.secret(text)
+			}
+			secrets[k] = hook.Secret(text)
 		}
 		sent := dialecttest.Send(t, d, e, time.Unix(1_700_000_000+rng.Int64N(1e8), 0), 1+i%4, secrets...)
 		for k, secret := range secrets {
@@ -182,6 +196,9 @@ func (c *shaped) changed(rng *rand.Rand, good delivery) []delivery {
 	}
 	secret := good
 	secret.Case, secret.want, secret.Secret = good.Case+", secret changed", false, good.Secret+"x"
+	if c.secret != nil {
+		secret.Secret = c.secret("x") + good.Secret
+	}
 	out := []delivery{body, secret}
 	for _, s := range c.swaps {
 		name := strings.ToLower(s.part)
@@ -214,6 +231,9 @@ func (c *shaped) reads(library, header string) bool {
 func swapped(rng *rand.Rand, text, alphabet string) string {
 	b := []byte(text)
 	from, to := len(b)/2, len(b)-2
+	if strings.HasSuffix(text, "=:") {
+		to--
+	}
 	switch {
 	case strings.HasPrefix(text, "t="):
 		from, to = len(timestamp)-1, len(timestamp)
