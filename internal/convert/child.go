@@ -42,13 +42,10 @@ var able atomic.Bool
 // and does not return then. It must be the first thing that main, or TestMain,
 // does: only then New makes a Pool.
 func Child() {
-	if os.Getenv(childEnv) == "" {
-		able.Store(true)
-		return
-	}
-	if len(os.Args) == 2 && os.Args[1] == childArg {
+	if os.Getenv(childEnv) != "" && len(os.Args) == 2 && os.Args[1] == childArg {
 		os.Exit(child())
 	}
+	able.Store(true)
 }
 
 // child answers requests until its input ends, which it does with the parent.
