@@ -16,7 +16,11 @@ import (
 // bodied is the base file with another body; more are keys of the file itself.
 func bodied(body string, more ...string) string {
 	from, to := strings.Index(base, "  body:"), strings.Index(base, "events:")
-	return base[:from] + "  body: " + body + "\n" + strings.Join(more, "\n") + "\n" + base[to:]
+	head := base[:from]
+	if strings.HasPrefix(body, "{form:") {
+		head = strings.Replace(head, "application/json", "application/x-www-form-urlencoded", 1)
+	}
+	return head + "  body: " + body + "\n" + strings.Join(more, "\n") + "\n" + base[to:]
 }
 
 // rendered is the body of an event under the base file with another body.
@@ -304,7 +308,7 @@ func TestLoadRefusesBodies(t *testing.T) {
 		{`{json: {x: 1}, add: [{events: [a], name: x, value: 1}]}`, "", "the body has a member x already"},
 		{`{json: {}, add: [{events: [a], name: x, value: "{attempt.number}"}]}`, "", "there is no placeholder {attempt.number} here"},
 		{`{json: {}, add: [{events: [a], name: x, value: 1, more: 1}]}`, "", `unknown key "more"`},
-		{`{json: {}, add: [{events: [a], name: x, value: 1}]}`, "catalogue: [b]", "the event a is not in the catalogue"},
+		{`{json: {}, add: [{events: [a], name: x, value: 1}]}`, "catalogue: [b, thing_updated]", "the event a is not in the catalogue"},
 		{`{json: {}, add: [{events: [thing_deleted], name: x, value: 1}]}`, "", "the contract calls thing_deleted thing_updated"},
 		{`{json: 1, empty_body_for: a}`, "", "empty_body_for must be a list"},
 		{`{json: 1, empty_body_for: []}`, "", "names no event type"},

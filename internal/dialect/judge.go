@@ -123,9 +123,15 @@ func (r *reader) answers(o object) answers {
 		return a
 	}
 	in := r.object(o.node("answers"), "answers", "disable", "unsubscribe", "throttle")
+	if r.err == nil && len(in.fields) == 0 {
+		r.fail(in.at, "answers is empty; leave it out")
+	}
 	set := func(key string) (s statusSet) {
 		if in.has(key) {
 			s = r.statuses(r.list(in.node(key), key), key, 400, 599)
+			if r.err == nil && s.empty() {
+				r.fail(in.node(key), "%s is empty; leave it out", key)
+			}
 		}
 		return s
 	}
@@ -136,6 +142,35 @@ func (r *reader) answers(o object) answers {
 		}
 	}
 	return a
+}
+
+// statusesCount refuses what retry.on and answers.throttle say of statuses that
+// disable the endpoint or unsubscribe it: that comes first, and the delivery
+// waits or ends as on_inactive says. A class may hold such a status beside
+// others.
+func (r *reader) statusesCount(o object, d *Dialect) {
+	if r.err != nil {
+		return
+	}
+	check := func(n ast.Node, what string) {
+		list, ok := n.(*ast.SequenceNode)
+		if !ok {
+			return // any or none
+		}
+		for _, e := range list.Values {
+			from, to, ok := statusRange(e)
+			for ; ok && (d.answers.disable.has(from) || d.answers.unsubscribe.has(from)); from++ {
+				if from == to {
+					r.fail(e, "%s does nothing in %s: such an answer disables the endpoint or unsubscribes it", e.GetToken().Value, what)
+					break
+				}
+			}
+		}
+	}
+	check(r.member(o.node("retry"), "on"), "retry.on")
+	if o.has("answers") {
+		check(r.member(o.node("answers"), "throttle"), "throttle")
+	}
 }
 
 // Judge says what an answer means. What is no HTTP status, 1xx and 3xx are

@@ -17,6 +17,9 @@ const maxTimeout = 5 * time.Minute
 // beginning of a body is kept.
 const maxSuccessBody = 256
 
+// minTimeout is the shortest: less is over before anybody can have answered.
+const minTimeout = 100 * time.Millisecond
+
 // Load reads a dialect file. It is strict: what it does not know, cannot do or
 // could never use is refused. The error is a *LoadError with the line.
 func Load(file string, src []byte) (*Dialect, error) {
@@ -40,11 +43,14 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 	if r.err == nil && (d.name == "" || len(d.name) > 64 || strings.Trim(d.name, "abcdefghijklmnopqrstuvwxyz0123456789_-.@") != "") {
 		r.fail(o.node("name"), "the name %q must have 1 to 64 characters of a-z 0-9 _ - . @", d.name)
 	}
+	if family, variant, is := strings.Cut(d.name, "@"); r.err == nil && (!startsName(family) || is && !startsName(variant)) {
+		r.fail(o.node("name"), "the name %q must begin with a letter or a digit, and so must what is behind its @", d.name)
+	}
 	if r.err == nil && d.title == "" {
 		r.fail(o.node("title"), "the title is empty")
 	}
 	r.endpoints(o, d)
-	d.events = r.events(o)
+	d.events = r.events(o, d)
 	r.request(o.node("request"), d)
 	switch r.choice(o, "subscription", "any", "one", "all") {
 	case "any":
@@ -53,6 +59,9 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 		d.subscription = OneType
 	default:
 		d.subscription = AllTypes
+	}
+	if r.err == nil && d.subscription == AllTypes && o.has("limits") {
+		r.fail(o.node("limits"), "with subscription: all no endpoint chooses an event type, so a limit for each type does nothing") // a catalogue still says what there is
 	}
 	d.secret = r.secretRule(o.node("secret"))
 	r.signSection(o, d)
@@ -68,6 +77,7 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 	d.retry, d.schedule = r.retry(o.node("retry"))
 	r.retryDoesNotAcknowledge(o.node("retry"), d)
 	d.answers = r.answers(o)
+	r.statusesCount(o, d)
 	d.onInactive = Hold
 	if r.choice(o, "on_inactive", "hold", "cancel") == "cancel" {
 		d.onInactive = Cancel
@@ -76,6 +86,12 @@ func (r *reader) dialect(n ast.Node) *Dialect {
 		d.sample = r.sampleOf(o.node("sample"), d)
 	}
 	return d
+}
+
+// startsName reports whether a name begins with a letter or a digit: the names
+// of folders that mean something do not.
+func startsName(s string) bool {
+	return s != "" && (s[0] >= 'a' && s[0] <= 'z' || s[0] >= '0' && s[0] <= '9')
 }
 
 // retryDoesNotAcknowledge refuses a list of retried statuses that holds an
@@ -115,6 +131,9 @@ func (r *reader) request(n ast.Node, d *Dialect) {
 	d.method = r.choice(o, "method", methods...)
 	d.http1 = r.choice(o, "http", "any", "1.1") == "1.1"
 	d.timeout = r.duration(o.node("timeout"), "timeout", maxTimeout)
+	if r.err == nil && d.timeout < minTimeout {
+		r.fail(o.node("timeout"), "timeout is %s; it must be at least %s", d.timeout, minTimeout)
+	}
 	r.headers(o.node("headers"), d)
 	if o.has("query") {
 		d.query = r.query(o.node("query"))
@@ -126,6 +145,25 @@ func (r *reader) request(n ast.Node, d *Dialect) {
 	}
 	r.body(o.node("body"), d)
 	d.members = r.outermost(o.node("body"))
+	r.contentType(o.node("headers"), d)
+}
+
+// formType is the media type of a form.
+const formType = "application/x-www-form-urlencoded"
+
+// contentType checks that a body is called what it is.
+func (r *reader) contentType(n ast.Node, d *Dialect) {
+	for i := range d.headers {
+		h := &d.headers[i]
+		if r.err != nil || !h.fixed || !strings.EqualFold(h.name, "Content-Type") {
+			continue
+		}
+		media, _, _ := strings.Cut(h.value[0].text, ";")
+		isForm := strings.EqualFold(strings.TrimSpace(media), formType)
+		if isForm != (d.form != nil) {
+			r.fail(r.member(n, h.name), "the Content-Type %s does not fit the body: a form is %s, and JSON is not", h.value[0].text, formType)
+		}
+	}
 }
 
 // endpoints reads what the contract says of its endpoints: the events that
@@ -172,11 +210,14 @@ func (r *reader) catalogue(n ast.Node) []string {
 	return out
 }
 
-func (r *reader) events(o object) map[string]string {
+func (r *reader) events(o object, d *Dialect) map[string]string {
 	if !o.has("events") {
 		return nil
 	}
 	out := map[string]string{}
+	known := func(name string) bool {
+		return slices.ContainsFunc(d.catalogue, func(pattern string) bool { return hook.MatchesType([]string{pattern}, name) })
+	}
 	for _, p := range r.pairs(o.node("events"), "events") {
 		name := r.textOf(p.value, p.key)
 		if r.err != nil {
@@ -188,7 +229,17 @@ func (r *reader) events(o object) map[string]string {
 		if name == "" || strings.TrimSpace(name) != name || !plain([]byte(name)) {
 			r.fail(p.value, "the name %q of an event must be printable ASCII without quotes or backslashes", name)
 		}
+		switch {
+		case r.err != nil:
+		case name == p.key:
+			r.fail(p.at, "%s is called the same in the contract, so this does nothing", name)
+		case d.catalogue != nil && !known(name):
+			r.fail(p.value, "the event %s is not in the catalogue", name)
+		}
 		out[p.key] = name
+	}
+	if r.err == nil && len(out) == 0 {
+		r.fail(o.node("events"), "events is empty; leave it out")
 	}
 	return out
 }

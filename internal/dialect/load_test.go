@@ -65,6 +65,29 @@ func TestLoadRefuses(t *testing.T) {
 		{"timeout: 10s", "timeout: 10", "timeout must be a text"},
 		{"timeout: 10s", "timeout: ten", "want a duration"},
 		{"timeout: 10s", "timeout: -1s", "more than 0"},
+		{"timeout: 10s", "timeout: 1ns", "acme.yaml:6: timeout is 1ns; it must be at least 100ms"},
+		{"name: acme", "name: ..", "must begin with a letter or a digit"},
+		{"name: acme", "name: \"@x\"", "must begin with a letter or a digit"},
+		{"name: acme", "name: acme@", "must begin with a letter or a digit"},
+		{"name: acme", "name: acme@.x", "must begin with a letter or a digit"},
+		{"Content-Type: application/json", "Content-Type: application/x-www-form-urlencoded; charset=utf-8", "acme.yaml:8: the Content-Type"},
+		{`    json: {event: "{event.type}", n: 1.50, on: true, no: null, list: [], object: {}, content: "{event.data}"}`, `    form: {a: "{event.data}"}`, "acme.yaml:8: the Content-Type application/json does not fit the body"},
+		{`X-Acme-Id: "{event.id}"`, `X-Acme-Id: "` + strings.Repeat("a", 5000) + `"`, "longer than 4096 bytes"},
+		{"v1={signature}", strings.Repeat("a", 5000) + "{signature}", "longer than 4096 bytes"},
+		{"events: {thing_deleted: thing_updated}", "events: {thing_deleted: thing_deleted}", "acme.yaml:14: thing_deleted is called the same"},
+		{"events: {thing_deleted: thing_updated}", "events: {}", "acme.yaml:14: events is empty"},
+		{"events: {thing_deleted: thing_updated}", "events: {thing_deleted: thing_updated}\ncatalogue: [thing_made]", "acme.yaml:14: the event thing_updated is not in the catalogue"},
+		{"subscription: one", "subscription: all\nlimits: {endpoints_per_type: 10}", "acme.yaml:16: with subscription: all no endpoint chooses"},
+		{"on: [408, 429, 5xx, no_answer]", "on: []", "acme.yaml:25: on names nothing; for no retry write on: none"},
+		{"on: [408, 429, 5xx, no_answer]", "on: [408, 410]", "410 does nothing in retry.on"},
+		{"on: [408, 429, 5xx, no_answer]", "on: [no_answer]\n  retry_after_max: 24h", "there is no Retry-After to obey"},
+		{"waits: [30m, 60m, 120m]", "waits: [30m, 60m]\n  retry_after_max: 30m", "no wait is shorter than 30m0s"},
+		{"waits: [30m, 60m, 120m]", "exponential: {first: 1m, factor: 2, cap: 6h, retries: 5}", "acme.yaml:26: no wait reaches the cap of 6h0m0s: the longest is 16m0s"},
+		{"waits: [30m, 60m, 120m]", "exponential: {first: 1m, factor: 2, cap: 16m, retries: 5}", "no wait reaches the cap"},
+		{"throttle: [429]", "throttle: [429, 410]", "acme.yaml:28: 410 does nothing in throttle"},
+		{"unsubscribe: [410], throttle: [429]", "disable: [4xx]", "408 does nothing in retry.on"},
+		{"answers: {unsubscribe: [410], throttle: [429]}", "answers: {}", "acme.yaml:28: answers is empty"},
+		{"unsubscribe: [410]", "disable: []", "disable is empty"},
 		{"timeout: 10s", "timeout: 1h", "at most 5m0s"},
 		{"    Content-Type: application/json\n", "", "headers lacks Content-Type"},
 		{"User-Agent", "user-agent", "acme.yaml:9: write User-Agent"},
@@ -193,4 +216,23 @@ func FuzzLoadDialect(f *testing.F) {
 			exercise(t, d)
 		}
 	})
+}
+
+// What is of use beside something else stays.
+func TestLoadTakes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ old, new string }{
+		{"name: acme", "name: 1acme-x.y_z@2022-02-01"},
+		{"timeout: 10s", "timeout: 100ms"},
+		{"on: [408, 429, 5xx, no_answer]", "on: [4xx]"}, // beside unsubscribe: [410]
+		{"throttle: [429]", "throttle: [4xx]"},
+		{"subscription: one", "subscription: all\ncatalogue: [thing_updated]"}, // it says what there is
+		{"waits: [30m, 60m, 120m]", "waits: [30m, 60m]\n  retry_after_max: 31m"},
+		{"waits: [30m, 60m, 120m]", "exponential: {first: 1m, factor: 2, cap: 15m, retries: 5}"},
+		{"answers: {unsubscribe: [410], throttle: [429]}\n", ""},
+	} {
+		if _, err := dialect.Load("acme.yaml", []byte(strings.Replace(base, c.old, c.new, 1))); err != nil {
+			t.Errorf("%q: %v", c.new, err)
+		}
+	}
 }

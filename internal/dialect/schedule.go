@@ -170,6 +170,13 @@ func (r *reader) retry(n ast.Node) (retryRule, Schedule) {
 	}
 	if o.has("retry_after_max") {
 		s.retryAfterMax = r.duration(o.node("retry_after_max"), "retry_after_max", maxWait)
+		switch {
+		case r.err != nil:
+		case rule.statuses.empty():
+			r.fail(o.node("retry_after_max"), "only what was not answered is retried, so there is no Retry-After to obey")
+		case s.retryAfterMax <= slices.Min(s.waits):
+			r.fail(o.node("retry_after_max"), "no wait is shorter than %s, so a Retry-After up to %s changes nothing", slices.Min(s.waits), s.retryAfterMax)
+		}
 	}
 	return rule, s
 }
@@ -195,6 +202,9 @@ func (r *reader) retryOn(n ast.Node) retryRule {
 		statuses = append(statuses, e)
 	}
 	rule.statuses = r.statuses(statuses, "on", 100, 599)
+	if r.err == nil && rule.statuses.empty() && !rule.noAnswer {
+		r.fail(n, "on names nothing; for no retry write on: none")
+	}
 	return rule
 }
 
@@ -252,7 +262,10 @@ func (r *reader) exponential(n ast.Node, deadline time.Duration) []time.Duration
 		}
 		out = append(out, w)
 	}
+	capped := len(out) > 0 && float64(first)*math.Pow(factor, float64(len(out)-1)) > float64(limit)
 	switch {
+	case len(out) > 0 && o.has("cap") && !capped:
+		r.fail(o.node("cap"), "no wait reaches the cap of %s: the longest is %s", limit, out[len(out)-1])
 	case len(out) == 0:
 		r.fail(n, "the first wait of %s is past the deadline of %s", first, deadline)
 	case o.has("retries") && len(out) < retries:

@@ -340,9 +340,17 @@ var reservedHeaders = map[string]bool{
 	"idempotency-key": true, "x-idempotency-key": true, // the HTTP client would send such a request twice on its own
 }
 
+// maxHeader is how long the literal parts of a header's value may be.
+const maxHeader = 4096
+
 // headerText checks that the literal parts of a header's value can be sent.
 func (r *reader) headerText(n ast.Node, t template) {
+	size := 0
 	for _, p := range t {
+		if size += len(p.text); size > maxHeader {
+			r.fail(n, "a header's value is longer than %d bytes, which many servers refuse", maxHeader)
+			return
+		}
 		for i := range len(p.text) {
 			if c := p.text[i]; c < ' ' || c > '~' {
 				r.fail(n, "a header's value holds printable ASCII only, not %#02x", c)

@@ -231,7 +231,7 @@ func TestOver(t *testing.T) {
 		signsLike(t, signed(t, over, `over: "{body.sha256}"`), dialect.Request{}, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 	})
 	t.Run("a form, sorted", func(t *testing.T) {
-		d := signed(t, over, `over: "{request.url}{form_sorted}"`, `json: "{event.data}"`, `form: {b: "{event.type}", "a b": "x&=+ü", B: "{event.data}", c: ""}`)
+		d := signed(t, over, `over: "{request.url}{form_sorted}"`, `Content-Type: application/json`, `Content-Type: application/x-www-form-urlencoded`, `json: "{event.data}"`, `form: {b: "{event.type}", "a b": "x&=+ü", B: "{event.data}", c: ""}`)
 		body, err := d.Body(dialect.Input{Event: &hook.Event{Type: "t/t", Data: []byte(`{"x": 1}`)}})
 		if want := "b=t%2Ft&a+b=x%26%3D%2B%C3%BC&B=%7B%22x%22%3A+1%7D&c="; err != nil || string(body) != want {
 			t.Fatalf("the body is %s (%v), want %s", body, err, want)
@@ -380,8 +380,8 @@ func TestVerifyWhatIsSigned(t *testing.T) {
 		{"hash twice in the URL", []string{over, `over: "{request.url}"`, "  headers:\n", "  query: {h: \"{body.sha256}\"}\n  headers:\n"}, nil,
 			func(r *dialect.Received) { r.URL += "&h=1" }, dialect.Unverifiable, "2 times"},
 
-		{"a form", []string{over, `over: "{form_sorted}"`, `json: "{event.data}"`, `form: {A: "{event.data}"}`}, nil, nil, "", ""},
-		{"a form changed", []string{over, `over: "{form_sorted}"`, `json: "{event.data}"`, `form: {A: "{event.data}"}`}, nil,
+		{"a form", []string{over, `over: "{form_sorted}"`, `Content-Type: application/json`, `Content-Type: application/x-www-form-urlencoded`, `json: "{event.data}"`, `form: {A: "{event.data}"}`}, nil, nil, "", ""},
+		{"a form changed", []string{over, `over: "{form_sorted}"`, `Content-Type: application/json`, `Content-Type: application/x-www-form-urlencoded`, `json: "{event.data}"`, `form: {A: "{event.data}"}`}, nil,
 			func(r *dialect.Received) { r.Body = []byte("A=2") }, dialect.NoMatch, "fits"},
 	} {
 		d := signed(t, c.replace...)

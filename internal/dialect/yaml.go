@@ -133,6 +133,16 @@ func (r *reader) few(n ast.Node, what string, count int) {
 	}
 }
 
+// member is the value of a key in a mapping, or the mapping itself.
+func (r *reader) member(n ast.Node, key string) ast.Node {
+	for _, p := range r.members(n, key) {
+		if p.key == key {
+			return p.value
+		}
+	}
+	return n
+}
+
 // object is a mapping with known keys. A key that is not in the file is nil.
 type object struct {
 	at     ast.Node
