@@ -31,7 +31,7 @@ func (b *body) changed(dst []byte) []byte {
 		now, before := namedOf(b.event.Data), namedOf(b.event.Previous)
 		for _, m := range now.list {
 			i, had := before.at[m.key]
-			if !had || !sameJSON(m.value, before.list[i].value, 0) {
+			if !had || !sameJSON(m.value, before.list[i].value) {
 				add(m.name)
 			}
 		}
@@ -80,52 +80,109 @@ func textOf(raw []byte) string {
 	return string(text)
 }
 
-// sameDepth is how deep sameJSON looks: each level reads all below it again.
-const sameDepth = 100
-
 // sameJSON reports whether two values are equal, however they are written:
-// numbers by their value, objects whatever the order of their members. What
-// lies deeper than sameDepth must be written in the same way.
-func sameJSON(a, b []byte, depth int) bool {
+// numbers by their value, objects whatever the order of their members. It goes
+// over either once, however deep they are.
+func sameJSON(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
-	if depth == sameDepth {
+	x, y := nodesOf(a), nodesOf(b)
+	return len(x.list) > 0 && len(y.list) > 0 && x.same(&y, 0, 0)
+}
+
+// nodes are all values and names of a JSON text, each before what is in it, so
+// that nobody has to look for the end of a value again.
+type nodes struct {
+	text []byte
+	list []node
+}
+
+type node struct {
+	from, to int // in the text
+	next     int // the place in the list behind all that is in it
+}
+
+func nodesOf(b []byte) nodes {
+	n := nodes{text: b}
+	var open []int // places of the objects and lists that are not closed yet
+	shut := func(end int) {
+		last := open[len(open)-1]
+		open = open[:len(open)-1]
+		n.list[last].to, n.list[last].next = end, len(n.list)
+	}
+	for i := 0; i < len(b); {
+		from := i
+		switch c := b[i]; {
+		case c == '{' || c == '[':
+			i++
+			open = append(open, len(n.list))
+			n.list = append(n.list, node{from: from})
+			continue
+		case c == '}' || c == ']':
+			if i++; len(open) > 0 {
+				shut(i)
+			}
+			continue
+		case c == ',' || c == ':' || isSpace(c):
+			i++
+			continue
+		case c == '"':
+			i = stringEnd(b, i)
+		default:
+			i = scalarEnd(b, i)
+		}
+		n.list = append(n.list, node{from, i, len(n.list) + 1})
+	}
+	for len(open) > 0 {
+		shut(len(b))
+	}
+	return n
+}
+
+func (n *nodes) raw(i int) []byte { return n.text[n.list[i].from:n.list[i].to] }
+
+// object are the places of an object's values by their names; of a name that
+// stands twice the last counts.
+func (n *nodes) object(i int) map[string]int {
+	out := map[string]int{}
+	for name := i + 1; name+1 < n.list[i].next; name = n.list[name+1].next {
+		out[textOf(n.raw(name))] = name + 1
+	}
+	return out
+}
+
+// same compares the value at i with that of another text at j.
+func (n *nodes) same(o *nodes, i, j int) bool {
+	a, b := n.raw(i), o.raw(j)
+	kind := jsontext.Value(a[:1]).Kind() // of the first byte: it would look at the rest
+	if kind != jsontext.Value(b[:1]).Kind() {
 		return false
 	}
-	x, y := jsontext.Value(a).Kind(), jsontext.Value(b).Kind()
-	if x != y {
-		return false
-	}
-	switch x {
+	switch kind {
 	case '"':
 		return textOf(a) == textOf(b)
 	case '0':
 		return sameNumber(string(a), string(b))
 	case '{':
-		x, y := namedOf(a), namedOf(b)
-		for _, m := range x.list {
-			if i, ok := y.at[m.key]; !ok || !sameJSON(m.value, y.list[i].value, depth+1) {
+		x, y := n.object(i), o.object(j)
+		for name, at := range x {
+			if k, ok := y[name]; !ok || !n.same(o, at, k) {
 				return false
 			}
 		}
-		return len(x.list) == len(y.list)
+		return len(x) == len(y)
 	case '[':
-		return sameList(a, b, depth)
+		x, y := i+1, j+1
+		for x < n.list[i].next && y < o.list[j].next {
+			if !n.same(o, x, y) {
+				return false
+			}
+			x, y = n.list[x].next, o.list[y].next
+		}
+		return x == n.list[i].next && y == o.list[j].next
 	}
 	return true
-}
-
-func sameList(a, b []byte, depth int) bool {
-	i, j := skipSpace(a, 1), skipSpace(b, 1)
-	for i < len(a) && j < len(b) && a[i] != ']' && b[j] != ']' {
-		endA, endB := valueEnd(a, i), valueEnd(b, j)
-		if !sameJSON(a[i:endA], b[j:endB], depth+1) {
-			return false
-		}
-		i, j = nextElement(a, endA), nextElement(b, endB)
-	}
-	return i < len(a) && j < len(b) && a[i] == b[j]
 }
 
 // sameNumber compares the values of two JSON numbers, however large.

@@ -1,9 +1,12 @@
 package dialect
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"grapnel/internal/hook"
 )
@@ -47,7 +50,39 @@ func (d *Dialect) FieldsCheck(fields []string) error {
 type choice struct {
 	name string
 	all  bool // whatever is here is wanted
-	sub  []choice
+	sub  []*choice
+	at   map[string]*choice // sub by name, where there are many
+}
+
+// someChoices is up to how many a list is quicker than a map.
+const someChoices = 8
+
+// named finds what is chosen of a member by its name; nil: nothing.
+func (c *choice) named(name []byte) *choice {
+	if c.at != nil {
+		return c.at[string(name)]
+	}
+	for _, s := range c.sub {
+		if s.name == string(name) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *choice) add(name string) *choice {
+	s := &choice{name: name}
+	c.sub = append(c.sub, s)
+	switch {
+	case c.at != nil:
+		c.at[name] = s
+	case len(c.sub) > someChoices:
+		c.at = map[string]*choice{}
+		for _, s := range c.sub {
+			c.at[s.name] = s
+		}
+	}
+	return s
 }
 
 // choose makes a tree of fields. nil means everything.
@@ -59,26 +94,33 @@ func choose(fields []string) *choice {
 	for _, f := range fields {
 		c := root
 		for name := range strings.SplitSeq(f, ".") {
-			i := slices.IndexFunc(c.sub, func(c choice) bool { return c.name == name })
-			if i < 0 {
-				i = len(c.sub)
-				c.sub = append(c.sub, choice{name: name})
+			next := c.named([]byte(name))
+			if next == nil {
+				next = c.add(name)
 			}
-			c = &c.sub[i]
+			c = next
 		}
 		c.all = true
 	}
 	return root
 }
 
-// of finds what is chosen of a member; nil: nothing.
+// of finds what is chosen of a member by its name as it is written; nil:
+// nothing. It reads the name once, however many are chosen.
 func (c *choice) of(raw []byte) *choice {
-	for i := range c.sub {
-		if isName(raw, c.sub[i].name) {
-			return &c.sub[i]
-		}
+	if len(raw) < 2 {
+		return nil
 	}
-	return nil
+	inner := raw[1 : len(raw)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return c.named(inner)
+	}
+	if len(inner) > 6*maxField { // the longest escape of a byte has six
+		return nil
+	}
+	var buf [maxField]byte
+	text, _ := jsontext.AppendUnquote(buf[:0], raw)
+	return c.named(text)
 }
 
 // project writes what was chosen of the value that begins at i, in the order
