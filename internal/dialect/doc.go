@@ -36,7 +36,7 @@
 //	  owner: endpoint             # endpoint | tenant (one for all endpoints of a tenant)
 //	  made: always                # always: made when none is given | optional: unsigned without one | never: the contract knows no secret
 //	  forms: [whsec, whsk]        # what a secret looks like; a new one has the first form
-//	  new: {bytes: 20, encoding: hex}   # for the form text alone: what a new one is
+//	  new: {bytes: 20, encoding: hex}   # what a new one is; encoding is for the form text alone: hex | base64 | base64url
 //	  unique: true                # for tenants alone: no two have the same, so that it finds the tenant
 //
 //	sign:                         # one entry for each signature header
@@ -50,6 +50,7 @@
 //	  - …                         # any number of signatures at once
 //
 //	success: [2xx]                # statuses that acknowledge
+//	success_body: '"ok":true'     # and the text that the answer's body must hold for it; the default is any body
 //	retry:
 //	  on: any                     # any | none | a list of statuses and no_answer
 //	  waits: [5s, 5m, 30m]        # since the previous attempt ended; or:
@@ -78,8 +79,9 @@
 // braces; {{ and }} stand for the braces themselves.
 //
 //	{event.id} {event.type}       everywhere; the type is the contract's name
-//	{event.unix}                  everywhere; when the event happened, in Unix seconds
-//	{attempt.unix} {attempt.number}   headers, over and value
+//	{event.unix} {event.unix_ms}  everywhere; when the event happened, in Unix seconds and in milliseconds
+//	{attempt.unix} {attempt.unix_ms} {attempt.number}   headers, over and value
+//	{attempt.time}                headers, over and value; 2006-01-02T15:04:05Z
 //	{attempt.retry|default}       headers; 1 at the second attempt, no value at the first
 //	{event.entity} {event.action}     headers; before and behind the last dot of the type
 //	{event.metadata.PATH|default} {event.data.PATH|default}   headers and body
@@ -94,10 +96,12 @@
 //	{event.metadata|default}      body; the bytes that were published; the default counts for an empty object too
 //	{event.changed}               body; the data's changed_attributes, or the names of the members that differ from the
 //	                              previous data: those of the data in its order, then those that went; [] if nothing is known
-//	{delivery.number} {endpoint.id} {endpoint.number} {tenant.id} {tenant.number} {public_url}   body
-//	{body.sha256}                 headers, query and over; in hex
+//	{endpoint.id}                 headers and body
+//	{delivery.number} {endpoint.number} {tenant.id} {tenant.number} {public_url}   body
+//	{body.sha256} {body.sha256_base64}   headers, query and over; in hex and in base64
 //	{body} {request.url} {request.method}   over; the URL includes what query adds
 //	{header.NAME}                 over; the value of one of request.headers, as it is sent
+//	{header.NAME:TEXT}            over; what stands in it behind the text that it begins with
 //	{headers_php_json:PREFIX}     over; see below
 //	{form_sorted}                 over; the form's members by their names, each name with its value behind it
 //	{signature}                   text
@@ -116,7 +120,7 @@
 // signatures left out, sorted by name; [] where there are none (A2-S1, A2-S2).
 //
 // What over says must change with the body: it holds {body} or {form_sorted},
-// or {body.sha256} itself or in a header or the query that it signs.
+// or a hash of the body itself or in a header or the query that it signs.
 //
 // # The body
 //
@@ -177,6 +181,23 @@
 //
 // # Secrets
 //
-// The forms are whsec and whsk of Standard Webhooks (SW-3), and text: UTF-8
-// of any length, whose bytes are the key as they are.
+// The forms are whsec and whsk of Standard Webhooks (SW-3); text: UTF-8 of any
+// length, whose bytes are the key as they are; hex and base64: the key's bytes,
+// written so. Of text, hex and base64 a contract has one, since nothing tells
+// them apart.
+//
+// The encodings of signatures are hex, base64, and base64url, which has no
+// padding.
+//
+// # Answers
+//
+// An answer that lacks the text of success_body is like no answer. Only what
+// the server keeps of a body is looked at, which is its beginning.
+//
+// # Message signatures
+//
+// Those of RFC 9421 need nothing else: Signature-Input is one of
+// request.headers, and the last line of over is {header.Signature-Input:sig1=}.
+// In the repository, internal/dialect/dialecttest/interop/testdata/rfc9421.yaml
+// is such a contract.
 package dialect

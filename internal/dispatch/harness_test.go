@@ -65,7 +65,11 @@ func registry(t testing.TB) *dialect.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all = append(all, d)
+	asks, err := dialect.Load("asks", []byte(strings.Replace("name: asks"+contract+"hold\n", "success: [2xx]", "success: [2xx]\nsuccess_body: taken", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all, d, asks)
 	r, err := dialect.NewRegistry(all...)
 	if err != nil {
 		t.Fatal(err)
