@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -89,7 +90,7 @@ func dialectFiles(data string) ([]string, error) {
 
 func readDialect(file string) (*dialect.Dialect, error) {
 	const remedy = "correct the file, or take it out of the folder; grapnel dialect check FILE tells more"
-	text, err := os.ReadFile(file)
+	text, err := dialectText(file)
 	if err != nil {
 		return nil, dialectFault(file, err.Error(), remedy)
 	}
@@ -102,6 +103,25 @@ func readDialect(file string) (*dialect.Dialect, error) {
 		return nil, dialectFault(file, err.Error(), remedy)
 	}
 	return d, nil
+}
+
+// dialectText reads a file, but nothing that a start would wait for: a pipe has
+// no end, and what is too large is no dialect.
+func dialectText(file string) ([]byte, error) {
+	switch info, err := os.Stat(file); { // of what a link leads to
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("this is no regular file")
+	case info.Size() > dialect.MaxFile:
+		return nil, fmt.Errorf("the file has %d bytes, more than %d", info.Size(), dialect.MaxFile)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, dialect.MaxFile+1)) // it may grow meanwhile
 }
 
 func dialectFault(place, reason, remedy string) error {
