@@ -7,9 +7,10 @@
 // # The file
 //
 // Every key is listed here; an unknown one is refused, as is one that would
-// do nothing, each with file and line. Anchors, aliases and tags are not used.
+// do nothing, each with file and line. Anchors, aliases and tags are not used. A
+// file has up to 64 KiB of UTF-8, 2000 keys and 64 levels.
 //
-//	name: standard                # in URLs and settings: a-z 0-9 _ - . @
+//	name: standard                # in URLs and settings: a-z 0-9 _ - . @, a letter or a digit first
 //	title: Standard Webhooks      # for people
 //
 //	request:
@@ -54,7 +55,7 @@
 //	retry:
 //	  on: any                     # any | none | a list of statuses and no_answer
 //	  waits: [5s, 5m, 30m]        # since the previous attempt ended; or:
-//	  exponential: {first: 1m, factor: 2, cap: 6h, retries: 5}   # cap, and retries or deadline, as wanted
+//	  exponential: {first: 1m, factor: 2, cap: 6h, retries: 12}   # cap, and retries or deadline, as wanted
 //	  jitter: 0.2                 # a wait w becomes w to w × 1.2
 //	  deadline: 24h               # no retry begins later than this after the first attempt
 //	  retry_after_max: 24h        # Retry-After is obeyed between the wait and this; without it, not at all
@@ -121,6 +122,10 @@
 //
 // What over says must change with the body: it holds {body} or {form_sorted},
 // or a hash of the body itself or in a header or the query that it signs.
+// It must be readable in one way only: behind a placeholder whose value the
+// request tells stands a text such as a dot, or before it if it comes after the
+// body. The URL, hashes of the body, {attempt.time} and
+// {headers_php_json:PREFIX}, which comes before the body, need none.
 //
 // # The body
 //
