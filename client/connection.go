@@ -31,6 +31,7 @@ type StoreConnection struct {
 	LostAt    *time.Time `json:"lost_at,omitempty"`
 	Told      int        `json:"told,omitempty"`       // how many times the endpoints have been told
 	TriesLeft *int       `json:"tries_left,omitempty"` // how many times they will be told yet
+	Endpoints *int       `json:"endpoints,omitempty"`  // of one that was lost just now: how many are told
 	NextAt    *time.Time `json:"next_at,omitempty"`    // when; nil: they have been disabled
 }
 

@@ -10,7 +10,7 @@ import (
 type tenantsConnectionCmd struct {
 	ID      string `arg:"" name:"tenant" help:"The tenant's id."`
 	State   string `arg:"" enum:"lost,restored" help:"What has become of the connection: lost or restored."`
-	Code    int    `placeholder:"N" help:"Why it is lost, as the contract's error code; 100 if left out."`
+	Code    *int   `placeholder:"N" help:"Why it is lost, as the contract's error code; 100 if left out."`
 	Reason  string `placeholder:"TEXT" help:"Why it is lost, in a few words."`
 	Message string `placeholder:"TEXT" help:"What to do, and what follows otherwise."`
 	remote
@@ -30,12 +30,24 @@ Examples:
 
 // Run says it.
 func (c *tenantsConnectionCmd) Run(p *program) error {
+	in := client.StoreConnectionInput{State: c.State, Reason: c.Reason, Message: c.Message}
+	switch {
+	case c.State == client.Restored && (c.Code != nil || c.Reason != "" || c.Message != ""):
+		return fail(exitUsage, "leave them out", "--code, --reason and --message say why a connection is lost, and this one is restored")
+	case c.Code != nil && *c.Code < 1:
+		return fail(exitUsage, "use the contract's error code, such as 100, or leave it out", "--code: %d means no error, and the connection is lost", *c.Code)
+	case c.Code != nil:
+		in.Code = *c.Code
+	}
 	return one(p, &c.remote, func(ctx context.Context, api *client.Client) (*client.StoreConnection, error) {
-		return api.SetConnection(ctx, c.ID, client.StoreConnectionInput{State: c.State, Code: c.Code, Reason: c.Reason, Message: c.Message})
+		return api.SetConnection(ctx, c.ID, in)
 	}, p.connection)
 }
 
 func (p *program) connection(s *client.StoreConnection) error {
+	if s.Endpoints != nil && *s.Endpoints == 0 {
+		p.note("note: nobody is told: the tenant has no active endpoint of a contract that tells of lost connections, such as api2cart")
+	}
 	if p.JSON {
 		return p.object(s)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"grapnel/internal/config"
+	"grapnel/internal/hook"
 	"grapnel/internal/serve"
 	"grapnel/internal/serve/trial"
 )
@@ -150,6 +151,11 @@ func attemptLine(e trial.Event) string {
 	switch {
 	case e.NextAt != nil:
 		line += fmt.Sprintf(", retry in %s", span(e.NextAt.Sub(e.At)))
+	case e.State == hook.Failed.String():
+		line += ", failed for good"
+		if e.Reason != "" {
+			line += ": " + e.Reason
+		}
 	case e.Verified:
 		line += ", signature verified"
 	}

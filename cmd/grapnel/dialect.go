@@ -171,7 +171,6 @@ type checkedShape struct {
 	Name   string       `json:"name,omitempty"`
 	Title  string       `json:"title,omitempty"`
 	Facts  []factShape  `json:"facts,omitempty"`
-	Note   string       `json:"note,omitempty"`
 	Secret string       `json:"secret,omitempty"` // that the example is signed with
 	Sample *signedShape `json:"sample,omitempty"`
 }
@@ -194,8 +193,13 @@ func (c *dialectCheckCmd) Run(p *program) error {
 		return err
 	}
 	if _, taken := registry.Get(d.Name()); taken {
-		out.Note = fmt.Sprintf("a dialect %s is built in: a server refuses another one of this name, so give yours a name of its own", d.Name())
-		p.note("note: %s", out.Note)
+		reason := fmt.Sprintf("a dialect %s is built in, and a server refuses another one of this name", d.Name())
+		if p.JSON {
+			if err := p.object(checkedShape{File: c.File, Name: d.Name(), Reason: reason}); err != nil {
+				return err
+			}
+		}
+		return fail(exitInvalid, "give yours a name of its own", "%s: %s", c.File, reason)
 	}
 	sample, secret, body, err := example(d)
 	if err != nil {
@@ -286,7 +290,7 @@ type dialectSignCmd struct {
 // Help gives examples.
 func (*dialectSignCmd) Help() string {
 	return `The same as grapnel sign --dialect: standard input is the body to the last byte, or with --event
-the data of an event.
+the data of an event, without the white space around it.
 
 Examples:
 

@@ -21,7 +21,7 @@ type endpointFields struct {
 	RateLimit   *float64          `placeholder:"N" help:"Most requests a second."`
 	MaxInFlight *int              `placeholder:"N" help:"Most requests at once."`
 	Fields      []string          `placeholder:"FIELD" help:"A part of the data that it gets, such as id or price.value, where the dialect lets it choose; may be given several times (default all)."`
-	Setting     map[string]string `placeholder:"NAME=TEXT" help:"A setting of its dialect, such as store_id; may be given several times, and replaces all that there are."`
+	Setting     map[string]string `placeholder:"NAME=TEXT" help:"A setting of its dialect, such as store_id; may be given several times, and replaces all that there are. One that the dialect does not use is kept and does nothing."`
 }
 
 func (f *endpointFields) input(p *program) (client.EndpointInput, error) {

@@ -155,4 +155,8 @@ func TestAttemptLine(t *testing.T) {
 	if got, want := attemptLine(e), "Sent invoice.paid → flaky … 500 in 8.0 s (attempt 2), retry in 5.0 s   dlv_1"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
+	e.NextAt, e.State, e.Verified = nil, "failed", true
+	if got, want := attemptLine(e), "Sent invoice.paid → flaky … 500 in 8.0 s (attempt 2), failed for good   dlv_1"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -103,6 +104,9 @@ func (c *signing) sign(p *program, d *dialect.Dialect) error {
 	body, err := io.ReadAll(in)
 	if err != nil {
 		return fmt.Errorf("read the body: %w", err)
+	}
+	if c.Event { // as grapnel send takes it: white space around JSON is no data
+		body = bytes.TrimSpace(body)
 	}
 	to := c.To
 	if c.Curl != "" {

@@ -186,7 +186,11 @@ func (a *API) getEndpoint(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, shapeEndpoint(e))
+	shown := shapeEndpoint(e)
+	if _, ok := a.Dialects.Get(e.Dialect); !ok && shown.StateReason == "" {
+		shown.StateReason = "its dialect is not there any more: deliveries wait until the file is back"
+	}
+	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) listEndpoints(c *call) error {

@@ -24,6 +24,7 @@ type storeConnection struct {
 	LostAt    *stamp `json:"lost_at,omitzero" doc:"since when it is lost"`
 	Told      int    `json:"told,omitzero" doc:"how many times the endpoints have been told" example:"1"`
 	TriesLeft *int   `json:"tries_left,omitzero" doc:"how many times they will be told yet; then they are disabled" example:"4"`
+	Endpoints *int   `json:"endpoints,omitzero" doc:"of one that was lost just now: how many endpoints are told of it; 0: nobody is told" example:"1"`
 	NextAt    *stamp `json:"next_at,omitzero" doc:"when they are told again or, after the last time, disabled; absent: they have been disabled"`
 }
 
@@ -45,6 +46,9 @@ func (a *API) setConnection(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
+	if in.State == "restored" && (in.Code != 0 || in.Reason != "" || in.Message != "") {
+		return hook.Invalid("/state", "is restored: code, reason and message are of a lost connection")
+	}
 	var t *hook.Tenant
 	var err error
 	switch in.State {
@@ -58,5 +62,10 @@ func (a *API) setConnection(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, connectionOf(t.Connection))
+	out := connectionOf(t.Connection)
+	if in.State == "lost" {
+		told := a.Manager.Concerned(t)
+		out.Endpoints = &told
+	}
+	return c.answer(http.StatusOK, out)
 }

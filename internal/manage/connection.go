@@ -243,6 +243,9 @@ func sameStep(now, then *hook.Connection) bool {
 	return now != nil && now.LostAt.Equal(then.LostAt) && now.Told == then.Told && now.NextAt.Equal(then.NextAt)
 }
 
+// Concerned is how many of a tenant's endpoints are told of a lost connection.
+func (m *Manager) Concerned(t *hook.Tenant) int { return len(m.concerned(t)) }
+
 // concerned are the tenant's endpoints that are told of a lost connection: the
 // active ones whose dialect has a notification for it. One that is made or
 // activated while the connection is lost joins the others at the next try.

@@ -37,6 +37,9 @@ func newWatch(t *trial) *watch {
 func (w *watch) types(event, eventType string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.typeOf) >= watchBuffer {
+		clear(w.typeOf)
+	}
 	w.typeOf[event] = eventType
 }
 
@@ -78,14 +81,14 @@ func (w *watch) follow(ctx context.Context) {
 	for {
 		select {
 		case a := <-w.attempts:
-			w.tell(a)
+			w.tell(ctx, a)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (w *watch) tell(a *hook.Attempt) {
+func (w *watch) tell(ctx context.Context, a *hook.Attempt) {
 	name, seen := w.match(a)
 	e := Event{
 		Event: Attempted, EventID: a.Key.Event.String(), Delivery: a.Key.String(), Endpoint: name, Attempt: a.N,
@@ -103,6 +106,12 @@ func (w *watch) tell(a *hook.Attempt) {
 		w.mu.Lock()
 		e.Type = w.typeOf[e.EventID]
 		w.mu.Unlock()
+	}
+	if e.Type == "" { // published by somebody else, and the body does not say
+		if published, err := w.t.api.Event(ctx, Tenant, e.EventID); err == nil {
+			e.Type = published.Type
+			w.types(e.EventID, e.Type)
+		}
 	}
 	w.t.emit(e)
 	if w.first || a.State != hook.Delivered || !e.Verified {
