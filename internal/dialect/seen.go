@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"grapnel/internal/hook"
@@ -137,18 +136,16 @@ func (s *seen) match(t template, value, header string) bool {
 // checkBody checks the hashes of the body that the request carries: where they
 // are signed in its place, nothing else ties the body to the signature.
 func (s *seen) checkBody(d *Dialect) error {
-	hash := sync.OnceValue(func() string { return string(appendSHA256(nil, s.received.Body)) })
-	hash64 := sync.OnceValue(func() string { return string(appendSHA256Base64(nil, s.received.Body)) })
 	got, ok := s.values[bodySHA256]
 	got64, ok64 := s.values[bodySHA256Base64]
-	if ok && got != hash() || ok64 && got64 != hash64() {
+	if ok && got != s.bodyHash(bodySHA256) || ok64 && got64 != s.bodyHash(bodySHA256Base64) {
 		return refuse(NoMatch, "", "the SHA-256 of the body that a header tells is not that of this body: it is not byte for byte what was sent (verify before parsing, and do not write it anew)")
 	}
 	for i := range d.query {
-		want := hash
+		want := bodySHA256
 		switch {
 		case d.query[i].value.alone(bodySHA256Base64):
-			want = hash64
+			want = bodySHA256Base64
 		case !d.query[i].value.alone(bodySHA256):
 			continue
 		}
@@ -156,11 +153,19 @@ func (s *seen) checkBody(d *Dialect) error {
 		if err != nil {
 			return err
 		}
-		if got != want() {
+		if got != s.bodyHash(want) {
 			return refuse(NoMatch, "", "the parameter %s of the URL is not the SHA-256 of this body: it is not byte for byte what was sent (verify before parsing, and do not write it anew)", d.query[i].name)
 		}
 	}
 	return nil
+}
+
+// bodyHash is what a hash of the body that came must be.
+func (s *seen) bodyHash(of source) string {
+	if of == bodySHA256Base64 {
+		return string(appendSHA256Base64(nil, s.received.Body))
+	}
+	return string(appendSHA256(nil, s.received.Body))
 }
 
 // param is the one value of a parameter of the request's URL.
