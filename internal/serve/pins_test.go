@@ -394,6 +394,14 @@ func TestADialectFileIsGone(t *testing.T) {
 	if _, err := c.CreateEndpoint(t.Context(), "acme", in); err == nil {
 		t.Error("an endpoint was made with a dialect that is not there")
 	}
+	for e, err := range c.Endpoints(t.Context(), "acme") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown, err := c.Endpoint(t.Context(), "acme", e.ID); err != nil || !strings.HasPrefix(shown.StateReason, "its dialect is not there any more") {
+			t.Errorf("%+v, %v", shown, err)
+		}
+	}
 	r, err := c.Publish(t.Context(), "acme", client.Event{Type: "item.gone", Data: json.RawMessage(`{}`)})
 	if err != nil || r.Matched != 1 {
 		t.Fatalf("%+v, %v: the dialect's last text does not say any more what its endpoints get", r, err)
