@@ -147,18 +147,23 @@ func (p *program) facts(d *dialect.Dialect) error {
 }
 
 type dialectCheckCmd struct {
-	File string `arg:"" placeholder:"FILE" help:"The file, which ends in .yaml."`
+	File     string `arg:"" placeholder:"FILE" help:"The file, which ends in .yaml."`
+	Data     string `placeholder:"JSON" help:"The data of the event that is shown: JSON, or @FILE (default: the file's sample, or one of ours)."`
+	Metadata string `placeholder:"JSON" help:"The metadata of the event that is shown: JSON, or @FILE."`
 }
 
 // Help gives examples.
 func (*dialectCheckCmd) Help() string {
 	return `Reads the file as a server does: what is unknown, impossible or does nothing is an error, with
 its line, and exit code 6. Then it says in words what the contract does, and shows an event as it
-would be sent, signed with a secret made for the occasion.
+would be sent, signed with a secret made for the occasion. Settings that the body names are 1 there.
+Where the body needs what our own sample lacks, a note says so: give --data and --metadata, or write
+a sample into the file.
 
 Examples:
 
     grapnel dialect check acme.yaml
+    grapnel dialect check acme.yaml --data '{"account":{"id":"7"}}' --metadata '{"store_id":"1"}'
     grapnel dialect check acme.yaml --json`
 }
 
@@ -173,6 +178,7 @@ type checkedShape struct {
 	Facts  []factShape  `json:"facts,omitempty"`
 	Secret string       `json:"secret,omitempty"` // that the example is signed with
 	Sample *signedShape `json:"sample,omitempty"`
+	Lacks  string       `json:"lacks,omitempty"` // why there is no sample
 }
 
 // Run checks.
@@ -201,13 +207,29 @@ func (c *dialectCheckCmd) Run(p *program) error {
 		}
 		return fail(exitInvalid, "give yours a name of its own", "%s: %s", c.File, reason)
 	}
-	sample, secret, body, err := example(d)
+	data, metadata, err := c.event()
 	if err != nil {
-		return fail(exitInvalid, "correct request.body or request.headers", "%s: an event cannot be sent: %w", c.File, err)
+		return err
+	}
+	sample, secret, body, err := example(d, data, metadata)
+	switch {
+	case err == nil:
+	case data != nil || metadata != nil:
+		if p.JSON {
+			if told := p.object(checkedShape{File: c.File, Name: d.Name(), Reason: err.Error()}); told != nil {
+				return told
+			}
+		}
+		return fail(exitInvalid, "correct --data and --metadata, or request.body", "%s: the event cannot be sent: %w", c.File, err)
+	default: // the file is good, it wants other data than that of our samples
+		out.Lacks = err.Error()
+		p.note("note: there is no event to show: %s; give --data and --metadata, or write a sample into the file", out.Lacks)
 	}
 	if p.JSON {
 		out.Facts, out.Sample, out.Secret = shapeFacts(d), sample, string(secret)
-		out.Sample.Body = string(body)
+		if sample != nil {
+			out.Sample.Body = string(body)
+		}
 		return p.object(out)
 	}
 	if err := p.printf("%s: ok\n\n", plain(c.File)); err != nil {
@@ -215,6 +237,9 @@ func (c *dialectCheckCmd) Run(p *program) error {
 	}
 	if err := p.facts(d); err != nil {
 		return err
+	}
+	if sample == nil {
+		return nil
 	}
 	title := "An event"
 	if secret != "" {
@@ -234,16 +259,38 @@ func (c *dialectCheckCmd) Run(p *program) error {
 	return p.printf("\n%s\n", body)
 }
 
-// example is a sample event as the contract sends it.
-func example(d *dialect.Dialect) (*signedShape, hook.Secret, []byte, error) {
+// event is what the flags give.
+func (c *dialectCheckCmd) event() (data, metadata []byte, err error) {
+	if c.Data != "" {
+		if data, err = readJSON("data", c.Data, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	if c.Metadata != "" {
+		metadata, err = readJSON("metadata", c.Metadata, nil)
+	}
+	return data, metadata, err
+}
+
+// example is a sample event as the contract sends it, with data and metadata of
+// its own if they are given.
+func example(d *dialect.Dialect, data, metadata []byte) (*signedShape, hook.Secret, []byte, error) {
 	s := trial.Samples(d)[0]
 	at := time.Now()
 	e := &hook.Event{ID: hook.NextEventID(0, at, randomTail()), Type: s.Type, Time: at, Data: s.Data, Previous: s.Previous, Metadata: s.Metadata, Number: 1}
-	body, err := exampleBody(d, e)
+	if data != nil {
+		e.Data = data
+	}
+	if metadata != nil {
+		e.Metadata = metadata
+	}
+	endpoint, tenant := exampleEndpoint(d), exampleTenant()
+	endpoint.Settings, tenant.Settings = ones(d.BodySettings().Endpoint), ones(d.BodySettings().Tenant)
+	body, err := d.Body(dialect.Input{Event: e, Endpoint: endpoint, Tenant: tenant, Number: 1, PublicURL: "https://hooks.example.com"})
 	if err != nil {
 		return nil, "", nil, err
 	}
-	r := dialect.Request{Event: e, Endpoint: exampleEndpoint(d), Tenant: exampleTenant(), URL: "https://example.com/hook", Method: d.Method(), Body: body, At: at, N: 1}
+	r := dialect.Request{Event: e, Endpoint: endpoint, Tenant: tenant, URL: "https://example.com/hook", Method: d.Method(), Body: body, At: at, N: 1}
 	r.URL = d.URL(r)
 	var secret hook.Secret
 	if d.SecretOwner() != dialect.SecretNone {
@@ -261,6 +308,15 @@ func example(d *dialect.Dialect) (*signedShape, hook.Secret, []byte, error) {
 		return nil, "", nil, err
 	}
 	return &signedShape{Dialect: d.Name(), ID: e.ID.String(), Timestamp: at.Unix(), Method: d.Method(), Headers: shapes(headers), Bytes: len(body), URL: r.URL}, secret, body, nil
+}
+
+// ones are settings that are all 1: a text, and a number where one is needed.
+func ones(names []string) map[string]string {
+	out := map[string]string{}
+	for _, name := range names {
+		out[name] = "1"
+	}
+	return out
 }
 
 // exampleBody is the body of an event for the example's endpoint.
