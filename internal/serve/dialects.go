@@ -71,6 +71,9 @@ func dialectFiles(data string) ([]string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if info, statErr := os.Stat(data); statErr != nil || !info.IsDir() {
+		return nil, nil // whoever opens the data folder says what is wrong with it
+	}
 	if err != nil {
 		return nil, dialectFault(folder, err.Error(), "let it be a folder that this user may read, or take it away")
 	}
