@@ -122,7 +122,7 @@ func TestKillersEndTheirChildAlone(t *testing.T) {
 // work is done all the same.
 func TestKilledChildIsReplaced(t *testing.T) {
 	t.Parallel()
-	p := pool(t, convert.PoolConfig{Children: 1})
+	p := pool(t, convert.PoolConfig{Children: 1, Deadline: patience})
 	run := func(want string) {
 		t.Helper()
 		if got, err := p.Run(t.Context(), []string{".a"}, []byte(`{"a":`+want+`}`)); err != nil || string(got) != want {
@@ -229,14 +229,19 @@ func TestWaitingTakesTurns(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
 	var all sync.WaitGroup
-	for _, program := range append(slices.Repeat([]string{"def f: f; f"}, 5), ".") {
+	for i, program := range append(slices.Repeat([]string{"def f: f; f"}, 5), ".") {
 		all.Go(func() {
 			_, _ = p.Run(t.Context(), []string{program}, []byte("1"))
 			mu.Lock()
 			defer mu.Unlock()
 			order = append(order, program)
 		})
-		for p.Waiting() < len(order)-1 {
+		gone := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(order)
+		}
+		for p.Waiting() < i-gone() { // one runs, the others wait
 			time.Sleep(time.Millisecond)
 		}
 	}

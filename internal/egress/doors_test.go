@@ -16,7 +16,7 @@ import (
 // connections: this package, the client of our own API and the commands that
 // use it, and instruments.
 var mayDial = []string{"internal/egress", "client", "cmd/grapnel", "bench",
-	"internal/hostile", "internal/ledger", "internal/child", "internal/crash", "internal/testaid"}
+	"internal/hostile", "internal/ledger", "internal/child", "internal/crash", "internal/testaid", "internal/vendortest"}
 
 // doors are the ways out that the standard library offers, by package.
 // Types count where a value of them is made.

@@ -104,8 +104,8 @@ func Main(args []string, flaw Flaw) error {
 		return err
 	}
 	web := &http.Server{Handler: s.routes(), ReadHeaderTimeout: time.Minute}
+	s.resume()                       // before anything new comes, which would be sent by it as well
 	go func() { _ = web.Serve(l) }() // ends with Shutdown
-	s.resume()
 	<-stopped.Done()
 	err = web.Shutdown(context.Background())
 	s.sending.Wait()
