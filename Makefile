@@ -31,7 +31,7 @@ check: ## format, vet and staticcheck, for every system that there are binaries 
 	SYSTEMS="darwin windows" ./scripts/check
 
 .PHONY: fuzz
-fuzz: ## every fuzz target; FUZZTIME=10000x inputs each
+fuzz: ## every fuzz target; FUZZTIME=5000x inputs each
 	./scripts/fuzz
 
 .PHONY: bench

@@ -118,7 +118,7 @@ Examples:
 
     grapnel types put invoice.paid --description "An invoice was paid in full" --sample '{"total":12.5}'
     echo '{"id":1}' | grapnel types put user.created --sample - --dry-run
-    grapnel types put invoice.paid --convert 2026-01-01= --convert '2025-01-01={total: .total.value}' --sample '{"total":{"value":"12.50"}}'`
+    grapnel types put invoice.issued --convert 2026-01-01= --convert '2025-01-01={total: .total.value}' --sample '{"total":{"value":"12.50"}}'`
 }
 
 // Run creates or changes.
