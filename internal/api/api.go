@@ -170,36 +170,16 @@ func (c *Config) maxSingleBytes() int64 { return 2*c.MaxEventBytes + envelope }
 // call is one request on its way. It is the ResponseWriter that handlers get,
 // so that the request's id and caller need no context.
 type call struct {
-	http.ResponseWriter
+	telemetry.Answer
 	r      *http.Request
 	id     [1]string // as a header has it
 	row    *routeRow // the route; nil where none matched
 	caller *auth.Principal
 	tenant *hook.Tenant // of the route, where it names one
-	status int          // 0 before the answer has begun
 	held   hold         // of the publishes' budget
 	span   telemetry.RequestSpan
 	link   string // of a list: its neighbours, if the list itself is answered
 	keyed  *keyed // it carries an Idempotency-Key, and is no publish
-}
-
-// Unwrap is for http.ResponseController.
-func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-// WriteHeader notes the status.
-func (c *call) WriteHeader(status int) {
-	if c.status == 0 {
-		c.status = status
-	}
-	c.ResponseWriter.WriteHeader(status)
-}
-
-// Write notes that the answer has begun.
-func (c *call) Write(b []byte) (int, error) {
-	if c.status == 0 {
-		c.status = http.StatusOK
-	}
-	return c.ResponseWriter.Write(b)
 }
 
 // noRoute is what requests that no route matched are counted under.
@@ -209,7 +189,7 @@ const noRoute = "none"
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := a.Now()
 	r, span := a.Tracer.Request(r)
-	c := &call{ResponseWriter: w, r: r, id: [1]string{telemetry.NewRequestID()}, span: span}
+	c := &call{Answer: telemetry.Answer{ResponseWriter: w}, r: r, id: [1]string{telemetry.NewRequestID()}, span: span}
 	h := w.Header()
 	h["Request-Id"] = c.id[:]
 	h["Cache-Control"] = a.headers.noStore
@@ -239,13 +219,13 @@ func (a *API) panicked(c *call, p any) {
 		panic(p)
 	}
 	a.Logger.Error("panic while answering a request", "request_id", c.id[0], "route", route(c.r), "panic", p, "stack", string(debug.Stack()))
-	if c.status == 0 {
+	if c.Status == 0 {
 		c.problem(hook.Errorf(hook.CodeInternal, "panic"))
 	}
 }
 
 func (a *API) finish(c *call, took time.Duration) {
-	status := c.status
+	status := c.Status
 	if status == 0 {
 		status = http.StatusOK
 	}

@@ -92,7 +92,7 @@ func (a *API) backup(c *call) error {
 	case err == nil:
 		a.Logger.Info("backup taken", "request_id", c.id[0], "key_id", c.keyID(), "files", info.Files, "bytes", info.Bytes, "with_key", info.WithKey, "mark", info.Mark.String())
 		return nil
-	case c.status == 0:
+	case c.Status == 0:
 		if errors.Is(err, store.ErrBackupRunning) {
 			return &hook.Error{Code: hook.CodeConflict, Message: "a backup is being taken already: one at a time", Err: err}
 		}

@@ -105,7 +105,7 @@ func (f *feed) flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err // it may have ended before the deadline that we have just put off
 	}
-	if f.c.status == 0 { // what fails before is no stream
+	if f.c.Status == 0 { // what fails before is no stream
 		h := f.c.Header()
 		h.Set("Content-Type", "text/event-stream")
 		h.Set("X-Accel-Buffering", "no") // for proxies that would gather it

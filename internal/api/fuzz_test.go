@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/telemetry"
 )
 
 // FuzzDecode reads bodies of management: each is taken, or refused as the
@@ -20,7 +21,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		c := &call{ResponseWriter: httptest.NewRecorder(), r: httptest.NewRequest("POST", "/", strings.NewReader(body))}
+		c := &call{Answer: telemetry.Answer{ResponseWriter: httptest.NewRecorder()}, r: httptest.NewRequest("POST", "/", strings.NewReader(body))}
 		var in endpointInput
 		err := c.decode(&in)
 		if err == nil {

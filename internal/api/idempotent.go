@@ -235,9 +235,9 @@ func (w *capture) succeeded() bool {
 
 // into lets fn answer into out, and leaves the call as if it had not.
 func (c *call) into(out *capture, fn func() error) error {
-	w, status := c.ResponseWriter, c.status
-	c.ResponseWriter, c.status = out, 0
-	defer func() { c.ResponseWriter, c.status = w, status }()
+	w, status := c.ResponseWriter, c.Status
+	c.ResponseWriter, c.Status = out, 0
+	defer func() { c.ResponseWriter, c.Status = w, status }()
 	err := fn()
 	if err == nil && out.status == 0 {
 		out.status = http.StatusOK

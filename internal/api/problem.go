@@ -49,7 +49,7 @@ func (a *API) fail(c *call, err error) {
 	if e := manage.Told(err); e.Code == hook.CodeInternal || e.Code == hook.CodeUnavailable && c.r.Context().Err() == nil {
 		a.Logger.Error("request failed", "request_id", c.id[0], "route", route(c.r), "code", e.Code, "error", err)
 	}
-	if c.status == 0 { // else it is too late to say
+	if c.Status == 0 { // else it is too late to say
 		c.problem(err)
 	}
 }

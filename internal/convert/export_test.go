@@ -1,6 +1,16 @@
 package convert
 
-import "os/exec"
+import (
+	"context"
+	"os/exec"
+)
+
+// Run sends data through compiled programs within Deadline, as InProcess does.
+func Run(ctx context.Context, programs []*Program, data []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, Deadline)
+	defer cancel()
+	return run(ctx, programs, data, func(int) {})
+}
 
 // Started makes a Pool whose children are started otherwise.
 func Started(c PoolConfig, by func() *exec.Cmd) *Pool {

@@ -104,15 +104,9 @@ func outside(v reflect.Value) string {
 	return ""
 }
 
-// Run sends data through programs, one after the other. The error is a sentence
-// that says which of them failed (from 0, in a *StepError) and why.
-func Run(ctx context.Context, programs []*Program, data []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, Deadline)
-	defer cancel()
-	return run(ctx, programs, data, func(int) {})
-}
-
-// run is Run without a deadline that says which program begins.
+// run sends data through programs, one after the other, and says which begins.
+// The error is a sentence that says which of them failed (from 0, in a
+// *StepError) and why.
 func run(ctx context.Context, programs []*Program, data []byte, begin func(step int)) ([]byte, error) {
 	if len(programs) == 0 {
 		return data, nil

@@ -231,31 +231,11 @@ func standing(header http.Header, id string) {
 
 // call is one request on its way. It is the ResponseWriter that routes get.
 type call struct {
-	http.ResponseWriter
+	telemetry.Answer
 	r      *http.Request
 	id     string
 	of     *vendor
 	caller *auth.Principal
-	status int // 0 before the answer has begun
-}
-
-// Unwrap is for http.ResponseController.
-func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-// WriteHeader notes the status.
-func (c *call) WriteHeader(status int) {
-	if c.status == 0 {
-		c.status = status
-	}
-	c.ResponseWriter.WriteHeader(status)
-}
-
-// Write notes that the answer has begun.
-func (c *call) Write(b []byte) (int, error) {
-	if c.status == 0 {
-		c.status = http.StatusOK
-	}
-	return c.ResponseWriter.Write(b)
 }
 
 // noRoute is what requests that no route matched are counted under.
@@ -283,18 +263,18 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
 	r = dialect.WithLinkBase(r.WithContext(ctx), h.linkBase())
-	c := &call{ResponseWriter: w, r: r, id: telemetry.NewRequestID(), of: v}
+	c := &call{Answer: telemetry.Answer{ResponseWriter: w}, r: r, id: telemetry.NewRequestID(), of: v}
 	standing(w.Header(), c.id)
 	defer func() {
 		if p := recover(); p != nil {
 			h.panicked(c, p)
 		}
-		if c.status == 0 {
-			c.status = http.StatusOK
+		if c.Status == 0 {
+			c.Status = http.StatusOK
 		}
 		took := h.Now().Sub(begin)
-		h.Metrics.HTTP(pattern(r), strconv.Itoa(c.status), took)
-		span.End(r.Method, pattern(r), c.id, c.status)
+		h.Metrics.HTTP(pattern(r), strconv.Itoa(c.Status), took)
+		span.End(r.Method, pattern(r), c.id, c.Status)
 		h.logRequest(c, took)
 	}()
 	switch {
@@ -317,7 +297,7 @@ func (h *Host) logRequest(c *call, took time.Duration) {
 	if c.caller != nil {
 		key = c.caller.KeyID()
 	}
-	h.Logger.Debug("request", "request_id", c.id, "route", pattern(c.r), "status", c.status, "duration_ms", float64(took)/float64(time.Millisecond),
+	h.Logger.Debug("request", "request_id", c.id, "route", pattern(c.r), "status", c.Status, "duration_ms", float64(took)/float64(time.Millisecond),
 		"key_id", key, "client", h.Callers.Client(c.r).String())
 }
 
@@ -333,7 +313,7 @@ func (h *Host) panicked(c *call, p any) {
 		what = broken.Error()
 	}
 	h.Logger.Error("panic while answering a request", "request_id", c.id, "route", pattern(c.r), "panic", what, "stack", string(debug.Stack()))
-	if c.status == 0 {
+	if c.Status == 0 {
 		h.refuse(c, hook.Errorf(hook.CodeInternal, "panic"))
 	}
 }
