@@ -16,6 +16,16 @@ const (
 	EndpointDisabled EndpointState = "disabled" // by us: StateReason says why
 )
 
+// Ordering says which deliveries of an endpoint wait for each other.
+type Ordering string
+
+// The orderings.
+const (
+	Unordered     Ordering = ""       // none: each is sent as soon as it can be
+	OrderedByKey  Ordering = "key"    // those of one Event.OrderingKey, one after the other; other keys go on
+	OrderedStrict Ordering = "strict" // all of them, one after the other
+)
+
 // Header is one extra request header of an endpoint, name as it is sent.
 // A credential is sealed where it is kept: then Value is "" until it is opened.
 type Header struct {
@@ -60,12 +70,18 @@ type Endpoint struct {
 	Timeout      time.Duration   // of a whole attempt; 0: the dialect's
 	RateLimit    float64         // requests per second; 0: none
 	MaxInFlight  int             // requests at once; 0: the server's default
-	State        EndpointState
-	StateReason  string    // why it is disabled
-	StateAt      time.Time // since when
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	Deleted      bool // kept as a tombstone while its deliveries are
+	Ordering     Ordering        // which deliveries wait for each other
+	// SkipAfter is after how many failed attempts a delivery ends as failed, so
+	// that those which wait for it in order go on; 0: never, they wait until it is
+	// delivered, cancelled, or its schedule has ended and somebody redelivers or
+	// cancels it. It means nothing to an endpoint that is Unordered.
+	SkipAfter   int
+	State       EndpointState
+	StateReason string    // why it is disabled
+	StateAt     time.Time // since when
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	Deleted     bool // kept as a tombstone while its deliveries are
 }
 
 // Active reports whether deliveries are sent.

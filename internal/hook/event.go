@@ -29,6 +29,10 @@ type Event struct {
 	Previous []byte    // the object before the change, as published, or nil
 	Metadata []byte    // a JSON object for dialects, as published, or nil
 
+	// OrderingKey names what the event is about to endpoints that keep the order
+	// of such events (Ordering); "": nothing, so that it waits for no other.
+	OrderingKey string
+
 	// Fingerprint is a hash of what the caller sent, to tell a repeated
 	// publish with the same Key from another one. Zero without a Key.
 	Fingerprint [16]byte

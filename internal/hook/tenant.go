@@ -26,9 +26,17 @@ type Tenant struct {
 	// hash by dialect family.
 	SecretMarks map[string]string
 	Connection  *Connection // set while the connection with the tenant's store is lost
+	Quota       Quota
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	Deleted     bool // kept as a tombstone while its events are
+}
+
+// Quota is how much a tenant may ask for. The zero value of a field leaves it to
+// the server's settings, a negative one is no limit.
+type Quota struct {
+	Events  float64 // accepted a second, over a while
+	Pending int64   // deliveries that wait, beyond which no more events are accepted
 }
 
 // ValidTenantID checks a caller's id for a tenant: 1 to 128 of A-Z a-z 0-9 _ . : - and

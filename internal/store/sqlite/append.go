@@ -91,8 +91,8 @@ func (t *tx) append(b *store.Batch) error {
 	return nil
 }
 
-const insertEvent = `INSERT INTO events (id, tail, tenant, type, number, targets, key, fingerprint, time, revision, data, previous, metadata)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertEvent = `INSERT INTO events (id, tail, tenant, type, number, targets, key, fingerprint, time, revision, data, previous, metadata, ordering)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (t *tx) appendEvent(e *hook.Event) error {
 	if string(e.ID[:]) <= string(t.last[:]) || e.ID.Seq() <= t.last.Seq() && !t.last.IsZero() {
@@ -113,7 +113,7 @@ func (t *tx) appendEvent(e *hook.Event) error {
 		st.BindText(4, e.Type), st.BindInt64(5, e.Number), st.BindBlob(6, targets),
 		bindKey(st, e), st.BindInt64(9, fromTime(e.Time)), st.BindInt64(10, e.Revision),
 		st.BindBlob(11, e.Data), bindBlob(st, 12, e.Previous), bindBlob(st, 13, e.Metadata),
-		st.Exec())
+		bindText(st, 14, e.OrderingKey), st.Exec())
 	if err != nil {
 		return wrap(err)
 	}
@@ -125,6 +125,14 @@ func (t *tx) appendEvent(e *hook.Event) error {
 	t.last, t.nextNumber = e.ID, t.nextNumber+int64(len(e.Targets))
 	t.bytes += int64(len(e.Data) + len(e.Previous) + len(e.Metadata) + 128)
 	return nil
+}
+
+// bindText binds a text, "" as null.
+func bindText(st *sqlite3.Stmt, i int, text string) error {
+	if text == "" {
+		return st.BindNull(i)
+	}
+	return st.BindText(i, text)
 }
 
 func bindKey(st *sqlite3.Stmt, e *hook.Event) error {

@@ -17,6 +17,7 @@ var appendTests = []test{
 	{"KeepsEveryField", func(w *world) {
 		e := w.keyed(3, "order 17 ~", 2, 5, 900)
 		e.Data, e.Previous, e.Metadata = []byte("{\"a\" : 1e999}\x00\xff"), []byte(`{}`), []byte(`{"m":1}`)
+		e.OrderingKey = "order 1\u2028"
 		e.Targets[1].Disposition, e.Targets[2].Disposition = hook.Inactive, hook.Suppressed
 		e.Revision = 12
 		bare := w.event(1)
