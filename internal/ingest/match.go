@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -31,16 +32,18 @@ func Policies(dialects *dialect.Registry) func(name string) Policy {
 	}
 }
 
-// matcher finds the endpoints that an event goes to. Only the committer uses
-// it.
+// matcher finds the endpoints that an event goes to. Its methods may be called
+// from many goroutines at once.
 //
 // What it looks up, it keeps by tenant and type, so that the cost of a match
 // is that of the endpoints that do match, however many others there are.
 type matcher struct {
 	directory *directory.Directory
 	policy    func(dialect string) Policy
-	tenants   map[string]*routes
-	filters   map[hook.EndpointNum]compiled
+
+	mu      sync.Mutex // guards what follows, and the maps of routes
+	tenants map[string]*routes
+	filters map[hook.EndpointNum]compiled
 }
 
 // routes are a tenant's endpoints by event type, of one state of its list.
@@ -101,6 +104,8 @@ func (m *matcher) candidates(tenant string, endpoints []*hook.Endpoint, eventTyp
 	if len(endpoints) == 0 {
 		return nil
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	r := m.tenants[tenant]
 	// A list is never changed in place, so the same array is the same list.
 	if r == nil || len(r.of) != len(endpoints) || &r.of[0] != &endpoints[0] {
@@ -207,12 +212,22 @@ func (m *matcher) wanted(e *hook.Endpoint, subject *filter.Subject) (bool, error
 	if len(e.Filter) == 0 {
 		return true, nil
 	}
+	f, err := m.filter(e)
+	if err != nil {
+		// It was checked when it was stored, so this is not the publisher's fault.
+		return false, &hook.Error{Code: hook.CodeInternal, Message: "the filter of endpoint " + e.ID + " cannot be read", Err: err}
+	}
+	return f.Match(subject), nil
+}
+
+func (m *matcher) filter(e *hook.Endpoint) (*filter.Filter, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	c := m.filters[e.Num]
 	if c.of != e {
 		f, err := filter.Parse(e.Filter)
 		if err != nil {
-			// It was checked when it was stored, so this is not the publisher's fault.
-			return false, &hook.Error{Code: hook.CodeInternal, Message: "the filter of endpoint " + e.ID + " cannot be read", Err: err}
+			return nil, err
 		}
 		if len(m.filters) >= maxTenants {
 			clear(m.filters)
@@ -220,7 +235,7 @@ func (m *matcher) wanted(e *hook.Endpoint, subject *filter.Subject) (bool, error
 		c = compiled{of: e, filter: f}
 		m.filters[e.Num] = c
 	}
-	return c.filter.Match(subject), nil
+	return c.filter, nil
 }
 
 func (m *matcher) disposition(e *hook.Endpoint, suppress bool) hook.Disposition {
