@@ -90,6 +90,7 @@ func (d *Dispatcher) standIn(l *lane, one *hook.Delivery) *delivery {
 			d.early = map[hook.DeliveryKey]bool{}
 		}
 		d.early[one.Key] = true
+		d.count(l, 1) // as it is not when it is offered
 	}
 	return dl
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"grapnel/internal/dialect"
@@ -117,6 +118,8 @@ type Dispatcher struct {
 	backed   int           // outcomes that are not recorded yet
 	backedBy int           // bytes that they hold
 	progress progress
+	pending  atomic.Int64              // deliveries that are not over
+	counted  sync.Map                  // the tenants by number, for Pending
 	early    map[hook.DeliveryKey]bool // cancelled before they were offered
 	awake    bool                      // the janitor has something to do
 	stirred  chan struct{}             // wakes it
@@ -188,6 +191,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 // restore makes a lane of what the store tells at the start.
 func (d *Dispatcher) restore(sl store.Lane, now time.Time) {
 	l := d.lane(sl.Endpoint)
+	d.count(l, sl.Waiting)
 	if !sl.Fresh.IsZero() {
 		seq := sl.Fresh.Seq()
 		d.progress.base = max(d.progress.base, seq)
@@ -240,7 +244,11 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 
 func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now time.Time) {
 	l := d.lane(num)
-	if seq <= l.seen || len(d.early) > 0 && d.cancelledEarly(e.ID, num) {
+	if len(d.early) > 0 && d.cancelledEarly(e.ID, num) {
+		return
+	}
+	d.count(l, 1)
+	if seq <= l.seen {
 		return
 	}
 	size := offeredSize(e)
@@ -317,6 +325,7 @@ func (d *Dispatcher) Wake(key hook.DeliveryKey) {
 	now := time.Now()
 	switch dl := l.find(key.Event); {
 	case dl == nil:
+		d.count(l, 1)
 	case dl.aside:
 		d.giveBack(dl)
 	case !dl.waits():
@@ -425,6 +434,7 @@ func (d *Dispatcher) lane(num hook.EndpointNum) *lane {
 			t.ring[c].of = t
 		}
 		d.tenants[owner] = t
+		d.counted.Store(owner, t)
 	}
 	t.lanes++
 	l := newLane(num, t)

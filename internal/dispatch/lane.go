@@ -45,7 +45,8 @@ type lane struct {
 	limit     limiter
 	breaker   breaker
 	pacer     pacer
-	bytes     int // of its deliveries in memory
+	bytes     int   // of its deliveries in memory
+	pending   int64 // deliveries that are not over
 	idleSince time.Time
 	downSince time.Time // the first of the last requests that got no answer, if the last got none
 	giveUpAt  time.Time // not before

@@ -104,13 +104,23 @@ func (m *memory) Lanes(context.Context, store.Lease) ([]store.Lane, error) {
 			if !behind {
 				from = m.floor
 			}
-			if e.ID.Seq() >= from && m.fresh(e, t.Endpoint) && lane(t.Endpoint).Fresh.IsZero() {
-				lane(t.Endpoint).Fresh = e.ID
+			if e.ID.Seq() < from || !m.fresh(e, t.Endpoint) {
+				continue
+			}
+			l := lane(t.Endpoint)
+			l.Waiting++
+			if l.Fresh.IsZero() {
+				l.Fresh = e.ID
 			}
 		}
 	}
 	for k, r := range m.records {
-		if l := lane(k.Endpoint); r.state == hook.Pending && (l.NextAt.IsZero() || r.nextAt.Before(l.NextAt)) {
+		if r.state != hook.Pending {
+			continue
+		}
+		l := lane(k.Endpoint)
+		l.Waiting++
+		if l.NextAt.IsZero() || r.nextAt.Before(l.NextAt) {
 			l.NextAt = r.nextAt
 		}
 	}

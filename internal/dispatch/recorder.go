@@ -249,6 +249,7 @@ func (d *Dispatcher) carryOn(dl *delivery, now time.Time) {
 		l.retired[dl.seq] = true
 	}
 	d.forget(dl)
+	d.ended(dl)
 	if d.endNow(dl, now) {
 		return
 	}

@@ -1,6 +1,10 @@
 package dispatch
 
-import "grapnel/internal/hook"
+import (
+	"sync/atomic"
+
+	"grapnel/internal/hook"
+)
 
 // class says how much is known of a lane: whether it has answered lately.
 // Each class may fill three quarters of all places for requests, so that
@@ -16,10 +20,11 @@ const (
 
 // tenant is a tenant's place in the rings.
 type tenant struct {
-	num   hook.TenantNum
-	lanes int // in memory
-	ring  [classes]node[*tenant]
-	ready [classes]list[*lane]
+	num     hook.TenantNum
+	lanes   int          // in memory
+	pending atomic.Int64 // deliveries of theirs that are not over
+	ring    [classes]node[*tenant]
+	ready   [classes]list[*lane]
 }
 
 // rings hold the lanes that can send now: tenants take turns, and within a

@@ -294,6 +294,7 @@ const (
 
 // retire says when a lane without work may go, or lets it go now.
 func (d *Dispatcher) retire(l *lane, now time.Time) time.Time {
+	d.count(l, -l.pending)
 	keep := idleLane
 	if len(d.lanes) > manyLanes {
 		keep = idleFew
@@ -309,6 +310,7 @@ func (d *Dispatcher) retire(l *lane, now time.Time) time.Time {
 	delete(d.lanes, l.num)
 	if l.tenant.lanes--; l.tenant.lanes == 0 {
 		delete(d.tenants, l.tenant.num)
+		d.counted.Delete(l.tenant.num)
 	}
 	return time.Time{}
 }

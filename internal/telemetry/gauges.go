@@ -9,6 +9,7 @@ import (
 
 // QueueGauges is the state of the dispatcher's queue.
 type QueueGauges struct {
+	Pending   int64         // about how many deliveries are not over, in memory or in the store
 	Due       int           // deliveries that could be sent now and wait for their turn
 	InFlight  int           // attempts running
 	Lanes     int           // lanes in memory
@@ -35,9 +36,9 @@ type gauges struct {
 	store     atomic.Pointer[func() StoreGauges]
 	endpoints atomic.Pointer[func() map[string]int]
 
-	due, inflight, lanes, behind, broken, outcomes, barred, oldest *prometheus.Desc
-	events, units, bytes, free, expired, writable                  *prometheus.Desc
-	endpointStates                                                 *prometheus.Desc
+	pending, due, inflight, lanes, behind, broken, outcomes, barred, oldest *prometheus.Desc
+	events, units, bytes, free, expired, writable                           *prometheus.Desc
+	endpointStates                                                          *prometheus.Desc
 }
 
 func newGauges() *gauges {
@@ -45,6 +46,7 @@ func newGauges() *gauges {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
 	return &gauges{
+		pending:        d("queue_pending", "Deliveries that are not over, about: waiting in memory or in the store for their turn or their next attempt, or under way."),
 		due:            d("queue_due", "Deliveries in memory that are due and wait for their turn."),
 		oldest:         d("queue_oldest_age_seconds", "How long the oldest due delivery has waited, in memory or in the store; those of endpoints that do not answer are left out."),
 		inflight:       d("inflight", "Attempts running now."),
@@ -65,7 +67,7 @@ func newGauges() *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.due, g.oldest, g.inflight, g.lanes, g.behind, g.broken, g.outcomes, g.barred,
+	for _, d := range []*prometheus.Desc{g.pending, g.due, g.oldest, g.inflight, g.lanes, g.behind, g.broken, g.outcomes, g.barred,
 		g.endpointStates, g.events, g.units, g.bytes, g.free, g.expired, g.writable} {
 		ch <- d
 	}
@@ -78,6 +80,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	if f := g.queue.Load(); f != nil {
 		q := (*f)()
+		send(g.pending, float64(q.Pending))
 		send(g.due, float64(q.Due))
 		send(g.oldest, q.OldestAge.Seconds())
 		send(g.inflight, float64(q.InFlight))
