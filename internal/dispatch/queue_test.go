@@ -209,6 +209,31 @@ func (m *memory) retriesNow(num hook.EndpointNum, until time.Time, limit int) (d
 	return due, next
 }
 
+func (m *memory) Pending(ctx context.Context, num hook.EndpointNum, from hook.EventID, limit int) (store.FreshPage, error) {
+	if err := m.read(); err != nil {
+		return store.FreshPage{}, err
+	}
+	p := m.pendingNow(num, from, limit)
+	return p, pause(ctx, m.readDelay)
+}
+
+func (m *memory) pendingNow(num hook.EndpointNum, from hook.EventID, limit int) (p store.FreshPage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(m.events, from.Seq(), func(e *hook.Event, seq int64) int { return int(e.ID.Seq() - seq) })
+	for _, e := range m.events[i:] {
+		if r := m.records[hook.DeliveryKey{Event: e.ID, Endpoint: num}]; r == nil || r.state != hook.Pending {
+			continue
+		}
+		if len(p.Work) == limit {
+			p.Next = e.ID
+			break
+		}
+		p.Work = append(p.Work, m.work(e, num))
+	}
+	return p
+}
+
 func pause(ctx context.Context, d time.Duration) error {
 	if d == 0 {
 		return nil

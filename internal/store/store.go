@@ -232,6 +232,10 @@ type Queue interface {
 	// due (zero: there is none).
 	Retries(ctx context.Context, endpoint hook.EndpointNum, until time.Time, limit int) (due []*Work, next time.Time, err error)
 
+	// Pending returns up to limit recorded pending deliveries of a lane, of events
+	// from ≤ id, whenever they are due, those of the oldest events first.
+	Pending(ctx context.Context, endpoint hook.EndpointNum, from hook.EventID, limit int) (FreshPage, error)
+
 	// Record stores outcomes in one transaction for each place that they live
 	// in; outcomes of one delivery must come in order. An outcome whose attempt
 	// number is recorded already, or that would take a delivery out of a
@@ -268,7 +272,7 @@ type FreshQuery struct {
 	Limit    int
 }
 
-// FreshPage is a page of fresh deliveries. Next is where the following page
+// FreshPage is a page of deliveries, oldest events first. Next is where the following page
 // begins; zero when there is none. A page may be empty and still have a Next.
 type FreshPage struct {
 	Work []*Work

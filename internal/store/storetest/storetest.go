@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Known", knownTests},
 		{"Fresh", freshTests},
 		{"Retries", retriesTests},
+		{"Pending", pendingTests},
 		{"Record", recordTests},
 		{"Redeliver", redeliverTests},
 		{"List", listTests},
