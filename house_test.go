@@ -26,6 +26,7 @@ var floors = map[string]int{
 	"internal/filter":     1,
 	"internal/crashpoint": 1,
 	"internal/convert":    1,
+	"internal/fair":       1,
 	"client":              1,
 
 	"internal/dialect": 2,

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strconv"
 
 	"grapnel/internal/hook"
 	"grapnel/internal/manage"
@@ -58,6 +59,13 @@ func (a *API) fail(c *call, err error) {
 // do so within one.
 const retryAfter = "1"
 
+func retryIn(err error) string {
+	if wait := manage.Told(err).RetryAfter; wait > 0 {
+		return strconv.Itoa(hook.Seconds(wait))
+	}
+	return retryAfter
+}
+
 func (c *call) problem(err error) {
 	p := problemOf(err, c.id[0])
 	switch p.Status {
@@ -65,7 +73,7 @@ func (c *call) problem(err error) {
 		c.Header().Set("WWW-Authenticate", `Bearer realm="grapnel"`)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if c.Header().Get("Retry-After") == "" {
-			c.Header().Set("Retry-After", retryAfter)
+			c.Header().Set("Retry-After", retryIn(err))
 		}
 	}
 	c.write(p)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Code says what kind of thing went wrong, in the terms of whoever called.
@@ -30,6 +31,10 @@ type Error struct {
 	Message string // a sentence that says what is wrong and what to do
 	Field   string // JSON pointer to the part of the input that is wrong, or ""
 	Err     error  // the cause, for the log; never shown
+
+	// RetryAfter is in how long the same is likely to succeed; 0: not known. It
+	// says something of CodeRateLimited and CodeUnavailable alone.
+	RetryAfter time.Duration
 }
 
 // Error is the message and, for the log, its cause.
@@ -80,4 +85,10 @@ func Clip(s string) string {
 		return strings.ToValidUTF8(s[:64], "") + "…"
 	}
 	return s
+}
+
+// Seconds is a wait in whole seconds, as Retry-After says it: never less than
+// the wait, and at least 1.
+func Seconds(wait time.Duration) int {
+	return max(1, int((wait+time.Second-1)/time.Second))
 }

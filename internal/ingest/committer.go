@@ -23,12 +23,20 @@ type committer struct {
 	closing <-chan struct{}
 }
 
-func (c *committer) run(queue <-chan *submission) {
+func (c *committer) run(l *line) {
 	var group []*submission
-	for first := range queue {
-		gatherMore(queue)
-		group = gather(append(group[:0], first), queue)
+	for {
+		cost, closed := gatherMore(l)
+		if cost == 0 {
+			if closed {
+				return
+			}
+			<-l.wake
+			continue
+		}
+		group = l.next(group[:0])
 		c.commit(group)
+		l.done()
 		clear(group)
 	}
 }
@@ -36,37 +44,14 @@ func (c *committer) run(queue <-chan *submission) {
 // gatherMore lets those who are about to publish do so first, as long as more
 // come: a group costs about the same whatever its size. On an idle machine
 // nobody is about to, and nothing is waited for.
-func gatherMore(queue <-chan *submission) {
-	for waiting := -1; waiting != len(queue) && len(queue) < groupEvents; {
-		waiting = len(queue)
+func gatherMore(l *line) (cost int, closed bool) {
+	cost, closed = l.length()
+	for before := 0; before != cost && cost < groupCost; {
+		before = cost
 		runtime.Gosched()
+		cost, closed = l.length()
 	}
-}
-
-// gather adds to a group what waits already, within the group's bounds.
-func gather(group []*submission, queue <-chan *submission) []*submission {
-	events, bytes := group[0].size()
-	for events < groupEvents && bytes < groupBytes {
-		select {
-		case s, ok := <-queue:
-			if !ok {
-				return group
-			}
-			n, b := s.size()
-			events, bytes = events+n, bytes+b
-			group = append(group, s)
-		default:
-			return group
-		}
-	}
-	return group
-}
-
-func (s *submission) size() (events, bytes int) {
-	for i := range s.Items {
-		bytes += len(s.Items[i].Data) + len(s.Items[i].Previous) + len(s.Items[i].Metadata)
-	}
-	return len(s.Items), bytes
+	return cost, closed
 }
 
 // commit stores a group and answers it. A group that cannot be stored for a
@@ -187,6 +172,11 @@ type known struct {
 func (c *committer) plan(ctx context.Context, submissions []*submission) (*group, error) {
 	g := &group{now: c.cfg.Now(), batch: store.Batch{Revision: c.cfg.Directory.Revision()}}
 	g.batch.Events = make([]*hook.Event, 0, len(submissions))
+	for _, s := range submissions {
+		if s.revision != g.batch.Revision {
+			c.matcher.prepareAt(s, g.batch.Revision)
+		}
+	}
 	if err := c.look(ctx, g, submissions); err != nil {
 		return nil, err
 	}
@@ -226,8 +216,8 @@ func (c *committer) look(ctx context.Context, g *group, submissions []*submissio
 		if s.Key != "" {
 			q.Requests = append(q.Requests, store.RequestKey{Scope: s.Scope, Key: s.Key})
 		}
-		for i := range s.Items {
-			if key, ok := c.eventKey(&s.Items[i]); ok {
+		for _, e := range s.events {
+			if key, ok := eventKey(e); ok {
 				q.Events = append(q.Events, key)
 			}
 		}
@@ -255,15 +245,13 @@ func (c *committer) look(ctx context.Context, g *group, submissions []*submissio
 	return nil
 }
 
-func (c *committer) eventKey(it *Item) (store.EventKey, bool) {
-	if it.Key == "" {
+// eventKey is what an event is known by. One of no tenant, or not to be taken,
+// is known by nothing.
+func eventKey(e *hook.Event) (store.EventKey, bool) {
+	if e == nil || e.Key == "" || e.Tenant == 0 {
 		return store.EventKey{}, false
 	}
-	t, ok := c.cfg.Directory.Tenant(it.Tenant)
-	if !ok {
-		return store.EventKey{}, false
-	}
-	return store.EventKey{Tenant: t.Num, Key: it.Key}, true
+	return store.EventKey{Tenant: e.Tenant, Key: e.Key}, true
 }
 
 // replay answers a submission whose key is known, from the store or from
@@ -295,43 +283,27 @@ func (s *submission) replay(g *group, key store.RequestKey) bool {
 // take decides what to do with each event of a submission.
 func (c *committer) take(g *group, s *submission) {
 	s.results = make([]Result, len(s.Items))
-	for i := range s.Items {
-		if s.Errs != nil && s.Errs[i] != nil {
-			s.results[i].Err = asError(s.Errs[i])
-			continue
-		}
-		s.results[i] = c.takeEvent(g, s, &s.Items[i])
+	for i, e := range s.events {
+		s.results[i] = c.takeEvent(g, s, i, e)
 	}
 }
 
-func (c *committer) takeEvent(g *group, s *submission, it *Item) Result {
-	key, keyed := c.eventKey(it)
-	var print [16]byte
+func (c *committer) takeEvent(g *group, s *submission, i int, e *hook.Event) Result {
+	if e == nil {
+		return Result{Err: s.refusal(i)}
+	}
+	key, keyed := eventKey(e)
 	if keyed {
-		print = fingerprint(it)
-		if r, ok := g.repeated(key, print); ok {
+		if r, ok := g.repeated(key, e.Fingerprint); ok {
 			return r
 		}
 	}
-	e := &hook.Event{
-		Key: it.Key, Type: it.Type, Time: it.Time, Data: it.Data, Previous: it.Previous, Metadata: it.Metadata,
-		Fingerprint: print, Revision: g.batch.Revision, Trace: s.trace,
-	}
-	tenant, ok := c.cfg.Directory.Tenant(it.Tenant)
-	if ok {
-		e.Tenant = tenant.Num
-	}
-	if s.Only != nil && ok {
-		e.Targets = []hook.Target{{Endpoint: s.Only.Num}}
-	} else {
-		targets, err := c.matcher.match(it.Tenant, e, it.Suppress)
-		if err != nil {
-			return Result{Err: asError(err)}
-		}
-		e.Targets = targets
+	if err := s.refusal(i); err != nil {
+		return Result{Err: err}
 	}
 	e.ID = hook.NextEventID(c.last, g.now, rand.Uint64())
 	c.last = e.ID.Seq()
+	e.Time = s.Items[i].Time
 	if e.Time.IsZero() {
 		e.Time = e.ID.Time()
 	}
@@ -369,6 +341,9 @@ func (g *group) repeated(key store.EventKey, print [16]byte) (Result, bool) {
 }
 
 func asError(err error) *hook.Error {
+	if err == nil {
+		return nil
+	}
 	var e *hook.Error
 	if errors.As(err, &e) {
 		return e

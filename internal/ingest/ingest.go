@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"grapnel/internal/fair"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
@@ -20,20 +21,29 @@ type Config struct {
 	Policy    func(dialect string) Policy
 	Offer     func([]*hook.Event) // takes committed events on, in the order of their ids; must not block
 	Window    time.Duration       // how long keys are remembered; as long as the store does, or longer
-	Metrics   *telemetry.Metrics
-	Tracer    *telemetry.Tracer // nil: no traces
-	Logger    *slog.Logger
-	Now       func() time.Time // nil: time.Now
+	Limits    Limits
+	// Pending is about how many deliveries of a tenant wait or are under way, and of
+	// all tenants; nil: not known, so that nothing is limited by it.
+	Pending func(tenant hook.TenantNum) (ofTenant, all int64)
+	// Room is an error of the kind of store.ErrFull while nothing must be stored,
+	// so that what is stored already can still be worked off; nil: there is always
+	// room.
+	Room    func() error
+	Metrics *telemetry.Metrics
+	Tracer  *telemetry.Tracer // nil: no traces
+	Logger  *slog.Logger
+	Now     func() time.Time // nil: time.Now
 }
 
 // Ingester takes events in.
 type Ingester struct {
-	cfg   Config
-	queue chan *submission
+	cfg     Config
+	line    *line
+	matcher *matcher
+	quotas  *quotas
 
-	mu      sync.RWMutex // held for writing while closing; for reading while sending to queue
-	closed  bool
-	closing chan struct{} // closed with it
+	once    sync.Once
+	closing chan struct{}
 	done    chan struct{}
 }
 
@@ -44,27 +54,23 @@ type Submission struct {
 	Fingerprint [32]byte // of the request, to tell a repeated one from another under the same Key
 	Items       []Item
 	Errs        []error        // what is wrong with each item already; nil, or as long as Items
-	Only        *hook.Endpoint // send to this endpoint alone, whatever it subscribes to
+	Only        *hook.Endpoint // send to this endpoint alone, whatever it subscribes to; no quota counts it
+	Own         bool           // the server's own, which no quota counts
 }
 
 // submission is a Submission on its way through the committer.
 type submission struct {
 	*Submission
+	prepared
+	charges  []charge // of its tenants; nil: no quota counts it
+	chargeOf []int    // of each item; -1: none. nil: there is one item
+	place    *fair.Item[*submission]
 	results  []Result
 	replayed bool
 	err      error
 	trace    *hook.Trace // for its events; nil: none
 	answered chan struct{}
 }
-
-// How much waits for the committer, and how much it takes at once. A group of
-// some hundred events costs the least for each; more only makes everybody
-// wait.
-const (
-	queueLength = 4096
-	groupEvents = 512
-	groupBytes  = 4 << 20
-)
 
 // New makes an Ingester and starts its committer.
 func New(ctx context.Context, cfg Config) (*Ingester, error) {
@@ -78,11 +84,14 @@ func New(ctx context.Context, cfg Config) (*Ingester, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Ingester{cfg: cfg, queue: make(chan *submission, queueLength), closing: make(chan struct{}), done: make(chan struct{})}
-	c := &committer{cfg: cfg, last: last.Seq(), matcher: newMatcher(cfg.Directory, cfg.Policy), closing: g.closing}
+	g := &Ingester{
+		cfg: cfg, line: newLine(), matcher: newMatcher(cfg.Directory, cfg.Policy), quotas: newQuotas(&cfg),
+		closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	c := &committer{cfg: cfg, last: last.Seq(), matcher: g.matcher, closing: g.closing}
 	go func() {
 		defer close(g.done)
-		c.run(g.queue)
+		c.run(g.line)
 	}()
 	return g, nil
 }
@@ -93,9 +102,11 @@ func New(ctx context.Context, cfg Config) (*Ingester, error) {
 // are those of an earlier request with the same Key.
 //
 // The error is of CodeMismatch when Key came with other content before, of
-// CodeUnavailable when nothing can be stored just now, and of CodeConflict
-// when ctx ended first: then the events may be stored or not, and asking
-// again with the same keys is safe.
+// CodeRateLimited when a quota is used up, of CodeUnavailable when nothing can
+// be stored just now, or not before ctx ends, and of CodeConflict when ctx
+// ended while it was being stored: then the events may be stored or not, and
+// asking again with the same keys is safe. In a submission without a Key over
+// several tenants, a used up quota is an error of that tenant's events alone.
 func (g *Ingester) Publish(ctx context.Context, s *Submission) (results []Result, replayed bool, err error) {
 	if g.cfg.Tracer == nil {
 		return g.publish(ctx, s, nil)
@@ -112,32 +123,52 @@ func (g *Ingester) Publish(ctx context.Context, s *Submission) (results []Result
 
 func (g *Ingester) publish(ctx context.Context, s *Submission, trace *hook.Trace) (results []Result, replayed bool, err error) {
 	job := &submission{Submission: s, trace: trace, answered: make(chan struct{})}
-	if err := g.enqueue(ctx, job); err != nil {
+	if err := g.enter(ctx, job); err != nil {
 		g.cfg.Metrics.Accepted("refused", len(s.Items))
 		return nil, false, err
 	}
 	select {
 	case <-job.answered:
-		g.count(job)
-		return job.results, job.replayed, job.err
 	case <-ctx.Done():
-		return nil, false, hook.Errorf(hook.CodeConflict, "the events are still being stored: ask again with the same id or Idempotency-Key")
+		if !g.line.leave(job) {
+			return nil, false, hook.Errorf(hook.CodeConflict, "the events are still being stored: ask again with the same id or Idempotency-Key")
+		}
+		g.quotas.refund(job)
+		g.refused("overload", len(s.Items))
+		g.cfg.Metrics.Accepted("refused", len(s.Items))
+		return nil, false, &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry,
+			Message: "the server could not store this in time, and nothing of it was stored: send the request again later"}
 	}
+	g.quotas.refund(job)
+	g.count(job)
+	return job.results, job.replayed, job.err
 }
 
-func (g *Ingester) enqueue(ctx context.Context, job *submission) error {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if g.closed {
-		return hook.Errorf(hook.CodeUnavailable, "the server is stopping: send the request again in a moment")
+// slowRetry is when to come back to a store that was too slow.
+const slowRetry = 5 * time.Second
+
+// enter takes a submission in if there is room for it, matches its events and
+// puts it into the line.
+func (g *Ingester) enter(ctx context.Context, job *submission) error {
+	if g.cfg.Room != nil {
+		if err := g.cfg.Room(); err != nil {
+			g.refused("storage", len(job.Items))
+			return unavailable(err)
+		}
 	}
-	select {
-	case g.queue <- job:
-		return nil
-	case <-ctx.Done():
-		return hook.Errorf(hook.CodeUnavailable, "the server has more to store than it can: send the request again in a moment")
+	if err := g.quotas.admit(job); err != nil {
+		return err
 	}
+	g.matcher.prepare(job)
+	if err := g.line.join(ctx, job); err != nil {
+		g.quotas.refund(job)
+		g.refused("overload", len(job.Items))
+		return err
+	}
+	return nil
 }
+
+func (g *Ingester) refused(reason string, n int) { g.cfg.Metrics.Refused(reason, n) }
 
 func (g *Ingester) count(job *submission) {
 	if job.err != nil {
@@ -164,21 +195,21 @@ func (g *Ingester) count(job *submission) {
 // Close takes nothing more, commits what waits, and returns when that is
 // done.
 func (g *Ingester) Close() {
-	g.mu.Lock()
-	if !g.closed {
-		g.closed = true
+	g.once.Do(func() {
 		close(g.closing)
-		close(g.queue)
-	}
-	g.mu.Unlock()
+		g.line.close()
+	})
 	<-g.done
 }
+
+// fullRetry is when to come back to a full disk, for somebody has to make room.
+const fullRetry = 10 * time.Second
 
 // unavailable makes the store's refusal one that callers are told.
 func unavailable(err error) error {
 	switch {
 	case errors.Is(err, store.ErrFull):
-		return &hook.Error{Code: hook.CodeUnavailable, Message: "the server's storage is full, so nothing was stored: send the request again later", Err: err}
+		return &hook.Error{Code: hook.CodeUnavailable, RetryAfter: fullRetry, Message: "the server's storage is full, so nothing was stored: send the request again later", Err: err}
 	case errors.Is(err, store.ErrUnknown):
 		return &hook.Error{Code: hook.CodeUnavailable, Message: "whether the events were stored is not known: send the request again with the same id or Idempotency-Key", Err: err}
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrStale), errors.Is(err, store.ErrKeyTaken):

@@ -123,7 +123,7 @@ func ep(num hook.EndpointNum, tenant hook.TenantNum, types ...string) *hook.Endp
 	return &hook.Endpoint{ID: fmt.Sprint("ep_", num), Num: num, TenantNum: tenant, EventTypes: types, Dialect: "standard", State: hook.EndpointActive}
 }
 
-func setup(t testing.TB) *bench {
+func setup(t testing.TB, change ...func(*ingest.Config)) *bench {
 	t.Helper()
 	b := &bench{journal: newJournal(), config: &config{now{
 		Revision:  1,
@@ -136,7 +136,7 @@ func setup(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	b.dir = dir
-	b.Ingester, err = ingest.New(t.Context(), ingest.Config{
+	cfg := ingest.Config{
 		Log: b.journal, Directory: dir, Window: time.Hour, Logger: slog.New(slog.DiscardHandler),
 		Policy: func(dialect string) ingest.Policy {
 			return policyOf(dialect)
@@ -148,7 +148,11 @@ func setup(t testing.TB) *bench {
 				b.offered = append(b.offered, e.ID)
 			}
 		},
-	})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	b.Ingester, err = ingest.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

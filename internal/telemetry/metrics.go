@@ -26,6 +26,7 @@ type Metrics struct {
 	gauges   *gauges
 
 	accepted *prometheus.CounterVec
+	refused  *prometheus.CounterVec
 	attempts *prometheus.CounterVec
 	phases   phases
 	latency  prometheus.Histogram
@@ -54,6 +55,7 @@ func NewMetrics() *Metrics {
 		registry: prometheus.NewRegistry(),
 		gauges:   newGauges(),
 		accepted: counters("events_accepted_total", "Published events by what became of them.", "result"),
+		refused:  counters("events_refused_total", "Published events that were refused, to be published again later, by why: the tenant's rate or its pending deliveries, those of all tenants, a store that is too slow, or a disk that is nearly full.", "reason"),
 		attempts: counters("attempts_total", "Delivery attempts by outcome, class of the HTTP status, and class of the failure when no answer came.", "outcome", "code_class", "error_class"),
 		latency:  histogram("delivery_latency_seconds", "Time from an event's acceptance to its delivery to an endpoint.", latencyBuckets),
 		lag:      histogram("schedule_lag_seconds", "How long after it was due an attempt began.", lagBuckets),
@@ -69,8 +71,11 @@ func NewMetrics() *Metrics {
 	for _, result := range []string{"accepted", "duplicate", "refused", "failed"} {
 		m.accepted.WithLabelValues(result) // a counter that appears with its first event hides that event from rate()
 	}
+	for _, reason := range []string{"rate", "pending", "all_pending", "overload", "storage"} {
+		m.refused.WithLabelValues(reason)
+	}
 	m.commits = [...]prometheus.Observer{Events: commits.WithLabelValues("events"), Outcomes: commits.WithLabelValues("outcomes")}
-	m.registry.MustRegister(m.accepted, m.attempts, durations, commits, m.latency, m.lag, m.requests, m.handling, m.gauges, buildInfo(),
+	m.registry.MustRegister(m.accepted, m.refused, m.attempts, durations, commits, m.latency, m.lag, m.requests, m.handling, m.gauges, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -101,6 +106,14 @@ func buildInfo() prometheus.Collector {
 func (m *Metrics) Accepted(result string, n int) {
 	if m != nil {
 		m.accepted.WithLabelValues(result).Add(float64(n))
+	}
+}
+
+// Refused counts n events that were refused for a reason that passes: "rate",
+// "pending", "all_pending", "overload" or "storage".
+func (m *Metrics) Refused(reason string, n int) {
+	if m != nil {
+		m.refused.WithLabelValues(reason).Add(float64(n))
 	}
 }
 

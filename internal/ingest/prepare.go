@@ -1,0 +1,92 @@
+package ingest
+
+import (
+	"grapnel/internal/hook"
+)
+
+// prepared is what is known of a submission's events before the committer has
+// them: nothing in it takes the committer's time, and it holds as long as the
+// configuration is what it was.
+type prepared struct {
+	revision int64         // of the configuration that the events were matched with; -1: it changed meanwhile
+	events   []*hook.Event // one for each item; nil: not to be taken
+	single   [1]*hook.Event
+	failed   []*hook.Error // why an item is not to be taken, or cannot be matched; nil: none
+	over     []*hook.Error // why an item is over a quota; nil: none
+}
+
+// refusal says why an item is not taken; nil if it is.
+func (s *submission) refusal(i int) *hook.Error {
+	if s.over != nil && s.over[i] != nil {
+		return s.over[i]
+	}
+	if s.failed != nil {
+		return s.failed[i]
+	}
+	return nil
+}
+
+func (s *submission) fail(i int, err error) {
+	if s.failed == nil {
+		s.failed = make([]*hook.Error, len(s.Items))
+	}
+	s.failed[i] = asError(err)
+}
+
+// prepare matches a submission's events with the present configuration.
+func (m *matcher) prepare(s *submission) {
+	revision := m.directory.Revision()
+	m.prepareAt(s, revision)
+	if m.directory.Revision() != revision {
+		s.revision = -1
+	}
+}
+
+// prepareAt matches a submission's events. The caller makes sure that the
+// revision is still the same afterwards.
+func (m *matcher) prepareAt(s *submission, revision int64) {
+	s.revision, s.failed = revision, nil
+	if s.events == nil {
+		s.makeEvents()
+	}
+	for i, e := range s.events {
+		if s.Errs != nil && s.Errs[i] != nil {
+			s.fail(i, s.Errs[i])
+		}
+		if e == nil {
+			continue
+		}
+		e.Revision, e.Tenant, e.Targets = revision, 0, nil
+		tenant, ok := m.directory.Tenant(s.Items[i].Tenant)
+		if ok {
+			e.Tenant = tenant.Num
+		}
+		if s.Only != nil && ok {
+			e.Targets = []hook.Target{{Endpoint: s.Only.Num}}
+			continue
+		}
+		var err error
+		if e.Targets, err = m.match(s.Items[i].Tenant, e, s.Items[i].Suppress); err != nil {
+			s.fail(i, err)
+		}
+	}
+}
+
+// makeEvents makes the events of the items that can be taken.
+func (s *submission) makeEvents() {
+	s.events = s.single[:]
+	if len(s.Items) != 1 {
+		s.events = make([]*hook.Event, len(s.Items))
+	}
+	for i := range s.Items {
+		if s.Errs != nil && s.Errs[i] != nil || s.over != nil && s.over[i] != nil {
+			continue
+		}
+		it := &s.Items[i]
+		e := &hook.Event{Key: it.Key, Type: it.Type, Time: it.Time, Data: it.Data, Previous: it.Previous, Metadata: it.Metadata, Trace: s.trace}
+		if it.Key != "" {
+			e.Fingerprint = fingerprint(it)
+		}
+		s.events[i] = e
+	}
+}

@@ -1,0 +1,148 @@
+package ingest_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/ingest"
+)
+
+// refusal is the error of a publish that is refused as a whole.
+func (b *bench) refusal(t *testing.T, s *ingest.Submission) *hook.Error {
+	t.Helper()
+	_, _, err := b.Publish(t.Context(), s)
+	e, ok := err.(*hook.Error)
+	if !ok {
+		t.Fatalf("published, %v", err)
+	}
+	return e
+}
+
+// case 56: past its quota a tenant is refused, nothing of it is stored, and it
+// is told when to come back: then there is room.
+func TestQuotaOfEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 10 })
+		b.publish(t, batch("acme", 30)) // of a burst of 50
+		b.publish(t, batch("acme", 20))
+		e := b.refusal(t, batch("acme", 5))
+		if e.Code != hook.CodeRateLimited || e.RetryAfter != 500*time.Millisecond || len(b.journal.events) != 50 {
+			t.Errorf("%v, again in %s, %d stored", e, e.RetryAfter, len(b.journal.events))
+		}
+		b.publish(t, batch("bolt", 50)) // has a quota of its own
+		time.Sleep(e.RetryAfter)
+		b.publish(t, batch("acme", 5))
+
+		// More than the burst needs a full bucket, and is paid back.
+		time.Sleep(5 * time.Second)
+		b.publish(t, batch("acme", 100))
+		if e := b.refusal(t, batch("acme", 1)); e.RetryAfter != 5100*time.Millisecond {
+			t.Errorf("after twice the burst: again in %s", e.RetryAfter)
+		}
+	})
+}
+
+// case 56: over a long time a tenant gets what its quota says, however it asks.
+func TestQuotaHoldsOverTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 100 })
+		var wg sync.WaitGroup
+		for n := range 8 {
+			wg.Go(func() {
+				for begin := time.Now(); time.Since(begin) < time.Minute; {
+					_, _, err := b.Publish(t.Context(), batch("acme", 1+n*7))
+					if e, ok := err.(*hook.Error); ok {
+						time.Sleep(e.RetryAfter)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(b.journal.events); n < 6000 || n > 6600 {
+			t.Errorf("%d events in a minute at 100/s", n)
+		}
+	})
+}
+
+// What is refused for one tenant in a request over several leaves the others'
+// events alone; with an Idempotency-Key all of it is refused, for the answer
+// would be remembered.
+func TestQuotaInBatches(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *ingest.Config) { c.Limits.Events = 0.2 })
+	b.config.Revision = 2
+	b.config.Tenants[1].Quota.Events = -1
+	if err := b.dir.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.publish(t, batch("acme", 1))
+	mixed := []ingest.Item{item("acme", "", "a", `1`), item("bolt", "", "a", `2`), item("acme", "", "a", `3`)}
+	if e := b.refusal(t, submission("key", mixed...)); e.Code != hook.CodeRateLimited {
+		t.Error(e)
+	}
+	results, _ := b.publish(t, submission("", mixed...))
+	var codes []hook.Code
+	for _, r := range results {
+		if r.Err == nil {
+			codes = append(codes, "")
+			continue
+		}
+		codes = append(codes, r.Err.Code)
+	}
+	if diff := cmp.Diff([]hook.Code{hook.CodeRateLimited, "", hook.CodeRateLimited}, codes); diff != "" {
+		t.Error(diff)
+	}
+	if len(b.journal.events) != 2 {
+		t.Errorf("%d events stored", len(b.journal.events))
+	}
+	// Tests and the server's own notices are not counted.
+	own := batch("acme", 1)
+	own.Own = true
+	b.publish(t, own)
+	test := batch("acme", 1)
+	test.Only = b.config.Endpoints[0]
+	b.publish(t, test)
+}
+
+// What was accepted before, or failed, is not counted.
+func TestQuotaCountsWhatIsAccepted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 1 })
+		for range 20 {
+			b.publish(t, submission("", item("acme", "id", "a", `1`)))
+		}
+		for range 20 {
+			b.publish(t, submission("key", item("acme", "", "a", `1`)))
+		}
+		b.publish(t, batch("acme", 3))
+		b.refusal(t, batch("acme", 1))
+	})
+}
+
+// case 56: while too many deliveries wait, no more events are taken.
+func TestQuotaOfPending(t *testing.T) {
+	t.Parallel()
+	var ofTenant, all int64
+	b := setup(t, func(c *ingest.Config) {
+		c.Limits.Pending, c.Limits.AllPending = 100, 1000
+		c.Pending = func(hook.TenantNum) (int64, int64) { return ofTenant, all }
+	})
+	for _, tt := range []struct {
+		ofTenant, all int64
+		want          hook.Code
+	}{{99, 999, ""}, {100, 999, hook.CodeRateLimited}, {0, 1000, hook.CodeUnavailable}, {0, 0, ""}} {
+		ofTenant, all = tt.ofTenant, tt.all
+		_, _, err := b.Publish(t.Context(), batch("acme", 1))
+		if got := hook.CodeOf(err); got != tt.want {
+			t.Errorf("%d of %d wait: %v", tt.ofTenant, tt.all, err)
+		}
+	}
+}
