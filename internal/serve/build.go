@@ -87,6 +87,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	s.ingest, err = ingest.New(ctx, ingest.Config{
 		Log: s.store, Directory: s.directory, Policy: ingest.Policies(matching), Offer: s.offer,
 		Window: s.window(), Metrics: metrics, Tracer: s.tracer, Logger: s.logger,
+		Limits: s.limits(), Pending: s.dispatch.Pending, Room: s.room.check,
 	})
 	if err != nil {
 		return err

@@ -37,13 +37,17 @@ func (s *Server) checks(ctx context.Context) []check {
 	default:
 		db.ok, db.detail = true, stats.Engine+", "+stats.Durability
 	}
+	room := check{name: "disk", ok: true, detail: "there is room for events"}
+	if err := s.room.check(); err != nil {
+		room.ok, room.detail = false, err.Error()
+	}
 	lease := check{name: "dispatch", ok: true, detail: "deliveries are sent"}
 	select {
 	case <-s.dispatch.Lost():
 		lease.ok, lease.detail = false, "the lease on the store is lost: nothing is sent, restart the server"
 	default:
 	}
-	return []check{serving, db, lease}
+	return []check{serving, db, room, lease}
 }
 
 // Alive says whether the server's parts still answer within ctx. A server that

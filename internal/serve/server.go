@@ -67,6 +67,7 @@ type Server struct {
 	live          *live.Hub
 	vendors       *vendors.Host
 	incomplete    bool // the configuration lacks something; only the upkeep asks after the start
+	room          *room
 	gate          *gate
 	http          *http.Server
 	admin         *http.Server // nil: there is none
@@ -80,7 +81,10 @@ type Server struct {
 // New builds all parts and takes possession of the data folder, but serves
 // and sends nothing yet. Whoever has a Server must end it by Stop.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now, cancel: func() {}, failed: make(chan error, 1)}
+	s := &Server{
+		settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now, cancel: func() {}, failed: make(chan error, 1),
+		room: newRoom(cfg.Settings.Data, cfg.Settings.MinFree),
+	}
 	if err := s.assemble(ctx, cfg); err != nil {
 		for i := len(s.undo) - 1; i >= 0; i-- {
 			s.undo[i]()

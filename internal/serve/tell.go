@@ -12,6 +12,7 @@ func (s *Server) tell(ctx context.Context, n manage.Notice) error {
 	results, _, err := s.ingest.Publish(ctx, &ingest.Submission{
 		Items: []ingest.Item{{Tenant: n.Tenant, Key: n.Key, Type: n.Type, Data: n.Data, Metadata: n.Metadata, Time: n.Time}},
 		Only:  n.Only,
+		Own:   true,
 	})
 	if err == nil && results[0].Err != nil {
 		err = results[0].Err
