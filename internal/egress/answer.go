@@ -1,45 +1,120 @@
 package egress
 
 import (
-	"context"
+	"bufio"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
-// readAnswer takes over what came back.
-func (c *Client) readAnswer(res *Result, resp *http.Response, a *attempt) {
-	defer resp.Body.Close()
-	res.Status, res.Proto, res.Header = resp.StatusCode, resp.Proto, resp.Header
-	if problem := unacceptable(resp, a); problem != "" {
-		// Nothing more is read: a 101 is out of the reach of deadlines
-		// (case 42), and the connection is not to be used again (case 44).
-		res.Class, res.Detail = ClassProtocol, problem
-		if a.conn != nil && !a.conn.http2 {
-			a.conn.Close()
-		}
-		return
+// answerReader reads HTTP/1.1 answers by the rules of net/http, within a
+// limit for the header.
+type answerReader struct {
+	bufio.Reader
+	source limitedSource
+}
+
+// limitedSource gives what a connection sends, but no more than is left.
+type limitedSource struct {
+	from io.Reader
+	left int64
+}
+
+// errLongHeader is why the header of an answer is not read to its end.
+var errLongHeader = errors.New("egress: the header of the answer is too long")
+
+// Read reads what is left to be read.
+func (s *limitedSource) Read(p []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, errLongHeader
 	}
-	begin := time.Now()
-	body, complete, err := readBody(resp, c.cfg.MaxResponseBody)
-	res.Timing.Body = time.Since(begin)
-	res.Body, res.Truncated = body, !complete
-	if err != nil {
-		res.bodyFailed(err, a)
+	n, err := s.from.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	return n, err
+}
+
+// answerReaders keeps readers with their buffers of 4 KiB, so that unused
+// connections have none.
+var answerReaders = sync.Pool{New: func() any { return &answerReader{Reader: *bufio.NewReaderSize(nil, 4<<10)} }}
+
+func newAnswerReader(from io.Reader, maxHeader int64) *answerReader {
+	in := answerReaders.Get().(*answerReader)
+	in.source = limitedSource{from: from, left: maxHeader}
+	in.Reset(&in.source)
+	return in
+}
+
+// release gives the reader back. Nothing that was made from it may be used
+// any more.
+func (in *answerReader) release() {
+	in.source.from = nil
+	answerReaders.Put(in)
+}
+
+// begin waits for the first byte of an answer.
+func (in *answerReader) begin() error {
+	_, err := in.Peek(1)
+	return err
+}
+
+// posted is a request as far as the reading of its answer depends on it.
+var posted = &http.Request{Method: http.MethodPost}
+
+// header reads up to the header of the final answer. Informational ones
+// before it (1xx, but for 101, which is final) are skipped and count for the
+// limit (case 41). The body of the response is limited no more; it must not be
+// closed, for that would read on.
+func (in *answerReader) header(method string) (*http.Response, error) {
+	req := posted
+	if method != http.MethodPost {
+		req = &http.Request{Method: method}
+	}
+	for {
+		resp, err := http.ReadResponse(&in.Reader, req)
+		switch {
+		case err != nil && in.source.left <= 0:
+			return nil, errLongHeader
+		case err != nil:
+			return nil, err
+		case resp.StatusCode >= 100 && resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols:
+			continue
+		}
+		in.source.left = math.MaxInt64
+		return resp, nil
 	}
 }
 
-// unacceptable says why a header is no answer, or "".
-func unacceptable(resp *http.Response, a *attempt) string {
+// answered takes over what came back, and reports whether all of it was read
+// and is acceptable.
+func (a *attempt) answered(resp *http.Response, maxBody int) bool {
+	res := a.result
+	res.Status, res.Proto, res.Header = resp.StatusCode, resp.Proto, resp.Header
+	if problem := unacceptable(resp.StatusCode); problem != "" {
+		// Nothing more is read: what follows a 101 is no HTTP (case 42).
+		res.Class, res.Detail = ClassProtocol, problem
+		return false
+	}
+	begin := time.Now()
+	body, complete, err := readBody(resp, maxBody)
+	res.Timing.Body = time.Since(begin)
+	res.Body, res.Truncated = body, !complete
+	if err != nil {
+		a.bodyFailed(err)
+	}
+	return complete
+}
+
+// unacceptable says why a status is none of an answer, or "".
+func unacceptable(status int) string {
 	switch {
-	case a.unasked.Load():
-		return "the endpoint sent more than its last answer, so this one cannot be trusted"
-	case resp.StatusCode < 200:
-		return "the endpoint answered " + strconv.Itoa(resp.StatusCode) + ", which ends no request"
-	case resp.StatusCode > 599:
-		return "the endpoint answered " + strconv.Itoa(resp.StatusCode) + ", which is no HTTP status"
+	case status < 200:
+		return "the endpoint answered " + strconv.Itoa(status) + ", which ends no request"
+	case status > 599:
+		return "the endpoint answered " + strconv.Itoa(status) + ", which is no HTTP status"
 	}
 	return ""
 }
@@ -47,13 +122,14 @@ func unacceptable(resp *http.Response, a *attempt) string {
 // bodyFailed decides what a body that broke off means. With success in the
 // header it means little: the endpoint has answered. A body that breaks the
 // rules of HTTP makes the whole answer doubtful (case 44).
-func (res *Result) bodyFailed(err error, a *attempt) {
+func (a *attempt) bodyFailed(err error) {
+	res := a.result
 	class, detail := ClassProtocol, "the body of the answer is not valid HTTP: "+plainWords(err)
 	switch {
-	case a.Err() != nil && errors.Is(a.Err(), context.DeadlineExceeded):
-		class, detail = ClassTimeoutBody, "the body of the answer did not end in time"
-	case a.Err() != nil:
+	case a.calledOff():
 		class, detail = ClassCanceled, "the attempt was called off while the body of the answer was read"
+	case isTimeout(err):
+		class, detail = ClassTimeoutBody, "the body of the answer did not end in time"
 	case isReset(err):
 		class, detail = ClassReset, "the endpoint closed the connection before the end of the body"
 	}

@@ -2,88 +2,56 @@ package egress
 
 import (
 	"context"
-	"crypto/tls"
-	"net/http/httptrace"
-	"sync/atomic"
+	"errors"
 	"time"
-
-	"grapnel/internal/crashpoint"
 )
 
-// phase is how far the making of a connection for an attempt has come.
-type phase int32
-
-const (
-	inDNS     phase = 1
-	inConnect phase = 2
-	inTLS     phase = 3
-)
-
-// attempt is what happens to one request. It is the request's context at the
-// same time, which saves an allocation and leads the dialler to it.
-//
-// The transport dials on a goroutine of its own that may outlive the attempt,
-// and it writes and reads on two others: fields that these set are atomic.
+// attempt is one call of Do: what is to be sent, by when, and what became of
+// it.
 type attempt struct {
-	context.Context // ends with the deadline
+	ctx             context.Context // the caller's; its deadline is in deadline, too
 	begin, deadline time.Time
-	phase           atomic.Int32 // set by the dialler
-	wrote, first    atomic.Int64 // nanoseconds since begin; 0: did not happen
-
-	// Set on the caller's goroutine when a connection is there, before the
-	// request goes out on it.
-	conn   *conn
-	reused bool
-	had    int64 // what conn had read by then
-
-	unasked atomic.Bool // the answer had been there before the request went out
-
-	trace httptrace.ClientTrace
+	request         *Request
+	target          *target
+	result          *Result
 }
 
-type attemptKey struct{}
-
-func newAttempt(ctx context.Context, begin, deadline time.Time) *attempt {
-	a := &attempt{begin: begin, deadline: deadline}
-	a.trace.GotConn = a.gotConn
-	a.trace.WroteRequest = a.wroteRequest
-	a.trace.GotFirstResponseByte = a.firstByte
-	a.Context = httptrace.WithClientTrace(ctx, &a.trace)
-	return a
+// mayUseHTTP2 reports whether HTTP/2 may be offered to the endpoint. A request
+// without a body may not go by it: that transport may send it again.
+func (a *attempt) mayUseHTTP2() bool {
+	return a.target.https && !a.request.HTTP1 && len(a.request.Body) > 0
 }
 
-// Value is that of the context beneath, and the attempt itself for its key.
-func (a *attempt) Value(key any) any {
-	if _, ok := key.(attemptKey); ok {
-		return a
+// calledOff reports whether the caller gave up, rather than time.
+func (a *attempt) calledOff() bool { return errors.Is(a.ctx.Err(), context.Canceled) }
+
+// fail notes why there is no answer.
+func (a *attempt) fail(f *failure) {
+	res := a.result
+	res.Class, res.Detail = f.class, f.detail
+	if f.remote != "" {
+		res.RemoteAddr = f.remote
 	}
-	return a.Context.Value(key)
-}
-
-func (a *attempt) gotConn(info httptrace.GotConnInfo) {
-	nc := info.Conn
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
-	}
-	a.conn, _ = nc.(*conn)
-	a.reused = info.Reused
-	if a.conn != nil {
-		a.had = a.conn.read.Load()
+	if f.phases != (phases{}) {
+		res.Timing.DNS, res.Timing.Connect, res.Timing.TLS = f.phases.dns, f.phases.connect, f.phases.tls
 	}
 }
 
-func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
-	crashpoint.Hit("after-send")
-	if info.Err == nil {
-		a.wrote.Store(int64(time.Since(a.begin)))
+// goesBy notes the connection that the request is sent on, and the lines of
+// its header.
+func (a *attempt) goesBy(c *conn, reused bool, header []byte) {
+	res := a.result
+	res.Reused, res.RemoteAddr, res.TLSVersion, res.RequestHeader = reused, c.remote, c.tls, header
+	if !reused {
+		res.Timing.DNS, res.Timing.Connect, res.Timing.TLS = c.took.dns, c.took.connect, c.took.tls
 	}
 }
 
-// firstByte notes when the answer begins. On HTTP/1.1 nothing was asked but
-// this request, so bytes that the connection had already read are none of its
-// answer, whatever they look like (case 53).
-func (a *attempt) firstByte() {
-	if a.first.CompareAndSwap(0, int64(time.Since(a.begin))) && a.conn != nil && !a.conn.http2 && a.conn.read.Load() == a.had {
-		a.unasked.Store(true)
+// waited notes how long the answer took to begin. The times are since the
+// attempt began, and 0 for what did not happen. An endpoint may answer before
+// it has read everything, and has not kept anybody waiting then.
+func (a *attempt) waited(wrote, first time.Duration) {
+	if wrote > 0 && first > wrote {
+		a.result.Timing.Wait = first - wrote
 	}
 }

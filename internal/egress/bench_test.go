@@ -6,8 +6,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/x509"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -20,9 +22,9 @@ import (
 	"grapnel/internal/hook"
 )
 
-func startReceiver(b *testing.B) string {
+func startReceiver(b *testing.B, scheme string) string {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), receiverEnv+"=1")
+	cmd.Env = append(os.Environ(), receiverEnv+"="+scheme)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -79,12 +81,22 @@ var benchHeader = []hook.Header{
 // BenchmarkPost is one keep-alive POST of 1 KiB through the whole door. What
 // counts is cpu-µs/op and its difference to BenchmarkPostBare.
 func BenchmarkPost(b *testing.B) {
-	c, err := egress.New(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	for _, scheme := range []string{"http", "https"} {
+		b.Run(scheme, func(b *testing.B) { benchDoor(b, scheme) })
+	}
+}
+
+func benchDoor(b *testing.B, scheme string) {
+	s := httptest.NewTLSServer(nil) // has the certificate that the receiver's has
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	s.Close()
+	c, err := egress.New(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, RootCAs: roots})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	r := &egress.Request{Method: "POST", URL: startReceiver(b), Body: bytes.Repeat([]byte("x"), 1024), Timeout: 10 * time.Second, Header: benchHeader}
+	r := &egress.Request{Method: "POST", URL: startReceiver(b, scheme), Body: bytes.Repeat([]byte("x"), 1024), Timeout: 10 * time.Second, Header: benchHeader}
 	benchPosts(b, func() error {
 		if res := c.Do(b.Context(), r); res.Status != http.StatusOK {
 			b.Error(res.Class, res.Detail, res.Status)
@@ -103,7 +115,7 @@ func BenchmarkPostBare(b *testing.B) {
 func benchBare(b *testing.B, timeout time.Duration) {
 	t := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
 	defer t.CloseIdleConnections()
-	url, body := startReceiver(b), bytes.Repeat([]byte("x"), 1024)
+	url, body := startReceiver(b, "http"), bytes.Repeat([]byte("x"), 1024)
 	benchPosts(b, func() error {
 		ctx := context.Background()
 		if timeout > 0 {

@@ -123,37 +123,38 @@ func exchangeFailure(err error) *failure {
 	}
 	text := err.Error()
 	switch {
-	case isReset(err), strings.Contains(text, "server closed idle connection"), strings.Contains(text, "GOAWAY"),
-		strings.Contains(text, "client connection lost"), strings.Contains(text, "client connection force closed"):
+	case isReset(err), strings.Contains(text, "GOAWAY"), strings.Contains(text, "client connection lost"),
+		strings.Contains(text, "client connection force closed"):
 		return &failure{class: ClassReset, detail: "the endpoint closed the connection before it answered"}
-	case strings.Contains(text, "response headers exceeded"), strings.Contains(text, "response header list larger"),
-		strings.Contains(text, "1xx informational responses"):
+	case errors.Is(err, errLongHeader), strings.Contains(text, "response header list larger"), strings.Contains(text, "1xx informational responses"):
 		return &failure{class: ClassProtocol, detail: "the header of the answer is too large"}
 	}
 	return &failure{class: ClassProtocol, detail: "the answer is not valid HTTP: " + plainWords(err)}
 }
 
-// outOfTime is the failure of an attempt whose deadline passed or whose
-// caller gave up.
-func (a *attempt) outOfTime(err error) *failure {
-	if !errors.Is(err, context.DeadlineExceeded) {
-		return &failure{class: ClassCanceled, detail: "the attempt was called off"}
+func calledOff() *failure {
+	return &failure{class: ClassCanceled, detail: "the attempt was called off"}
+}
+
+// noAnswerInTime is the failure of a request whose time ran out on a standing
+// connection before there was the header of an answer.
+func noAnswerInTime(wrote bool) *failure {
+	if !wrote {
+		return &failure{class: ClassTimeoutWrite, detail: "the endpoint did not read the request in time"}
 	}
-	f := &failure{}
-	phase := phase(a.phase.Load())
+	return &failure{class: ClassTimeoutHeader, detail: "the endpoint did not answer in time"}
+}
+
+// noConnectionInTime is the failure of an attempt whose time ran out while its
+// connection was being made by somebody else.
+func noConnectionInTime(p phase) *failure {
 	switch {
-	case a.conn == nil && phase <= inDNS:
-		f.class, f.detail = ClassDNS, "the name could not be resolved in time"
-	case a.conn == nil && phase == inConnect:
-		f.class, f.detail = ClassTimeoutConnect, "the host did not accept the connection in time"
-	case a.conn == nil:
-		f.class, f.detail = ClassTimeoutTLS, "the TLS handshake did not end in time"
-	case a.wrote.Load() == 0 && a.first.Load() == 0:
-		f.class, f.detail = ClassTimeoutWrite, "the endpoint did not read the request in time"
-	default:
-		f.class, f.detail = ClassTimeoutHeader, "the endpoint did not answer in time"
+	case p <= inDNS:
+		return &failure{class: ClassDNS, detail: "the name could not be resolved in time"}
+	case p == inConnect:
+		return &failure{class: ClassTimeoutConnect, detail: "the host did not accept the connection in time"}
 	}
-	return f
+	return &failure{class: ClassTimeoutTLS, detail: "the TLS handshake did not end in time"}
 }
 
 func isTimeout(err error) bool {
@@ -180,7 +181,7 @@ func rootCause(err error) error {
 // from the endpoint.
 func plainWords(err error) string {
 	const limit = 240
-	s := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "net/http: "), "HTTP/1.x transport connection broken: ")
+	s := strings.TrimPrefix(err.Error(), "net/http: ")
 	if len(s) > limit {
 		s = s[:limit] + "…"
 	}

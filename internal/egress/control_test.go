@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"testing"
+	"time"
 )
 
 // The second wall by itself (case 80): whatever led to an address, the socket
@@ -44,9 +45,9 @@ func TestConnectIsGuarded(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		ctx, cancel := c.limit(t.Context(), nil, c.cfg.ConnectTimeout)
+		ctx, cancel := c.limit(t.Context(), time.Now().Add(time.Minute), c.cfg.ConnectTimeout)
 		defer cancel()
-		nc, _, f := c.connect(ctx, []netip.Addr{netip.MustParseAddr("127.0.0.1")}, 80)
+		nc, _, _, f := c.connect(ctx, []netip.Addr{netip.MustParseAddr("127.0.0.1")}, 80)
 		if nc != nil || f == nil || f.class != ClassBlocked || f.detail != blockedDetail || f.remote != "" {
 			t.Errorf("proxy %v: %v, %+v", proxy, nc, f)
 		}

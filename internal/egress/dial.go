@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -16,59 +15,63 @@ import (
 // maxAddresses is how many of a name's addresses are tried.
 const maxAddresses = 6
 
-// conn is a connection with what its making took.
-type conn struct {
-	net.Conn
-	remote string
-	took   phases
-	tls    string // version, or ""
-	http2  bool
-	read   atomic.Int64 // bytes that came in, below TLS
+// phase is how far the making of a connection has come.
+type phase int32
+
+const (
+	inDNS     phase = 1
+	inConnect phase = 2
+	inTLS     phase = 3
+)
+
+// progress tells others how far a dialler has come. It may be nil.
+type progress struct{ phase atomic.Int32 }
+
+func (p *progress) enter(now phase) {
+	if p != nil {
+		p.phase.Store(int32(now))
+	}
 }
 
-// Read counts what comes in.
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.read.Add(int64(n))
-	return n, err
-}
-
-// dialPlain is Transport.DialContext.
-func (c *Client) dialPlain(ctx context.Context, _, addr string) (net.Conn, error) {
-	conn, err := c.dialTCP(ctx, addr)
+// dial makes a connection to a target, with TLS if its scheme says so. http1
+// says that nothing newer is to be offered. Doing the handshake here gives it a
+// time limit and failures of its own.
+func (c *Client) dial(ctx context.Context, t *target, http1 bool, deadline time.Time, p *progress) (*conn, *failure) {
+	nc, f := c.dialTCP(ctx, t, deadline, p)
+	if f != nil {
+		return nil, f
+	}
+	nc.key = t.key(http1)
+	if !t.https {
+		return nc, nil
+	}
+	begin := time.Now()
+	ctx, cancel := c.limit(ctx, deadline, c.cfg.TLSTimeout)
+	defer cancel()
+	p.enter(inTLS)
+	cfg := c.tls.Clone()
+	cfg.ServerName, cfg.NextProtos = t.host, offered[:]
+	if http1 {
+		cfg.NextProtos = offered[1:]
+	}
+	over := tls.Client(nc, cfg)
+	err := over.HandshakeContext(ctx)
+	nc.took.tls = time.Since(begin)
 	if err != nil {
-		return nil, err
+		nc.abandon()
+		return nil, handshakeFailure(nc, err)
 	}
-	return conn, nil
+	state := over.ConnectionState()
+	nc.stream, nc.tls, nc.http2 = over, tls.VersionName(state.Version), state.NegotiatedProtocol == offered[0]
+	return nc, nil
 }
 
-// dialTLS is Transport.DialTLSContext for a set of protocols. Doing the
-// handshake here gives it a time limit and failures of its own.
-func (c *Client) dialTLS(protos ...string) func(ctx context.Context, _, addr string) (net.Conn, error) {
-	return func(ctx context.Context, _, addr string) (net.Conn, error) {
-		conn, err := c.dialTCP(ctx, addr)
-		if err != nil {
-			return nil, err
-		}
-		begin := time.Now()
-		a := attemptOf(ctx)
-		ctx, cancel := c.limit(ctx, a, c.cfg.TLSTimeout)
-		defer cancel()
-		a.enter(inTLS)
-		host, _, _ := net.SplitHostPort(addr)
-		cfg := c.tls.Clone()
-		cfg.ServerName, cfg.NextProtos = host, protos
-		t := tls.Client(conn, cfg)
-		if err := t.HandshakeContext(ctx); err != nil {
-			conn.Close()
-			conn.took.tls = time.Since(begin)
-			return nil, handshakeFailure(conn, err)
-		}
-		conn.took.tls = time.Since(begin)
-		state := t.ConnectionState()
-		conn.tls, conn.http2 = tls.VersionName(state.Version), state.NegotiatedProtocol == "h2"
-		return t, nil
-	}
+// offered are the protocols that a TLS handshake may settle on.
+var offered = [...]string{"h2", "http/1.1"}
+
+// key says which connections may be used for requests to the target.
+func (t *target) key(http1 bool) poolKey {
+	return poolKey{addr: t.peer, https: t.https, http1: t.https && http1}
 }
 
 func handshakeFailure(conn *conn, err error) *failure {
@@ -88,50 +91,29 @@ func handshakeFailure(conn *conn, err error) *failure {
 	return f
 }
 
-func attemptOf(ctx context.Context) *attempt {
-	a, _ := ctx.Value(attemptKey{}).(*attempt)
-	return a
-}
-
-func (a *attempt) enter(p phase) {
-	if a != nil {
-		a.phase.Store(int32(p))
-	}
-}
-
 // limit bounds a dialler's step by its own limit, by the attempt's deadline
-// and by the closing of the client: the transport lets diallers run on when
-// nobody waits for them any more.
-func (c *Client) limit(ctx context.Context, a *attempt, d time.Duration) (context.Context, context.CancelFunc) {
+// and by the closing of the client.
+func (c *Client) limit(ctx context.Context, deadline time.Time, d time.Duration) (context.Context, context.CancelFunc) {
 	end := time.Now().Add(d)
-	if a != nil && a.deadline.Before(end) {
-		end = a.deadline
+	if deadline.Before(end) {
+		end = deadline
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	stop := context.AfterFunc(c.open, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// dialTCP resolves addr ("host:port"), has every answer vetted and connects
-// to one of them. All its errors are failures.
-func (c *Client) dialTCP(ctx context.Context, addr string) (*conn, error) {
-	a := attemptOf(ctx)
-	ctx, cancel := c.limit(ctx, a, c.cfg.ConnectTimeout)
+// dialTCP resolves a target's host, has every answer vetted and connects to
+// one of them.
+func (c *Client) dialTCP(ctx context.Context, t *target, deadline time.Time, p *progress) (*conn, *failure) {
+	ctx, cancel := c.limit(ctx, deadline, c.cfg.ConnectTimeout)
 	defer cancel()
-	host, portText, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, &failure{class: ClassRequest, detail: "the URL has no usable host"}
-	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return nil, &failure{class: ClassRequest, detail: "the URL has no usable port"}
-	}
-	a.enter(inDNS)
+	p.enter(inDNS)
 	begin := time.Now()
-	addrs, err := c.resolve(ctx, host)
+	addrs, err := c.resolve(ctx, t.host)
 	took := phases{dns: time.Since(begin)}
 	if err != nil {
-		f := lookupFailure(host, err)
+		f := lookupFailure(t.host, err)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			f = &failure{class: ClassCanceled, detail: "the attempt was called off while resolving the name"}
 		}
@@ -139,21 +121,21 @@ func (c *Client) dialTCP(ctx context.Context, addr string) (*conn, error) {
 		return nil, f
 	}
 	for _, ip := range addrs {
-		if c.guard.check(netip.AddrPortFrom(ip, uint16(port))) != permitted {
+		if c.guard.check(netip.AddrPortFrom(ip, t.port)) != permitted {
 			f := blocked()
 			f.phases = took
 			return nil, f
 		}
 	}
-	a.enter(inConnect)
+	p.enter(inConnect)
 	begin = time.Now()
-	nc, remote, f := c.connect(ctx, addrs[:min(len(addrs), maxAddresses)], uint16(port))
+	nc, s, remote, f := c.connect(ctx, addrs[:min(len(addrs), maxAddresses)], t.port)
 	took.connect = time.Since(begin)
 	if f != nil {
 		f.phases = took
 		return nil, f
 	}
-	return &conn{Conn: nc, remote: remote, took: took}, nil
+	return &conn{Conn: nc, stream: nc, socket: s, remote: remote, took: took}, nil
 }
 
 // resolve gives the addresses of a host, at least one. A literal address is
@@ -181,20 +163,20 @@ func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return vetted, nil
 }
 
-// connect tries the addresses in turn, and says which one it was. Each gets
-// its share of the time that is left, so that a dead first address does not
-// use up all of it.
-func (c *Client) connect(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, string, *failure) {
+// connect tries the addresses in turn, and gives the connection, its socket
+// and which one it was. Each gets its share of the time that is left, so that a
+// dead first address does not use up all of it.
+func (c *Client) connect(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, *socket, string, *failure) {
 	var first *failure
 	deadline, _ := ctx.Deadline()
 	for i, ip := range addrs {
 		remote := netip.AddrPortFrom(ip, port).String()
 		share := max(time.Until(deadline)/time.Duration(len(addrs)-i), time.Second)
 		try, cancel := context.WithTimeout(ctx, share)
-		nc, f := c.connectOne(try, remote)
+		nc, s, f := c.connectOne(try, remote)
 		cancel()
 		if f == nil {
-			return nc, remote, nil
+			return nc, s, remote, nil
 		}
 		if first == nil {
 			first = f
@@ -203,24 +185,25 @@ func (c *Client) connect(ctx context.Context, addrs []netip.Addr, port uint16) (
 			break
 		}
 	}
-	return nil, "", first
+	return nil, nil, "", first
 }
 
 // connectOne connects to an address, by itself or through the proxy.
-func (c *Client) connectOne(ctx context.Context, remote string) (net.Conn, *failure) {
+func (c *Client) connectOne(ctx context.Context, remote string) (net.Conn, *socket, *failure) {
 	if c.proxy != nil {
 		// No socket of ours connects to remote, so nothing else asks again.
 		if ap, err := netip.ParseAddrPort(remote); err != nil || c.guard.check(ap) != permitted {
-			return nil, blocked()
+			return nil, nil, blocked()
 		}
 		return c.proxy.tunnel(ctx, remote)
 	}
 	dialer := net.Dialer{ControlContext: c.control}
 	nc, err := dialer.DialContext(ctx, "tcp", remote)
 	if err != nil {
-		return nil, connectFailure(remote, err)
+		return nil, nil, connectFailure(remote, err)
 	}
-	return nc, nil
+	s := newSocket(nc)
+	return s, s, nil
 }
 
 // control is the second wall: it sees the address that a socket is about to

@@ -44,25 +44,27 @@ type Config struct {
 	TLSTimeout     time.Duration // for the TLS handshake; 10 s
 	IdleTimeout    time.Duration // how long an unused connection is kept; 30 s
 	MaxIdlePerHost int           // unused connections kept for one host; 256
-	MaxIdle        int           // unused connections kept in all; 1,024
+	MaxIdle        int           // unused connections kept in all, those of HTTP/2 apart; 1,024
 
 	RootCAs *x509.CertPool // nil: the system's
 	// Lookup resolves a fully qualified name (it ends in a dot); nil: the
-	// system's name servers and hosts file.
+	// system's name servers and hosts file. It must end with its context.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	Logger *slog.Logger // nil: nothing is logged
 }
 
 // Client sends requests. It is safe for concurrent use.
 type Client struct {
-	cfg          Config
-	guard        *guard
-	proxy        *proxy // nil: none
-	tls          *tls.Config
-	http1, http2 *http.Transport // http2 speaks HTTP/1.1 too, http1 nothing else
-	open         context.Context // ends when the client is closed
-	close        context.CancelFunc
-	targets      targets
+	cfg     Config
+	guard   *guard
+	proxy   *proxy // nil: none
+	tls     *tls.Config
+	pool    *pool           // connections that speak HTTP/1.1
+	http2   *http.Transport // for those that speak HTTP/2
+	newer   newer
+	open    context.Context // ends when the client is closed
+	close   context.CancelFunc
+	targets targets
 }
 
 // New makes a client.
@@ -79,10 +81,13 @@ func New(cfg Config) (*Client, error) {
 	if c.proxy, err = newProxy(cfg.Proxy, cfg.ProxyAuth, cfg.RootCAs, cfg.Logger); err != nil {
 		return nil, err
 	}
-	c.tls = &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1024)}
+	c.tls = &tls.Config{
+		RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1024),
+		DynamicRecordSizingDisabled: true, // a request goes out in as few packets as it can
+	}
 	c.open, c.close = context.WithCancel(context.Background())
-	c.http1 = c.newTransport("http/1.1")
-	c.http2 = c.newTransport("h2", "http/1.1")
+	c.pool = newPool(cfg.MaxIdlePerHost, cfg.MaxIdle, cfg.IdleTimeout)
+	c.http2 = c.newTransport()
 	return c, nil
 }
 
@@ -112,49 +117,22 @@ func setDefault[T int | int64 | time.Duration](field *T, value T) {
 	}
 }
 
-func (c *Client) newTransport(protos ...string) *http.Transport {
-	var p http.Protocols
-	for _, name := range protos {
-		p.SetHTTP1(p.HTTP1() || name == "http/1.1")
-		p.SetHTTP2(p.HTTP2() || name == "h2")
-	}
-	return &http.Transport{
-		Proxy:                  nil, // never that of the environment (case 86); Config.Proxy is dialled through
-		DialContext:            c.dialPlain,
-		DialTLSContext:         c.dialTLS(protos...),
-		DisableCompression:     true,
-		MaxIdleConns:           c.cfg.MaxIdle,
-		MaxIdleConnsPerHost:    c.cfg.MaxIdlePerHost,
-		IdleConnTimeout:        c.cfg.IdleTimeout,
-		MaxResponseHeaderBytes: c.cfg.MaxResponseHeader,
-		Protocols:              &p,
-		HTTP2: &http.HTTP2Config{
-			SendPingTimeout:               15 * time.Second,
-			PingTimeout:                   10 * time.Second,
-			WriteByteTimeout:              15 * time.Second,
-			MaxReceiveBufferPerStream:     128 << 10, // what a server may send that nobody reads
-			MaxReceiveBufferPerConnection: 1 << 20,
-		},
-	}
-}
-
 // Close ends the client: connections that are being made are given up, unused
 // ones closed. Requests that run go on.
 func (c *Client) Close() {
 	c.close()
-	c.http1.CloseIdleConnections()
+	c.pool.close()
 	c.http2.CloseIdleConnections()
 }
 
 // Request is one HTTP request. Nothing in it may be changed until some time
-// after Do has returned: a transport may still be reading the body.
+// after Do has returned: the transport for HTTP/2 may still be reading the body.
 type Request struct {
 	Method string
 	URL    string // as its owner gave it
-	// Header goes out with names in exactly this case; values of one name stay
-	// in this order, names are sent in the transport's. Host and
-	// Content-Length are ours, as are all ReservedHeader names. Without a
-	// User-Agent none is sent.
+	// Header goes out with names in exactly this case, sorted by name; values
+	// of one name stay in this order. Host and Content-Length are ours, as are
+	// all ReservedHeader names. Without a User-Agent none is sent.
 	Header  []hook.Header
 	Body    []byte
 	Timeout time.Duration // over everything, from DNS to the end of the body; 0: ten minutes
@@ -190,67 +168,65 @@ func (c *Client) Do(ctx context.Context, r *Request) *Result {
 		res.Class, res.Detail = ClassRequest, problem.Message
 		return res
 	}
-	timeout := r.Timeout
-	if timeout <= 0 {
-		timeout = 10 * time.Minute
-	}
-	ctx, cancel := context.WithDeadline(ctx, begin.Add(timeout))
-	defer cancel()
-	deadline, _ := ctx.Deadline()
-	a := newAttempt(ctx, begin, deadline)
-	req, wrong := newRequest(r, t, a)
-	if wrong != "" {
+	if wrong := checkRequest(r); wrong != "" {
 		res.Class, res.Detail = ClassRequest, wrong
 		return res
 	}
-	transport := c.http2
-	if r.HTTP1 || len(r.Body) == 0 {
-		transport = c.http1 // an HTTP/2 transport may send an empty request again
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		res.fail(a.failure(err))
-	} else {
-		c.readAnswer(res, resp, a)
-	}
-	res.finish(a, r, t)
+	a := &attempt{ctx: ctx, begin: begin, deadline: deadlineOf(ctx, begin, r.Timeout), request: r, target: t, result: res}
+	c.send(a)
+	res.Timing.Total = time.Since(begin)
 	return res
 }
 
-// failure turns the transport's error into one of the classes.
-func (a *attempt) failure(err error) *failure {
-	var f *failure
-	switch {
-	case errors.As(err, &f):
-		if f.class == ClassCanceled && a.Err() != nil {
-			return a.outOfTime(a.Err())
+// deadlineOf is when an attempt must end.
+func deadlineOf(ctx context.Context, begin time.Time, timeout time.Duration) time.Time {
+	if timeout <= 0 {
+		timeout = 10 * time.Minute
+	}
+	end := begin.Add(timeout)
+	if of, ok := ctx.Deadline(); ok && of.Before(end) {
+		return of
+	}
+	return end
+}
+
+// send takes the way that the endpoint speaks: HTTP/2, if that may be used and
+// was chosen before or is now, and else HTTP/1.1.
+func (c *Client) send(a *attempt) {
+	newer := a.mayUseHTTP2()
+	var nc *conn
+	if !newer || !c.newer.has(a.target.peer) {
+		var f *failure
+		if nc, f = c.connection(a, !newer); f != nil {
+			a.fail(f)
+			return
 		}
-		return f
-	case a.Err() != nil:
-		return a.outOfTime(a.Err())
+		if nc.http2 {
+			c.newer.add(a.target.peer)
+		}
 	}
-	return exchangeFailure(err)
+	if nc == nil || nc.http2 {
+		nc = c.overHTTP2(a, nc)
+	}
+	if nc != nil {
+		c.exchange(a, nc)
+	}
 }
 
-func (res *Result) fail(f *failure) {
-	res.Class, res.Detail, res.RemoteAddr = f.class, f.detail, f.remote
-	res.Timing.DNS, res.Timing.Connect, res.Timing.TLS = f.phases.dns, f.phases.connect, f.phases.tls
-}
-
-// finish fills in what is known of every attempt, answered or not.
-func (res *Result) finish(a *attempt, r *Request, t *target) {
-	res.Timing.Total = time.Since(a.begin)
-	if a.conn == nil {
-		return
+// connection gives a kept connection to the target, or else a new one. It
+// breaks off at the attempt's deadline.
+func (c *Client) connection(a *attempt, http1 bool) (*conn, *failure) {
+	if a.calledOff() {
+		return nil, calledOff()
 	}
-	res.Reused, res.RemoteAddr = a.reused, a.conn.remote
-	if !a.reused {
-		took := a.conn.took
-		res.Timing.DNS, res.Timing.Connect, res.Timing.TLS = took.dns, took.connect, took.tls
+	for key := a.target.key(http1); ; {
+		nc := c.pool.take(key)
+		if nc == nil {
+			return c.dial(a.ctx, a.target, http1, a.deadline, nil)
+		}
+		if nc.socket.SetDeadline(a.deadline) == nil && nc.usable() {
+			return nc, nil
+		}
+		nc.abandon()
 	}
-	if first, wrote := a.first.Load(), a.wrote.Load(); first > wrote {
-		res.Timing.Wait = time.Duration(first - wrote)
-	}
-	res.TLSVersion = a.conn.tls
-	res.RequestHeader = wireHeader(r, t, a.conn.http2)
 }

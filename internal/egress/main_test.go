@@ -19,8 +19,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(receiverEnv) != "" {
-		serveReceiver()
+	if scheme := os.Getenv(receiverEnv); scheme != "" {
+		serveReceiver(scheme)
 		return
 	}
 	log.SetOutput(io.Discard) // what net/http says about the zoo; TestLogWriter looks at it

@@ -10,12 +10,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// LogWriter takes what net/http writes to the standard logger, for which it
-// has no other way: above all "Unsolicited response received on idle HTTP
-// channel", one line with an endpoint's bytes for each answer that is
-// followed by more than it announced (case 53). Lines become records of
-// logger, shortened, with the text as an attribute, and no more than a few a
-// minute; the rest is counted.
+// LogWriter takes what libraries write to the standard logger because they
+// have no other way, net/http above all: some of its lines hold bytes of an
+// endpoint's (case 53). Lines become records of logger, shortened, with the
+// text as an attribute, and no more than a few a minute; the rest is counted.
 //
 // The standard logger is the program's and not this package's to change, so
 // main does it, once:

@@ -65,11 +65,11 @@ func newProxy(u *url.URL, auth string, roots *x509.CertPool, logger *slog.Logger
 }
 
 // tunnel connects to the proxy and has it connect to target ("ip:port"), which
-// has been vetted.
-func (p *proxy) tunnel(ctx context.Context, target string) (net.Conn, *failure) {
-	nc, err := p.dial(ctx)
+// has been vetted. It gives the tunnel and the socket beneath.
+func (p *proxy) tunnel(ctx context.Context, target string) (net.Conn, *socket, *failure) {
+	nc, s, err := p.dial(ctx)
 	if err != nil {
-		return nil, p.unreachable(ctx, err)
+		return nil, nil, p.unreachable(ctx, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) }) // it may be closed
 	f := p.ask(nc, target)
@@ -77,30 +77,34 @@ func (p *proxy) tunnel(ctx context.Context, target string) (net.Conn, *failure) 
 		f = &failure{}
 	}
 	if f == nil {
-		return nc, nil
+		return nc, s, nil
 	}
-	nc.Close()
+	s.Close()
 	if ctx.Err() != nil {
-		return nil, connectFailure(target, ctx.Err())
+		return nil, nil, connectFailure(target, ctx.Err())
 	}
 	f.remote = target
-	return nil, f
+	return nil, nil, f
 }
 
 // dial connects to the proxy. Its address is the operator's word, and so the
 // guard is not asked.
-func (p *proxy) dial(ctx context.Context) (net.Conn, error) {
+func (p *proxy) dial(ctx context.Context) (net.Conn, *socket, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", p.address)
-	if err != nil || p.tls == nil {
-		return nc, err
+	if err != nil {
+		return nil, nil, err
 	}
-	t := tls.Client(nc, p.tls)
+	s := newSocket(nc)
+	if p.tls == nil {
+		return s, s, nil
+	}
+	t := tls.Client(s, p.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
-		nc.Close()
-		return nil, err
+		s.Close()
+		return nil, nil, err
 	}
-	return t, nil
+	return t, s, nil
 }
 
 // ask sends CONNECT and reads the answer.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"grapnel/internal/hook"
 
@@ -47,79 +48,65 @@ func checkHeader(h hook.Header) string {
 	return ""
 }
 
-// newRequest forms the request as the transport wants it. Header names are
-// the map's keys as they are, so that their case reaches the wire.
-func newRequest(r *Request, t *target, a *attempt) (*http.Request, string) {
-	header := make(http.Header, len(r.Header)+1)
-	header["User-Agent"] = nil // none, unless the caller gives one
-	values := make([]string, len(r.Header))
-	for i, h := range r.Header {
+// checkRequest says why a request cannot be sent as it is, or "".
+func checkRequest(r *Request) string {
+	agents := 0
+	for _, h := range r.Header {
 		if problem := checkHeader(h); problem != "" {
-			return nil, problem
+			return problem
 		}
-		if old := header[h.Name]; old != nil {
-			header[h.Name] = append(old, h.Value)
-			continue
+		if h.Name == userAgent {
+			agents++
 		}
-		values[i] = h.Value
-		header[h.Name] = values[i : i+1 : i+1]
 	}
-	if len(header["User-Agent"]) > 1 {
-		return nil, "the header User-Agent is given twice"
-	}
-	if !httpguts.ValidHeaderFieldName(r.Method) {
-		return nil, "the method " + strconv.QuoteToASCII(r.Method) + " is not valid"
-	}
-	req := &http.Request{
-		Method: r.Method, URL: t.url, Host: t.url.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		ContentLength: int64(len(r.Body)),
-	}
-	// GetBody stays nil, so that the transport cannot send the body again.
 	switch {
-	case len(r.Body) > 0:
-		req.Body = io.NopCloser(bytes.NewReader(r.Body))
-	case usuallyWithoutBody(r.Method):
-		req.Body = noReplay{}
+	case agents > 1:
+		return "the header " + userAgent + " is given twice"
+	case !httpguts.ValidHeaderFieldName(r.Method):
+		return "the method " + strconv.QuoteToASCII(r.Method) + " is not valid"
 	}
-	return req.WithContext(a), ""
+	return ""
 }
 
-// usuallyWithoutBody names the methods that the transport would send a second
-// time when they have no body.
-func usuallyWithoutBody(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return true
-	}
-	return false
+const userAgent = "User-Agent"
+
+// requestHead is a request as HTTP/1.1 sends it, up to the empty line before
+// its body: the request line and the header lines, each ended by \r\n.
+type requestHead []byte
+
+// newRequestHead writes the head of a request that checkRequest has passed.
+func newRequestHead(r *Request, t *target) requestHead {
+	b := make(requestHead, 0, len(r.Method)+len(t.path)+12+headerSize(r, t))
+	b = append(append(append(b, r.Method...), ' '), t.path...)
+	b = append(b, " HTTP/1.1\r\n"...)
+	return appendHeader(b, r, t, false)
 }
 
-// noReplay is an empty body that the transport does not recognise as one.
-type noReplay struct{}
+// lines are the header lines alone.
+func (h requestHead) lines() []byte {
+	return h[bytes.IndexByte(h, '\n')+1:]
+}
 
-// Read ends at once.
-func (noReplay) Read([]byte) (int, error) { return 0, io.EOF }
-
-// Close does nothing.
-func (noReplay) Close() error { return nil }
-
-// wireHeader is the request's header as it went out, line by line in the
-// transport's order. HTTP/2 has the names in lower case and no Host line; it
-// is written all the same, for it says what went out as ":authority".
-func wireHeader(r *Request, t *target, http2 bool) []byte {
-	size := 64 + len(t.url.Host)
-	var few [24]hook.Header
-	sorted := append(few[:0], r.Header...)
-	for i, h := range sorted {
-		sorted[i].Value = textproto.TrimString(h.Value)
+func headerSize(r *Request, t *target) int {
+	size := 64 + len(t.url.Host) // Host and Content-Length with their line ends
+	for _, h := range r.Header {
 		size += len(h.Name) + len(h.Value) + 4
 	}
+	return size
+}
+
+// appendHeader writes the lines of a request's header: Host, User-Agent,
+// Content-Length, then the rest by name. HTTP/2 has the names in lower case
+// and no Host line; it is written all the same, for it says what goes out as
+// ":authority".
+func appendHeader(b []byte, r *Request, t *target, http2 bool) []byte {
+	var few [24]hook.Header
+	sorted := append(few[:0], r.Header...)
 	slices.SortStableFunc(sorted, func(a, b hook.Header) int { return cmp.Compare(a.Name, b.Name) })
-	b := appendLine(make([]byte, 0, size), "Host", t.url.Host, http2)
+	b = appendLine(b, "Host", t.url.Host, http2)
 	for _, h := range sorted {
-		if h.Name == "User-Agent" && h.Value != "" {
-			b = appendLine(b, h.Name, h.Value, http2)
+		if h.Name == userAgent && textproto.TrimString(h.Value) != "" {
+			b = appendLine(b, h.Name, textproto.TrimString(h.Value), http2)
 		}
 	}
 	if len(r.Body) > 0 || r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
@@ -127,8 +114,8 @@ func wireHeader(r *Request, t *target, http2 bool) []byte {
 		b = appendLine(b, "Content-Length", strconv.AppendInt(digits[:0], int64(len(r.Body)), 10), http2)
 	}
 	for _, h := range sorted {
-		if h.Name != "User-Agent" {
-			b = appendLine(b, h.Name, h.Value, http2)
+		if h.Name != userAgent {
+			b = appendLine(b, h.Name, textproto.TrimString(h.Value), http2)
 		}
 	}
 	return b
@@ -141,4 +128,24 @@ func appendLine[T string | []byte](b []byte, name string, value T, lower bool) [
 		copy(b[from:], bytes.ToLower(b[from:]))
 	}
 	return append(append(append(b, ": "...), value...), "\r\n"...)
+}
+
+// pieceSize is how much of a request is put together to be written at once:
+// any send buffer takes it, and one record of TLS holds it.
+const pieceSize = 16 << 10
+
+var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
+// writeRequest writes a head, the empty line and a body; short requests in one
+// piece. A long body is not copied but for its beginning.
+func writeRequest(w io.Writer, head requestHead, body []byte) error {
+	piece := pieces.Get().(*[pieceSize]byte)
+	defer pieces.Put(piece)
+	b := append(append(piece[:0], head...), "\r\n"...)
+	fits := min(len(body), max(pieceSize-len(b), 0))
+	if _, err := w.Write(append(b, body[:fits]...)); err != nil || fits == len(body) {
+		return err
+	}
+	_, err := w.Write(body[fits:])
+	return err
 }

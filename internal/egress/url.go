@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -18,10 +19,13 @@ const MaxURL = 2048
 
 // target is a URL taken apart for dialling.
 type target struct {
-	url  *url.URL   // canonical: ASCII only, host in lower case without a trailing dot
-	host string     // a DNS name, or addr in its usual form
-	addr netip.Addr // set if the host is a literal address
-	port uint16
+	url   *url.URL // canonical: ASCII only, host in lower case without a trailing dot
+	https bool
+	path  string     // with the query, as the request line has it
+	host  string     // a DNS name, or addr in its usual form
+	addr  netip.Addr // set if the host is a literal address
+	port  uint16
+	peer  string // host:port, whatever port the URL gives
 }
 
 // CheckURL says whether an endpoint may have this URL; the error is a
@@ -92,7 +96,8 @@ func parseTarget(raw string) (*target, *hook.Error) {
 	if perr != nil || u.Host != host+port {
 		return nil, badURL("the URL cannot be read")
 	}
-	t.url = u
+	t.url, t.https, t.path = u, scheme == "https", u.RequestURI()
+	t.peer = net.JoinHostPort(t.host, strconv.Itoa(int(t.port)))
 	return t, nil
 }
 

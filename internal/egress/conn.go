@@ -1,0 +1,47 @@
+package egress
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+// conn is a connection to a target, with what its making took.
+type conn struct {
+	net.Conn          // what lies beneath TLS: the socket, or the TLS of a proxy over it
+	stream   net.Conn // what requests are written to: the same, or TLS over it
+	socket   *socket
+	key      poolKey
+
+	remote string
+	took   phases
+	tls    string // version, or ""
+	http2  bool
+	used   bool // a request has been sent on it
+
+	probe [1]byte
+
+	// Of an unused connection; the pool's.
+	since        time.Time
+	older, newer *conn
+}
+
+// usable reports whether a connection that was kept is still there and has
+// nothing to say. Whatever can be read is no answer to the next request: it is
+// the end of the connection, or more than the last answer announced (case 53).
+// What TLS sends for itself, such as a late session ticket, is taken in.
+func (c *conn) usable() bool {
+	c.socket.nowait = true
+	_, err := c.stream.Read(c.probe[:])
+	c.socket.nowait = false
+	return errors.Is(err, errNothing)
+}
+
+// interrupt ends all reading and writing, now and later.
+func (c *conn) interrupt() {
+	_ = c.socket.SetDeadline(time.Unix(1, 0)) // it fails if the connection is closed, which is as good
+}
+
+// abandon closes a connection on which something is unfinished. It does not
+// wait; Close of stream may, to say good-bye by the rules of TLS.
+func (c *conn) abandon() { c.socket.Close() }
