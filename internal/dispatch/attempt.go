@@ -61,7 +61,11 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		return d.postpone(dl, noDialect(endpoint.Dialect).Error())
 	}
 	now := time.Now()
-	if why := c.Schedule(endpoint.Schedule).Over(dl.attempts-dl.base, dl.firstAt, now); why != "" {
+	why = tooOften(endpoint, dl.event, dl.attempts-dl.base)
+	if why == "" && !holds(endpoint, dl.event) {
+		why = c.Schedule(endpoint.Schedule).Over(dl.attempts-dl.base, dl.firstAt, now)
+	}
+	if why != "" {
 		return end(dl, hook.Failed, why)
 	}
 	if dl.body == nil {
@@ -70,7 +74,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		case err == nil:
 		case ctx.Err() != nil:
 			return effect{givenBack: true} // the server stops
-		case errors.As(err, new(errLater)):
+		case errors.As(err, new(errLater)) || holds(endpoint, dl.event):
 			return d.postpone(dl, err.Error())
 		default:
 			return end(dl, hook.Held, err.Error())
@@ -144,6 +148,7 @@ func (d *Dispatcher) conclude(dl *delivery, c *dialect.Dialect, endpoint *hook.E
 	case dialect.Retry:
 		d.reschedule(dl, a, c, endpoint, now, v.RetryAfter)
 	}
+	keepOrder(dl, a, endpoint, c.Schedule(endpoint.Schedule), now)
 	settle(dl, a, now)
 	return effect{health: healthOf(r, v), wait: v.RetryAfter, act: v.Endpoint, reason: v.Reason}
 }
@@ -211,6 +216,9 @@ func (d *Dispatcher) panicked(dl *delivery, c *dialect.Dialect, endpoint *hook.E
 	}
 	if !d.trySchedule(dl, a, c, endpoint, now) && dl.attempts-dl.base+1 < panicAttempts {
 		a.State, a.NextAt = hook.Pending, now.Add(panicWait)
+	}
+	if endpoint != nil {
+		keepOrder(dl, a, endpoint, dialect.Schedule{}, now)
 	}
 	settle(dl, a, now)
 	return effect{}

@@ -69,6 +69,9 @@ func (d *Dispatcher) cancelOne(one *hook.Delivery, reason string, now time.Time)
 		} else {
 			l.retries.take(dl)
 		}
+		if dl.turn != nil {
+			d.pickedUp(dl)
+		}
 	default:
 		dl.ending, dl.again = reason, false
 		return nil
@@ -84,6 +87,7 @@ func (d *Dispatcher) standIn(l *lane, one *hook.Delivery) *delivery {
 	dl.fresh, dl.attempts = false, one.Attempts // its lane's range goes on to cover it until it is recorded
 	d.took(dl)
 	dl.join(&l.paged)
+	d.lineUpEnding(dl)
 	if dl.seq > d.progress.last {
 		// It was stored and is still to be offered.
 		if d.early == nil {
@@ -136,6 +140,7 @@ func (d *Dispatcher) endNow(dl *delivery, now time.Time) bool {
 	}
 	d.took(dl)
 	dl.join(&dl.lane.paged)
+	d.lineUpEnding(dl)
 	d.endAs(dl, dl.ending, now)
 	return true
 }

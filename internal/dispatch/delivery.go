@@ -42,8 +42,10 @@ type delivery struct {
 	ending   string        // it was cancelled during its attempt, with this reason
 	recorded chan struct{} // of one that is being cancelled: closed when that is recorded
 
+	turn *turn // in its line; nil: it waits for no other
+
 	home  node[*delivery] // one of the lane's live, paged and retrying
-	queue node[*delivery] // one of the lane's window and backlog
+	queue node[*delivery] // one of the lane's window, backlog and blocked
 	front node[*delivery] // the dispatcher's list that the floor is read from
 }
 

@@ -203,7 +203,7 @@ func (d *Dispatcher) restore(sl store.Lane, now time.Time) {
 		d.fellBehind(l)
 	}
 	if !sl.NextAt.IsZero() {
-		l.stored(sl.NextAt)
+		l.stores(1, sl.NextAt)
 	}
 	d.settle(l, now)
 }
@@ -262,7 +262,7 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now t
 	dl.size, dl.offered = size, now
 	d.took(dl)
 	dl.join(&l.live)
-	l.window.push(&dl.queue)
+	d.await(dl)
 	d.progress.front.push(&dl.front)
 	d.waiting++
 	d.settle(l, now)
@@ -290,6 +290,9 @@ func (d *Dispatcher) forget(dl *delivery) {
 	if dl.aside {
 		dl.aside = false
 		l.aside--
+	}
+	if dl.turn != nil {
+		d.leaveLine(dl)
 	}
 	d.unfresh(dl)
 }
@@ -333,7 +336,7 @@ func (d *Dispatcher) Wake(key hook.DeliveryKey) {
 	case !dl.fresh:
 		d.forget(dl) // what is in memory is out of date
 	}
-	l.stored(now)
+	l.stores(key.Event.Seq(), now)
 	d.settle(l, now)
 	d.kick(now)
 }
@@ -385,6 +388,7 @@ func (d *Dispatcher) configure(l *lane) {
 	old, was := l.endpoint, l.mode
 	l.endpoint, l.mode, l.most, l.rate = e, holding, defaultMaxInFlight, 0
 	if e == nil {
+		d.reorder(l)
 		return
 	}
 	t, _ := d.Directory.TenantByNum(e.TenantNum)
@@ -396,6 +400,7 @@ func (d *Dispatcher) configure(l *lane) {
 	if old != nil && (old.URL != e.URL || was != sending && l.mode == sending) {
 		l.startAnew()
 	}
+	d.reorder(l)
 }
 
 // judge says what may be done with an endpoint's deliveries, and if they are

@@ -21,7 +21,7 @@ func (d *Dispatcher) hopeless(l *lane, now time.Time) {
 		return
 	}
 	e, ok := d.Directory.Endpoint(l.num)
-	if !ok {
+	if !ok || neverSkips(e) {
 		return
 	}
 	c, ok := d.Dialects.Get(e.Dialect)
@@ -48,7 +48,7 @@ func (l *lane) isUp() {
 // givesUp reports whether there is something to look through for what to give
 // up.
 func (l *lane) givesUp() bool {
-	return l.cutoff != 0 && l.mode == sending
+	return l.cutoff != 0 && l.mode == sending && !neverSkips(l.endpoint)
 }
 
 // giveUpPage is what to read for it. The retries are read once each time; there
@@ -62,7 +62,7 @@ func (l *lane) giveUpPage(p *page, first int64, now time.Time) {
 		}
 		p.fresh = store.FreshQuery{Endpoint: l.num, From: idAt(l.from), Before: idAt(p.bound), Limit: maxPage}
 	}
-	if !l.storedAt.IsZero() && p.fresh.Limit == 0 {
+	if (!l.storedAt.IsZero() || l.order != nil && l.order.pendingFrom != 0) && p.fresh.Limit == 0 {
 		p.limit, p.until = maxPage, now
 		p.stored, l.storedAt = l.storedAt, time.Time{}
 	}
@@ -75,6 +75,7 @@ func (d *Dispatcher) giveUp(p *page, now time.Time) {
 	end := func(dl *delivery) {
 		dl.outcome = store.Outcome{Key: dl.key(), At: now, State: hook.Failed, Reason: reason, FirstAt: dl.firstAt, Base: dl.base}
 		d.took(dl)
+		d.lineUpEnding(dl)
 		d.backed++
 		d.record.add(dl)
 	}
@@ -96,14 +97,14 @@ func (d *Dispatcher) giveUp(p *page, now time.Time) {
 		switch {
 		case d.knows(l, w, have[dl.seq]):
 		case dl.seq >= l.cutoff:
-			l.stored(w.NextAt)
+			l.stores(dl.seq, w.NextAt)
 		default:
 			dl.fresh = false
 			l.retrying.push(&dl.home)
 			end(dl)
 		}
 	}
-	if !p.next.IsZero() {
+	if !p.next.IsZero() && l.order == nil {
 		l.stored(p.next)
 	}
 	if p.limit > 0 || l.storedAt.IsZero() && (l.from == 0 || l.from >= l.cutoff) {

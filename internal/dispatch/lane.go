@@ -58,6 +58,8 @@ type lane struct {
 
 	live, paged, retrying list[*delivery]
 
+	order *order // nil: they wait for no other
+
 	from, to int64     // from 0: none; to 0: no bound yet
 	seen     int64     // fresh deliveries up to here have been read from the store
 	storedAt time.Time // zero: none
@@ -103,13 +105,17 @@ func (l *lane) startAnew() {
 // how much is free of the budget. A lane may take a quarter of what is free,
 // so that one lane can use much and a thousand still leave some.
 func (l *lane) room(size, free int) bool {
-	if l.mode != sending || l.acting || l.breaker.open || size > free {
+	if l.mode != sending || l.acting || l.breaker.open || size > free || l.order != nil && !l.order.room(l) {
 		return false
 	}
 	if l.limit.limit < 2 && l.window.n >= 2*startLimit {
 		return false // it is being probed only
 	}
-	return l.window.n < startLimit || l.bytes+size <= free/4
+	n := l.window.n
+	if l.order != nil {
+		n = l.order.ahead(l)
+	}
+	return n < startLimit || l.bytes+size <= free/4
 }
 
 // places is how many more requests may begin now, for what mode it is in.
@@ -178,7 +184,7 @@ func (l *lane) nextWake(now time.Time) time.Time {
 			next = t
 		}
 	}
-	if l.from != 0 && !l.reading {
+	if !l.reading && (l.from != 0 || l.order != nil && l.order.pendingFrom != 0) {
 		sooner(l.pageAfter)
 	}
 	if !l.storedAt.IsZero() {
@@ -272,6 +278,6 @@ func (l *lane) stored(due time.Time) {
 
 // idle reports whether nothing of the lane is in memory or in the store.
 func (l *lane) idle() bool {
-	return l.inFlight == 0 && l.from == 0 && l.storedAt.IsZero() && l.live.n+l.paged.n+l.retrying.n == 0 &&
+	return l.inFlight == 0 && !l.storeHas() && l.live.n+l.paged.n+l.retrying.n == 0 &&
 		!l.reading && l.page.in == nil && !l.dirty && !l.acting
 }

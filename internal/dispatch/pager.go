@@ -37,7 +37,7 @@ func (l *lane) pageSize(free int) int {
 
 // wantsPage reports whether it is time to read from the store for a lane.
 func (l *lane) wantsPage(now time.Time, free int) bool {
-	if l.from == 0 && l.storedAt.IsZero() || l.reading || l.page.in != nil {
+	if !l.storeHas() || l.reading || l.page.in != nil {
 		return false
 	}
 	if l.mode == holding || l.acting || now.Before(l.pageAfter) {
@@ -53,14 +53,20 @@ func (l *lane) wantsPage(now time.Time, free int) bool {
 		return false // it goes on by itself, one by one
 	}
 	size := l.pageSize(free)
-	return l.wantsFresh(size) || l.wantsRetries(now, size)
+	return l.wantsFresh(size, free) || l.wantsRetries(now, size, free)
 }
 
-func (l *lane) wantsFresh(size int) bool {
+func (l *lane) wantsFresh(size, free int) bool {
+	if l.order != nil {
+		return l.order.wantsFresh(l, size, free)
+	}
 	return l.from != 0 && l.backlog.n < (size+1)/2
 }
 
-func (l *lane) wantsRetries(now time.Time, size int) bool {
+func (l *lane) wantsRetries(now time.Time, size, free int) bool {
+	if l.order != nil {
+		return l.order.wantsPending(l, free)
+	}
 	return l.storedDue(now) && (len(l.retries) < (size+1)/2 || l.retryDue(now) == nil)
 }
 
@@ -79,6 +85,9 @@ type page struct {
 	stored time.Time // the lane's storedAt before
 	due    []*store.Work
 	next   time.Time
+
+	pendingFrom int64 // of an ordered lane: what is pending is read from here on, whenever due; 0: it is not
+	pending     store.FreshPage
 }
 
 // runPager reads pages for lanes that want one, until quit.
@@ -119,12 +128,16 @@ func (d *Dispatcher) begin(l *lane, now time.Time) *page {
 		return p
 	}
 	size := l.pageSize(free)
-	if l.wantsFresh(size) {
+	if l.wantsFresh(size, free) {
 		p.bound = l.bound(d.progress.first)
 		// The range may hold deliveries that are in memory already.
 		p.fresh = store.FreshQuery{Endpoint: l.num, From: idAt(l.from), Before: idAt(p.bound), Limit: size}
 	}
-	if l.wantsRetries(now, size) {
+	switch {
+	case !l.wantsRetries(now, size, free):
+	case l.order != nil:
+		l.order.pendingPage(p, size)
+	default:
 		p.limit, p.until = size+l.retrying.n, now
 		if l.mode == cancelling {
 			p.until = forever
@@ -149,7 +162,10 @@ func (p *page) read(ctx context.Context, q store.Queue) (err error) {
 			return err
 		}
 	}
-	if p.limit > 0 {
+	switch {
+	case p.pendingFrom != 0:
+		p.pending, err = q.Pending(ctx, p.lane.num, idAt(p.pendingFrom), p.limit)
+	case p.limit > 0:
 		p.due, p.next, err = q.Retries(ctx, p.lane.num, p.until, p.limit)
 	}
 	return err
@@ -159,9 +175,15 @@ func (p *page) read(ctx context.Context, q store.Queue) (err error) {
 func (d *Dispatcher) take(p *page, err error, now time.Time) {
 	l := p.lane
 	l.reading = false
+	if l.order != nil {
+		l.order.reading = 0
+	}
 	if err != nil || p.generation != l.generation || d.phase != started { // the recorder may have ended
 		if !p.stored.IsZero() {
-			l.stored(p.stored)
+			l.stores(1, p.stored)
+		}
+		if p.pendingFrom != 0 {
+			l.stores(p.pendingFrom, now)
 		}
 		if err != nil && d.phase == started {
 			d.Logger.Warn("deliveries could not be read; trying again", "endpoint_num", int64(l.num), "error", err)
@@ -181,7 +203,10 @@ func (d *Dispatcher) take(p *page, err error, now time.Time) {
 		if p.fresh.Limit > 0 {
 			d.takeFresh(p, now)
 		}
-		if p.limit > 0 {
+		switch {
+		case p.pendingFrom != 0:
+			d.takePending(p)
+		case p.limit > 0:
 			d.takeRetries(p)
 		}
 	}
@@ -203,7 +228,7 @@ func (d *Dispatcher) takeFresh(p *page, now time.Time) {
 		dl.offered = now
 		d.took(dl)
 		dl.join(&l.paged)
-		l.backlog.push(&dl.queue)
+		d.await(dl)
 		l.apart++
 		d.waiting++
 	}
@@ -240,7 +265,7 @@ func (d *Dispatcher) takeRetries(p *page) {
 		dl.fresh = false
 		d.took(dl)
 		l.retrying.push(&dl.home)
-		l.retries.add(dl)
+		d.await(dl)
 	}
 	l.meanSize = meanSize(p.due, l.meanSize)
 	if !p.next.IsZero() {
@@ -255,7 +280,7 @@ func (d *Dispatcher) takeRetries(p *page) {
 func (d *Dispatcher) knows(l *lane, w *store.Work, dl *delivery) bool {
 	switch {
 	case l.retired[w.Event.ID.Seq()]:
-		l.stored(w.NextAt)
+		l.stores(w.Event.ID.Seq(), w.NextAt)
 	case dl == nil:
 		return false
 	case w.Base <= dl.base:

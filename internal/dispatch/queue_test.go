@@ -19,6 +19,7 @@ type memory struct {
 
 	mu       sync.Mutex
 	last     int64
+	key      string        // the ordering key of the next events
 	events   []*hook.Event // in the order of ids
 	bySeq    map[int64]*hook.Event
 	records  map[hook.DeliveryKey]*record
@@ -63,7 +64,7 @@ func (m *memory) append(tenant hook.TenantNum, data string, endpoints ...hook.En
 	now := time.Now()
 	id := hook.NextEventID(m.last, now, 7)
 	m.last = id.Seq()
-	e := &hook.Event{ID: id, Tenant: tenant, Type: "test.made", Time: now, Data: []byte(data)}
+	e := &hook.Event{ID: id, Tenant: tenant, Type: "test.made", Time: now, Data: []byte(data), OrderingKey: m.key}
 	for _, num := range endpoints {
 		e.Targets = append(e.Targets, hook.Target{Endpoint: num})
 	}

@@ -75,31 +75,12 @@ func (w *world) random(seed uint64, steps []string) {
 					time.Sleep(time.Duration(rnd.IntN(3000)) * time.Microsecond)
 				}
 			}
-		case "sleep":
-			time.Sleep(time.Duration(rnd.Int64N(int64(2 * time.Minute))))
-		case "behave":
-			w.answers(num, behaviours[rnd.IntN(len(behaviours))])
-		case "pause":
-			w.change(num, func(e *hook.Endpoint) { e.State = hook.EndpointPaused })
-		case "resume":
-			w.change(num, func(e *hook.Endpoint) { e.State = hook.EndpointActive })
-		case "crash":
-			may += w.crash()
-			w.start()
-		case "restart":
-			over, cancel := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(3000))*time.Millisecond)
-			if err := w.d.Stop(over); err != nil {
-				w.t.Errorf("stop: %v", err)
-			}
-			cancel()
-			w.make()
-			w.start()
 		case "redeliver":
 			w.redeliverOne(rnd)
-		case "fault":
-			w.breakStore(rnd)
 		case "refuse":
 			w.refuseSome(rnd, &may)
+		default:
+			may += w.step(step, num, rnd)
 		}
 	}
 	w.heal()
@@ -116,6 +97,35 @@ func (w *world) random(seed uint64, steps []string) {
 	if w.queue.behind() != 0 {
 		w.t.Errorf("%d lanes are still behind", w.queue.behind())
 	}
+}
+
+// step does one of the things that any test may do to an endpoint and to all.
+// It returns how many requests may be repeated because of it.
+func (w *world) step(step string, num hook.EndpointNum, rnd *rand.Rand) (may int) {
+	switch step {
+	case "sleep":
+		time.Sleep(time.Duration(rnd.Int64N(int64(2 * time.Minute))))
+	case "behave":
+		w.answers(num, behaviours[rnd.IntN(len(behaviours))])
+	case "pause":
+		w.change(num, func(e *hook.Endpoint) { e.State = hook.EndpointPaused })
+	case "resume":
+		w.change(num, func(e *hook.Endpoint) { e.State = hook.EndpointActive })
+	case "crash":
+		may += w.crash()
+		w.start()
+	case "restart":
+		over, cancel := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(3000))*time.Millisecond)
+		if err := w.d.Stop(over); err != nil {
+			w.t.Errorf("stop: %v", err)
+		}
+		cancel()
+		w.make()
+		w.start()
+	case "fault":
+		w.breakStore(rnd)
+	}
+	return may
 }
 
 var behaviours = []func(context.Context, int) *egress.Result{
@@ -196,9 +206,11 @@ func (w *world) redeliverHeld() {
 	}
 }
 
-func (w *world) heal() {
+func (w *world) heal() { w.healAll(12) }
+
+func (w *world) healAll(endpoints int) {
 	w.refuse(nil)
-	for num := range hook.EndpointNum(12) {
+	for num := range hook.EndpointNum(endpoints) {
 		w.answers(num+1, nil)
 		w.change(num+1, func(e *hook.Endpoint) { e.State = hook.EndpointActive })
 	}

@@ -255,13 +255,13 @@ func (d *Dispatcher) carryOn(dl *delivery, now time.Time) {
 	}
 	dl.wasRecorded()
 	if dl.again {
-		l.stored(now) // as the redelivery left it
+		l.stores(dl.seq, now) // as the redelivery left it
 	}
 	if o.State != hook.Pending {
 		return
 	}
 	if !d.keeps(l, dl, now) {
-		l.stored(o.NextAt)
+		l.stores(dl.seq, o.NextAt)
 		return
 	}
 	if o.Attempt != nil {
@@ -275,12 +275,17 @@ func (d *Dispatcher) carryOn(dl *delivery, now time.Time) {
 	dl.outcome = store.Outcome{}
 	d.took(dl)
 	l.retrying.push(&dl.home)
-	l.retries.add(dl)
+	d.await(dl)
 }
 
 func (d *Dispatcher) keeps(l *lane, dl *delivery, now time.Time) bool {
-	return d.phase == started && l.mode == sending && !l.breaker.open && len(l.retries) < maxRetries && !dl.again &&
-		dl.outcome.NextAt.Sub(now) <= horizon && d.bytes+dl.size+len(dl.body) <= d.Memory
+	if d.phase != started || l.mode != sending || l.breaker.open || dl.again {
+		return false
+	}
+	if l.order != nil {
+		return l.order.keeps(l, dl, d.Memory-d.bytes)
+	}
+	return len(l.retries) < maxRetries && dl.outcome.NextAt.Sub(now) <= horizon && d.bytes+dl.size+len(dl.body) <= d.Memory
 }
 
 // outcomeSize is what an outcome holds in memory beside its delivery.

@@ -64,6 +64,9 @@ func (d *Dispatcher) slim(dl *delivery) {
 
 // takeUp gives what a lane has put aside another chance.
 func (d *Dispatcher) takeUp(l *lane) {
+	if l.order != nil && l.aside > 0 {
+		d.evict(l) // it is read with what comes after it
+	}
 	for _, home := range []*list[*delivery]{&l.live, &l.paged, &l.retrying} {
 		for n := home.first; n != nil && l.aside > 0; {
 			dl := n.of

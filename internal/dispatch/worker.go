@@ -178,6 +178,9 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 		if dl.heapPos < 0 && dl.fresh {
 			d.waiting--
 		}
+		if dl.turn != nil {
+			d.pickedUp(dl)
+		}
 		dl.class, dl.begun = l.class(), now
 		l.inFlight++
 		d.inFlight[dl.class]++
@@ -229,9 +232,13 @@ func (d *Dispatcher) giveBack(dl *delivery) {
 		l.generation++
 		d.fellBehind(l)
 	} else {
-		l.stored(dl.due)
+		l.stores(dl.seq, dl.due)
 	}
+	fresh := dl.fresh
 	d.forget(dl)
+	if fresh && l.order != nil {
+		d.evict(l) // what comes after it is read after it
+	}
 }
 
 // settle brings a lane to where it belongs after something has changed: into
@@ -242,6 +249,9 @@ func (d *Dispatcher) settle(l *lane, now time.Time) {
 	}
 	if l.mode == holding {
 		d.evict(l)
+	}
+	if l.order != nil {
+		d.align(l)
 	}
 	if l.wantsPage(now, d.Memory-d.bytes) {
 		d.pages.push(&l.page)
@@ -263,6 +273,9 @@ func (d *Dispatcher) settle(l *lane, now time.Time) {
 
 // evict gives what waits in a lane's memory back to the store.
 func (d *Dispatcher) evict(l *lane) {
+	if l.order != nil {
+		d.evictBlocked(l)
+	}
 	if l.window.n+l.backlog.n+len(l.retries) == 0 {
 		return
 	}
@@ -279,7 +292,7 @@ func (d *Dispatcher) evict(l *lane) {
 	}
 	for len(l.retries) > 0 {
 		dl := l.retries[0]
-		l.stored(dl.due)
+		l.stores(dl.seq, dl.due)
 		d.forget(dl)
 	}
 }
