@@ -87,6 +87,15 @@ type Configurator interface {
 	Remembered(ctx context.Context, key RequestKey, since time.Time) (*Request, error)
 }
 
+// Loader is a Configurator that gives a large configuration in pieces.
+type Loader interface {
+	// LoadConfiguration calls each with the pieces of what Configuration(ctx, 0)
+	// would return, in the state of one moment: all tenants before the first
+	// endpoint, each kind in the order that Configuration has. Every piece has the
+	// Revision. each must not call the store.
+	LoadConfiguration(ctx context.Context, each func(*Configuration) error) error
+}
+
 // MaxRequests is how many requests of one scope, none older than the idempotency
 // window, Configure remembers.
 const MaxRequests = 10_000

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,41 +23,92 @@ type Directory struct {
 	revision atomic.Int64
 
 	mu        sync.RWMutex
-	tenants   map[hook.TenantNum]*tenant
-	byID      map[string]*tenant // live ones
-	endpoints map[hook.EndpointNum]*hook.Endpoint
-	gone      map[hook.TenantNum]map[string]*hook.Endpoint // the last tombstone of each id
-	vendors   map[string]*vendor                           // by dialect family
-	types     map[string]*hook.EventType                   // tombstones included
+	arena     arena
+	names     interner
+	tenants   table[tenant]
+	endpoints table[place]
+	byID      map[string]hook.TenantNum // live ones
+	ids       []string                  // of the live tenants, in order; nil: to be made anew
+	vendors   map[string]*vendor        // by dialect family
+	tallies   tallies
+	types     map[string]*hook.EventType // tombstones included
 	pinned    map[string]*hook.Pinned
 	keys      map[[32]byte]*hook.Key
+	keyIDs    map[string]*hook.Key
 	replays   map[string]*hook.Replay
+	versions  int64  // of tenants' lists, given so far
+	scratch   []byte // to pack in
+
+	tenantCache   cache[hook.Tenant]
+	endpointCache cache[hook.Endpoint]
 }
 
-// tenant is a tenant with its live endpoints, in the order of their numbers.
+// tenant says where a tenant's records lie.
 type tenant struct {
-	*hook.Tenant
-	endpoints []*hook.Endpoint
+	record  place // 0: there is no such tenant
+	live    place // the numbers of its live endpoints, ascending; 0: it has none
+	gone    place // the numbers of its deleted ones, ascending; 0: it has none
+	count   int32 // of its live endpoints
+	deleted bool
+	version int64 // of its live endpoints, another one whenever anything of them changes
 }
+
+// How many unpacked records are kept: some MiB.
+const (
+	cachedTenants   = 4 << 10
+	cachedEndpoints = 8 << 10
+)
 
 // Load reads the whole configuration.
 func Load(ctx context.Context, source store.Configurator) (*Directory, error) {
+	return load(ctx, source, cachedTenants, cachedEndpoints)
+}
+
+func load(ctx context.Context, source store.Configurator, cachedTenants, cachedEndpoints int) (*Directory, error) {
 	d := &Directory{
-		source:    source,
-		tenants:   map[hook.TenantNum]*tenant{},
-		byID:      map[string]*tenant{},
-		endpoints: map[hook.EndpointNum]*hook.Endpoint{},
-		gone:      map[hook.TenantNum]map[string]*hook.Endpoint{},
-		vendors:   map[string]*vendor{},
-		types:     map[string]*hook.EventType{},
-		pinned:    map[string]*hook.Pinned{},
-		keys:      map[[32]byte]*hook.Key{},
-		replays:   map[string]*hook.Replay{},
+		source:        source,
+		names:         newInterner(),
+		byID:          map[string]hook.TenantNum{},
+		vendors:       map[string]*vendor{},
+		tallies:       newTallies(),
+		types:         map[string]*hook.EventType{},
+		pinned:        map[string]*hook.Pinned{},
+		keys:          map[[32]byte]*hook.Key{},
+		keyIDs:        map[string]*hook.Key{},
+		replays:       map[string]*hook.Replay{},
+		tenantCache:   newCache[hook.Tenant](cachedTenants),
+		endpointCache: newCache[hook.Endpoint](cachedEndpoints),
 	}
-	if err := d.Refresh(ctx); err != nil {
-		return nil, err
+	if err := d.fill(ctx); err != nil {
+		return nil, fmt.Errorf("load the directory: %w", err)
 	}
 	return d, nil
+}
+
+// fill reads the whole configuration, in pieces where the store can give it so.
+func (d *Directory) fill(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	take := func(c *store.Configuration) error {
+		d.applyRecords(c, nil)
+		d.revision.Store(c.Revision)
+		return nil
+	}
+	var err error
+	if whole, ok := d.source.(store.Loader); ok {
+		err = whole.LoadConfiguration(ctx, take)
+	} else {
+		var c *store.Configuration
+		if c, err = d.source.Configuration(ctx, 0); err == nil {
+			err = take(c)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	d.enlistAll()
+	d.arena.compact(d.moved)
+	return nil
 }
 
 // Refresh reads what changed since the last time. When it returns, everything
@@ -97,26 +147,18 @@ func (d *Directory) apply(c *store.Configuration) {
 	// Under the lock, so that whoever finds the same revision before and after
 	// a series of look-ups knows that they all saw that one.
 	d.revision.Store(c.Revision)
+	d.enlist(d.applyRecords(c, nil))
+	d.arena.compact(d.moved)
+}
+
+// applyRecords takes records over, and adds to changes what has to be told to
+// the lists of tenants.
+func (d *Directory) applyRecords(c *store.Configuration, changes []member) []member {
 	for _, t := range c.Tenants {
 		d.applyTenant(t)
 	}
-	// Endpoints come grouped, so that a tenant's list is rebuilt once however
-	// many of its endpoints changed.
-	touched := map[hook.TenantNum][]*hook.Endpoint{}
 	for _, e := range c.Endpoints {
-		d.endpoints[e.Num] = e
-		if e.VendorID != "" {
-			d.vendor(e.Family()).add(e)
-		}
-		if e.Deleted {
-			d.bury(e)
-		}
-		touched[e.TenantNum] = append(touched[e.TenantNum], e)
-	}
-	for num, changed := range touched {
-		if t := d.tenants[num]; t != nil {
-			t.endpoints = merge(t.endpoints, changed)
-		}
+		changes = d.applyEndpoint(e, changes)
 	}
 	for _, t := range c.Types {
 		d.types[t.Name] = t
@@ -132,19 +174,71 @@ func (d *Directory) apply(c *store.Configuration) {
 			d.replays[r.ID] = r
 		}
 	}
+	return changes
 }
 
-// bury keeps a tombstone where it is found by its id.
-func (d *Directory) bury(e *hook.Endpoint) {
-	ids := d.gone[e.TenantNum]
-	if ids == nil {
-		ids = map[string]*hook.Endpoint{}
-		d.gone[e.TenantNum] = ids
+func (d *Directory) applyEndpoint(e *hook.Endpoint, changes []member) []member {
+	at := d.endpoints.of(int64(e.Num))
+	change := member{tenant: e.TenantNum, num: e.Num, live: !e.Deleted}
+	if *at != 0 {
+		_, record := d.arena.at(*at)
+		old := outlineOf(view(record), d.names.names)
+		d.tallies.forget(&old, d.tenants.at(int64(old.Tenant)).alive())
+		if old.Tenant != e.TenantNum {
+			changes = append(changes, member{tenant: old.Tenant, num: e.Num, moved: true})
+		}
+		d.arena.drop(*at)
 	}
-	if old := ids[e.ID]; old == nil || old.Num <= e.Num {
-		ids[e.ID] = e
+	d.scratch = packEndpoint(d.scratch[:0], e, &d.names)
+	*at = d.arena.add(d.scratch)
+	now := outlineOf(view(d.scratch), d.names.names)
+	d.tallies.count(&now, d.tenants.at(int64(e.TenantNum)).alive())
+	d.tallies.watch(e)
+	if e.VendorID != "" {
+		d.vendor(e.Family()).add(e)
+	}
+	return append(changes, change)
+}
+
+func (d *Directory) applyTenant(t *hook.Tenant) {
+	at := d.tenants.of(int64(t.Num))
+	old := *at
+	if old.record != 0 {
+		was := d.tenantAt(t.Num, old.record)
+		d.unmark(was)
+		if d.byID[was.ID] == t.Num { // the id may have gone to a new tenant since
+			delete(d.byID, was.ID)
+			d.ids = nil
+		}
+		d.arena.drop(old.record)
+	}
+	d.scratch = packTenant(d.scratch[:0], t)
+	at.record, at.deleted = d.arena.add(d.scratch), t.Deleted
+	if !t.Deleted {
+		d.mark(t)
+		d.byID[string([]byte(t.ID))] = t.Num
+		d.ids = nil
+	}
+	d.tallies.watchTenant(t)
+	if old.alive() != at.alive() {
+		d.recount(at)
 	}
 }
+
+// recount counts a tenant's endpoints now that it is there, or takes them back now
+// that it is not.
+func (d *Directory) recount(t *tenant) {
+	for o := range d.outlines(t) {
+		if t.alive() {
+			d.tallies.count(o, true)
+		} else {
+			d.tallies.forget(o, true)
+		}
+	}
+}
+
+// alive reports whether the tenant is there and not deleted.
+func (t tenant) alive() bool { return t.record != 0 && !t.deleted }
 
 // Note takes records over that were stored as a note, which Refresh does not
 // see. Those that are not here are left out. Watchers are not told.
@@ -153,7 +247,7 @@ func (d *Directory) Note(c *store.Change) {
 	defer d.mu.Unlock()
 	for _, k := range c.Keys {
 		if old := d.keys[k.Hash]; old != nil && old.ID == k.ID {
-			d.keys[k.Hash] = k
+			d.setKey(k)
 		}
 	}
 	for _, r := range c.Replays {
@@ -163,160 +257,25 @@ func (d *Directory) Note(c *store.Change) {
 	}
 }
 
+func (d *Directory) setKey(k *hook.Key) {
+	if old := d.keys[k.Hash]; old != nil && d.keyIDs[old.ID] == old {
+		delete(d.keyIDs, old.ID)
+	}
+	d.keys[k.Hash], d.keyIDs[k.ID] = k, k
+}
+
 func (d *Directory) applyKeys(keys []*hook.Key) {
 	for _, k := range keys {
 		// The text of a revoked key may have been given again, and its tombstone
 		// may come after the key that has it now.
 		switch old := d.keys[k.Hash]; {
 		case !k.Deleted:
-			d.keys[k.Hash] = k
+			d.setKey(k)
 		case old != nil && old.ID == k.ID:
 			delete(d.keys, k.Hash)
+			delete(d.keyIDs, k.ID)
 		}
 	}
-}
-
-func (d *Directory) applyTenant(t *hook.Tenant) {
-	old := d.tenants[t.Num]
-	entry := &tenant{Tenant: t}
-	if old != nil {
-		entry.endpoints = old.endpoints
-	}
-	d.tenants[t.Num] = entry
-	d.mark(old, t)
-	switch {
-	case !t.Deleted:
-		d.byID[t.ID] = entry
-	case d.byID[t.ID] == old: // the id may have gone to a new tenant since
-		delete(d.byID, t.ID)
-	}
-}
-
-// merge puts changed endpoints into a list of live ones, which it leaves as
-// it is for those who are reading it.
-func merge(live, changed []*hook.Endpoint) []*hook.Endpoint {
-	replaced := make(map[hook.EndpointNum]bool, len(changed))
-	for _, e := range changed {
-		replaced[e.Num] = true
-	}
-	out := make([]*hook.Endpoint, 0, len(live)+len(changed))
-	for _, e := range live {
-		if !replaced[e.Num] {
-			out = append(out, e)
-		}
-	}
-	for _, e := range changed {
-		if !e.Deleted {
-			out = append(out, e)
-		}
-	}
-	slices.SortFunc(out, func(a, b *hook.Endpoint) int { return cmp.Compare(a.Num, b.Num) })
-	return out
-}
-
-// Tenant finds a live tenant by its id.
-func (d *Directory) Tenant(id string) (*hook.Tenant, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if t := d.byID[id]; t != nil {
-		return t.Tenant, true
-	}
-	return nil, false
-}
-
-// TenantByNum finds a tenant by its number, deleted ones included.
-func (d *Directory) TenantByNum(num hook.TenantNum) (*hook.Tenant, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if t := d.tenants[num]; t != nil {
-		return t.Tenant, true
-	}
-	return nil, false
-}
-
-// Tenants lists the live tenants by id.
-func (d *Directory) Tenants() []*hook.Tenant {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	out := make([]*hook.Tenant, 0, len(d.byID))
-	for _, t := range d.byID {
-		out = append(out, t.Tenant)
-	}
-	slices.SortFunc(out, func(a, b *hook.Tenant) int { return cmp.Compare(a.ID, b.ID) })
-	return out
-}
-
-// Endpoint finds an endpoint by its number, deleted ones included.
-func (d *Directory) Endpoint(num hook.EndpointNum) (*hook.Endpoint, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	e, ok := d.endpoints[num]
-	return e, ok
-}
-
-// EndpointByID finds a live endpoint of a tenant.
-func (d *Directory) EndpointByID(tenant, id string) (*hook.Endpoint, bool) {
-	for _, e := range d.Endpoints(tenant) {
-		if e.ID == id {
-			return e, true
-		}
-	}
-	return nil, false
-}
-
-// EndpointDeleted reports whether a live tenant had an endpoint with an id that
-// it has not any more.
-func (d *Directory) EndpointDeleted(tenant, id string) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	t := d.byID[tenant]
-	if t == nil || d.gone[t.Num][id] == nil {
-		return false
-	}
-	return !slices.ContainsFunc(t.endpoints, func(e *hook.Endpoint) bool { return e.ID == id })
-}
-
-// DeletedEndpoints lists the tombstones of a live tenant's endpoints in the
-// order of their numbers, the last one of each id.
-func (d *Directory) DeletedEndpoints(tenant string) []*hook.Endpoint {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	t := d.byID[tenant]
-	if t == nil {
-		return nil
-	}
-	return slices.SortedFunc(maps.Values(d.gone[t.Num]), func(a, b *hook.Endpoint) int { return cmp.Compare(a.Num, b.Num) })
-}
-
-// Endpoints lists a tenant's live endpoints in the order of their numbers. The
-// list is shared: do not change it.
-func (d *Directory) Endpoints(tenant string) []*hook.Endpoint {
-	_, endpoints, _ := d.TenantWithEndpoints(tenant)
-	return endpoints
-}
-
-// TenantWithEndpoints finds a live tenant and its live endpoints, both of the
-// same moment.
-func (d *Directory) TenantWithEndpoints(id string) (*hook.Tenant, []*hook.Endpoint, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if t := d.byID[id]; t != nil {
-		return t.Tenant, t.endpoints, true
-	}
-	return nil, nil, false
-}
-
-// CountEndpoints counts the live endpoints in each state.
-func (d *Directory) CountEndpoints() map[hook.EndpointState]int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	n := map[hook.EndpointState]int{}
-	for _, t := range d.byID {
-		for _, e := range t.endpoints {
-			n[e.State]++
-		}
-	}
-	return n
 }
 
 // Key finds a live key by the SHA-256 of its text.
@@ -331,12 +290,8 @@ func (d *Directory) Key(hash [32]byte) (*hook.Key, bool) {
 func (d *Directory) KeyByID(id string) (*hook.Key, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	for _, k := range d.keys {
-		if k.ID == id {
-			return k, true
-		}
-	}
-	return nil, false
+	k, ok := d.keyIDs[id]
+	return k, ok
 }
 
 // Keys lists the live keys, oldest first.

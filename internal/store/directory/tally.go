@@ -1,0 +1,93 @@
+package directory
+
+import (
+	"maps"
+
+	"grapnel/internal/hook"
+)
+
+// tallies are counted as things change, so that nobody has to go through all
+// endpoints or tenants for them.
+type tallies struct {
+	states   map[hook.EndpointState]int    // live endpoints of live tenants
+	dialects map[string]int                // the same ones
+	lost     map[hook.TenantNum]struct{}   // live tenants whose connection is lost
+	expiring map[hook.EndpointNum]struct{} // live endpoints with a secret that expires
+}
+
+func newTallies() tallies {
+	return tallies{states: map[hook.EndpointState]int{}, dialects: map[string]int{}, lost: map[hook.TenantNum]struct{}{}, expiring: map[hook.EndpointNum]struct{}{}}
+}
+
+// count counts an endpoint of a tenant that is there or not.
+func (t *tallies) count(o *Outline, tenant bool) { t.add(o, tenant, 1) }
+
+// forget takes back what count counted.
+func (t *tallies) forget(o *Outline, tenant bool) { t.add(o, tenant, -1) }
+
+func (t *tallies) add(o *Outline, tenant bool, n int) {
+	if o.Deleted || !tenant {
+		return
+	}
+	tally(t.states, o.State, n)
+	tally(t.dialects, o.Dialect, n)
+}
+
+func tally[K ~string](counts map[K]int, of K, n int) {
+	if counts[of]+n == 0 {
+		delete(counts, of)
+		return
+	}
+	if _, there := counts[of]; !there {
+		of = K([]byte(of)) // it may be a part of a record
+	}
+	counts[of] += n
+}
+
+// watch notes whether an endpoint has a secret that expires.
+func (t *tallies) watch(e *hook.Endpoint) {
+	for i := range e.Secrets {
+		if !e.Deleted && !e.Secrets[i].ExpiresAt.IsZero() {
+			t.expiring[e.Num] = struct{}{}
+			return
+		}
+	}
+	delete(t.expiring, e.Num)
+}
+
+func (t *tallies) watchTenant(of *hook.Tenant) {
+	if of.Connection != nil && !of.Deleted {
+		t.lost[of.Num] = struct{}{}
+		return
+	}
+	delete(t.lost, of.Num)
+}
+
+// CountEndpoints counts the live endpoints in each state.
+func (d *Directory) CountEndpoints() map[hook.EndpointState]int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return maps.Clone(d.tallies.states)
+}
+
+// CountDialects counts the live endpoints of each dialect.
+func (d *Directory) CountDialects() map[string]int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return maps.Clone(d.tallies.dialects)
+}
+
+// ExpiringSecrets lists the live endpoints that have a secret which expires or
+// has expired, by number.
+func (d *Directory) ExpiringSecrets() []*hook.Endpoint {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var out []*hook.Endpoint
+	for _, num := range sortedNums(d.tallies.expiring) {
+		e := d.endpointOf(num, d.find(d.endpoints.at(int64(num))), d.names.names)
+		if d.tenants.at(int64(e.TenantNum)).alive() {
+			out = append(out, e)
+		}
+	}
+	return out
+}
