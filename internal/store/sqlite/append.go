@@ -3,11 +3,9 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
-
-	"github.com/ncruces/go-sqlite3"
 
 	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
@@ -78,10 +76,8 @@ func (t *tx) append(b *store.Batch) error {
 	if len(t.entries) == 0 {
 		t.number = t.nextNumber
 	}
-	for _, e := range b.Events {
-		if err := t.appendEvent(e); err != nil {
-			return err
-		}
+	if err := t.appendEvents(b.Events); err != nil {
+		return err
 	}
 	for _, r := range b.Requests {
 		if err := t.appendRequest(r); err != nil {
@@ -91,55 +87,58 @@ func (t *tx) append(b *store.Batch) error {
 	return nil
 }
 
-const insertEvent = `INSERT INTO events (id, tail, tenant, type, number, targets, key, fingerprint, time, revision, data, previous, metadata, ordering)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertEvents = `INSERT INTO events (id, tail, tenant, type, number, targets, key, fingerprint, time, revision, data, previous, metadata, ordering)`
 
-func (t *tx) appendEvent(e *hook.Event) error {
+func (t *tx) appendEvents(events []*hook.Event) error {
+	for i, e := range events {
+		if err := t.admit(e, t.hashes[i]); err != nil {
+			return err
+		}
+	}
+	return t.c.newEvents.write(t.c, rowSource{
+		n:    len(events),
+		size: func(i int) int { return len(events[i].Data) + len(events[i].Previous) + len(events[i].Metadata) },
+		bind: func(p *params, i int) { t.bindEvent(p, events[i]) },
+	})
+}
+
+// admit checks that an event may come next, gives it its number and takes it
+// into the transaction's memory. hash is that of its key, if it has one.
+func (t *tx) admit(e *hook.Event, hash uint64) error {
 	if string(e.ID[:]) <= string(t.last[:]) || e.ID.Seq() <= t.last.Seq() && !t.last.IsZero() {
 		return fmt.Errorf("event id %s does not follow %s", e.ID, t.last)
 	}
 	if err := checkTargets(e.Targets); err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
 	}
-	st, err := t.c.stmt(insertEvent)
-	if err != nil {
-		return err
-	}
 	e.Number = t.nextNumber
-	targets := appendTargets(make([]byte, 0, 64), e.Targets)
-	seq := e.ID.Seq()
-	err = errors.Join(
-		st.BindInt64(1, seq), st.BindInt64(2, int64(e.ID.Tail())), st.BindInt64(3, int64(e.Tenant)),
-		st.BindText(4, e.Type), st.BindInt64(5, e.Number), st.BindBlob(6, targets),
-		bindKey(st, e), st.BindInt64(9, fromTime(e.Time)), st.BindInt64(10, e.Revision),
-		st.BindBlob(11, e.Data), bindBlob(st, 12, e.Previous), bindBlob(st, 13, e.Metadata),
-		bindText(st, 14, e.OrderingKey), st.Exec())
-	if err != nil {
-		return wrap(err)
-	}
-	en := entry{id: seq, tenant: e.Tenant, targets: e.Targets}
-	if e.Key != "" {
-		en.keyed, en.hash = true, hashEventKey(t.g.s.seed, store.EventKey{Tenant: e.Tenant, Key: e.Key})
-	}
-	t.entries = append(t.entries, en)
+	t.entries = append(t.entries, entry{id: e.ID.Seq(), tenant: e.Tenant, keyed: e.Key != "", hash: hash, targets: e.Targets})
 	t.last, t.nextNumber = e.ID, t.nextNumber+int64(len(e.Targets))
 	t.bytes += int64(len(e.Data) + len(e.Previous) + len(e.Metadata) + 128)
 	return nil
 }
 
-// bindText binds a text, "" as null.
-func bindText(st *sqlite3.Stmt, i int, text string) error {
-	if text == "" {
-		return st.BindNull(i)
-	}
-	return st.BindText(i, text)
-}
-
-func bindKey(st *sqlite3.Stmt, e *hook.Event) error {
+func (t *tx) bindEvent(p *params, e *hook.Event) {
+	p.int(e.ID.Seq())
+	p.int(int64(e.ID.Tail()))
+	p.int(int64(e.Tenant))
+	p.text(e.Type)
+	p.int(e.Number)
+	t.scratch = appendTargets(t.scratch[:0], e.Targets)
+	p.blob(t.scratch)
 	if e.Key == "" {
-		return errors.Join(st.BindNull(7), st.BindNull(8))
+		p.null()
+		p.null()
+	} else {
+		p.text(e.Key)
+		p.blob(e.Fingerprint[:])
 	}
-	return errors.Join(st.BindText(7, e.Key), st.BindBlob(8, e.Fingerprint[:]))
+	p.int(fromTime(e.Time))
+	p.int(e.Revision)
+	p.blob(e.Data)
+	p.blobOrNull(e.Previous)
+	p.blobOrNull(e.Metadata)
+	p.textOrNull(e.OrderingKey)
 }
 
 func (t *tx) appendRequest(r *store.Request) error {
@@ -168,23 +167,25 @@ func (t *tx) writeIndex() error {
 
 // checkKeys refuses keys that came into use since they were looked up: twice in
 // the batch itself, or in a segment that was not sealed yet. Sealed ones cannot
-// have changed between a look-up and its append.
+// have changed between a look-up and its append. It leaves the keys' hashes in
+// t.hashes, one for each event.
 func (t *tx) checkKeys(b *store.Batch) error {
-	var seen map[store.EventKey]struct{}
-	for _, e := range b.Events {
+	t.hashes = t.hashes[:0]
+	seen := make(map[uint64]struct{}, len(b.Events))
+	for i, e := range b.Events {
 		if e.Key == "" {
+			t.hashes = append(t.hashes, 0)
 			continue
 		}
 		k := store.EventKey{Tenant: e.Tenant, Key: e.Key}
-		if _, twice := seen[k]; twice {
+		hash := hashEventKey(t.g.s.seed, k)
+		t.hashes = append(t.hashes, hash)
+		if _, twice := seen[hash]; twice && slices.ContainsFunc(b.Events[:i], func(o *hook.Event) bool { return o.Tenant == e.Tenant && o.Key == e.Key }) {
 			return fmt.Errorf("%w: event key %q of tenant %d twice in a batch", store.ErrKeyTaken, e.Key, e.Tenant)
 		}
-		if seen == nil {
-			seen = make(map[store.EventKey]struct{}, len(b.Events))
-		}
-		seen[k] = struct{}{}
+		seen[hash] = struct{}{}
 		since := e.ID.Time().Add(-t.g.s.window)
-		if taken, err := t.keyTaken(k, since); err != nil || taken {
+		if taken, err := t.keyTaken(k, hash, since); err != nil || taken {
 			return cmp.Or(err, fmt.Errorf("%w: event key %q of tenant %d", store.ErrKeyTaken, e.Key, e.Tenant))
 		}
 	}
@@ -205,8 +206,7 @@ func (t *tx) checkKeys(b *store.Batch) error {
 }
 
 // keyTaken looks a key up in memory.
-func (t *tx) keyTaken(k store.EventKey, since time.Time) (bool, error) {
-	hash := hashEventKey(t.g.s.seed, k)
+func (t *tx) keyTaken(k store.EventKey, hash uint64, since time.Time) (bool, error) {
 	return t.inMemory(func(x *index) []int64 { return x.keys.get(hash) }, func(c *connection, id int64) (bool, error) {
 		found, err := c.knownEvent(id, k, since)
 		return found != nil, err

@@ -100,7 +100,7 @@ func (s *Store) moveAhead() {
 // moveMost moves the log until the writer is only little ahead, and syncs the
 // file, so that the writer does not have to wait for that.
 func (g *segment) moveMost() error {
-	c, err := g.s.open(g.path, role{cache: readerCache, checkpoint: neverCheckpoint})
+	c, err := g.s.open(g.path, role{cache: readerCache, checkpoint: neverCheckpoint, moves: true})
 	if err != nil {
 		return err
 	}

@@ -77,45 +77,6 @@ func checkTargets(targets []hook.Target) error {
 	return nil
 }
 
-// detailVersion is the first byte of an attempt's detail.
-const detailVersion = 1
-
-// Bits of an attempt's detail.
-const (
-	flagTruncated = 1 << iota
-	flagReused
-	flagManual
-)
-
-// appendDetail writes what of an attempt has no column of its own: version,
-// flags, then strings with their lengths and numbers as varints.
-func appendDetail(b []byte, a *hook.Attempt) []byte {
-	var flags byte
-	if a.Truncated {
-		flags |= flagTruncated
-	}
-	if a.Reused {
-		flags |= flagReused
-	}
-	if a.Trigger == hook.Manual {
-		flags |= flagManual
-	}
-	b = append(b, detailVersion, flags)
-	b = append(b, a.BodySHA256[:]...)
-	b = binary.AppendUvarint(b, uint64(max(a.BodySize, 0)))
-	for _, s := range [...]string{a.Method, a.URL, a.Detail, a.Proto, a.RemoteAddr, a.TLSVersion, a.Reason} {
-		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
-	}
-	for _, s := range [...][]byte{a.RequestHeader, a.ResponseHeader, a.ResponseBody} {
-		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
-	}
-	t := a.Timing
-	for _, d := range [...]time.Duration{t.DNS, t.Connect, t.TLS, t.Wait, t.Body, t.Total} {
-		b = binary.AppendVarint(b, int64(d))
-	}
-	return binary.AppendVarint(b, fromTime(a.NextAt))
-}
-
 // reader takes values off the front of a slice; after a mistake all are zero.
 type reader struct {
 	b   []byte
@@ -155,36 +116,6 @@ func (r *reader) take(n uint64) []byte {
 // bytes copies; empty is nil.
 func (r *reader) bytes() []byte { return append([]byte(nil), r.take(r.uint())...) }
 func (r *reader) text() string  { return string(r.take(r.uint())) }
-
-// parseDetail reads what appendDetail wrote into a.
-func parseDetail(b []byte, a *hook.Attempt) error {
-	r := &reader{b: b}
-	head := r.take(2)
-	if r.bad || head[0] != detailVersion {
-		return errFormat
-	}
-	a.Truncated, a.Reused = head[1]&flagTruncated != 0, head[1]&flagReused != 0
-	if head[1]&flagManual != 0 {
-		a.Trigger = hook.Manual
-	}
-	copy(a.BodySHA256[:], r.take(32))
-	a.BodySize = int(r.uint())
-	for _, s := range [...]*string{&a.Method, &a.URL, &a.Detail, &a.Proto, &a.RemoteAddr, &a.TLSVersion, &a.Reason} {
-		*s = r.text()
-	}
-	for _, s := range [...]*[]byte{&a.RequestHeader, &a.ResponseHeader, &a.ResponseBody} {
-		*s = r.bytes()
-	}
-	t := &a.Timing
-	for _, d := range [...]*time.Duration{&t.DNS, &t.Connect, &t.TLS, &t.Wait, &t.Body, &t.Total} {
-		*d = time.Duration(r.int())
-	}
-	a.NextAt = toTime(r.int())
-	if r.bad || len(r.b) > 0 {
-		return errFormat
-	}
-	return nil
-}
 
 // entry is what the memory of a segment keeps of an event.
 type entry struct {

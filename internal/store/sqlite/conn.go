@@ -34,6 +34,8 @@ const (
 type connection struct {
 	db    *sqlite3.Conn
 	stmts map[string]*sqlite3.Stmt
+	// Statements of a segment's writer that insert many rows.
+	newEvents, newAttempts inserter
 	// index is the memory of a reader's segment, as it was before the read began;
 	// nil: it was sealed by then. A seal that ends meanwhile is not in the snapshot.
 	index *index
@@ -43,8 +45,9 @@ type connection struct {
 type role struct {
 	create     bool
 	readOnly   bool
-	cache      int // KiB
-	checkpoint int // WAL pages; 0: never by itself
+	cache      int  // KiB
+	checkpoint int  // WAL pages; 0: never by itself
+	moves      bool // it only moves the log into the file
 }
 
 // open opens a database and asserts that what it commits is durable.
@@ -57,11 +60,17 @@ func (s *Store) open(path string, r role) (*connection, error) {
 	if s.vfs != "" {
 		name += "?vfs=" + url.QueryEscape(s.vfs)
 	}
+	if r.moves {
+		name += "&" + aheadParameter + "=1"
+	}
 	db, err := sqlite3.OpenFlags(name, flags)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, wrap(err))
 	}
-	c := &connection{db: db, stmts: map[string]*sqlite3.Stmt{}}
+	c := &connection{
+		db: db, stmts: map[string]*sqlite3.Stmt{},
+		newEvents: inserter{insert: insertEvents, columns: 14}, newAttempts: inserter{insert: insertAttempts, columns: 8},
+	}
 	if err := c.configure(r); err != nil {
 		c.close()
 		return nil, fmt.Errorf("open %s: %w", path, err)

@@ -44,8 +44,9 @@ func (s *Store) Record(ctx context.Context, l store.Lease, outcomes []*store.Out
 					return err
 				}
 			}
+			err := t.writeDelivered()
 			crashpoint.Hit("before-result-commit")
-			return nil
+			return err
 		}))
 	}
 	return s.submit(ops...)
@@ -180,6 +181,13 @@ func (t *tx) record(o *store.Outcome) error {
 			return err
 		}
 	}
+	if a := o.Attempt; d == nil && a != nil && a.N == 1 && o.State == hook.Delivered {
+		t.delivered = append(t.delivered, delivered{number, a})
+		return nil
+	}
+	if err := t.writeDelivered(); err != nil { // what follows may be of the same delivery
+		return err
+	}
 	if d == nil {
 		return t.recordFresh(number, o)
 	}
@@ -215,9 +223,6 @@ func (t *tx) recordFresh(number int64, o *store.Outcome) error {
 	if a != nil {
 		if inserted, err := t.insertAttempt(number, a); err != nil || !inserted {
 			return err
-		}
-		if a.N == 1 && o.State == hook.Delivered {
-			return nil
 		}
 	}
 	tenant, err := t.c.int(`SELECT tenant FROM events WHERE id = ?`, o.Key.Event.Seq())
@@ -272,28 +277,47 @@ func (t *tx) putStand(d *stand) error {
 	return nil
 }
 
-// insertAttempt adds an attempt; false if its number is taken.
+const insertAttempts = `INSERT OR IGNORE INTO attempts (id, event, endpoint, at, state, status, class, detail)`
+
+// delivered is a delivery that succeeded at its first attempt, which is all that
+// is kept of it.
+type delivered struct {
+	number  int64
+	attempt *hook.Attempt
+}
+
+// writeDelivered adds the attempts that wait for company. One whose number is
+// taken came too late, and is left out.
+func (t *tx) writeDelivered() error {
+	if len(t.delivered) == 0 {
+		return nil
+	}
+	list := t.delivered
+	t.delivered = nil
+	return t.c.newAttempts.write(t.c, rowSource{
+		n:    len(list),
+		size: func(i int) int { return len(list[i].attempt.ResponseBody) + len(list[i].attempt.ResponseHeader) },
+		bind: func(p *params, i int) { t.bindAttempt(p, list[i].number, list[i].attempt) },
+	})
+}
+
+// insertAttempt adds an attempt at once; false if its number is taken.
 func (t *tx) insertAttempt(number int64, a *hook.Attempt) (bool, error) {
-	st, err := t.c.stmt(`INSERT INTO attempts (id, event, endpoint, at, state, status, class, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
-	if err != nil {
-		return false, err
-	}
-	t.detail = appendDetail(t.detail[:0], a)
-	err = errors.Join(
-		st.BindInt64(1, number<<attemptBits|int64(a.N)), st.BindInt64(2, a.Key.Event.Seq()), st.BindInt64(3, int64(a.Key.Endpoint)),
-		st.BindInt64(4, fromTime(a.At)), st.BindInt64(5, int64(a.State)), st.BindInt64(6, int64(a.Status)),
-		st.BindText(7, a.Class), st.BindBlob(8, t.detail))
-	if err != nil {
-		return false, wrap(err)
-	}
-	if err := st.Exec(); err != nil {
-		if errors.Is(err, sqlite3.CONSTRAINT) {
-			return false, nil
-		}
-		return false, wrap(err)
-	}
-	t.bytes += int64(len(t.detail) + 48)
-	return true, nil
+	err := t.c.newAttempts.write(t.c, rowSource{n: 1, bind: func(p *params, _ int) { t.bindAttempt(p, number, a) }})
+	return err == nil && t.c.db.Changes() == 1, err
+}
+
+func (t *tx) bindAttempt(p *params, number int64, a *hook.Attempt) {
+	p.int(number<<attemptBits | int64(a.N))
+	p.int(a.Key.Event.Seq())
+	p.int(int64(a.Key.Endpoint))
+	p.int(fromTime(a.At))
+	p.int(int64(a.State))
+	p.int(int64(a.Status))
+	p.text(a.Class)
+	t.scratch = t.coder.appendDetail(t.scratch[:0], a)
+	p.blob(t.scratch)
+	t.bytes += int64(len(t.scratch) + 48)
 }
 
 // redeliver makes a delivery pending. One that has no record but will not be

@@ -289,7 +289,7 @@ func (g *segment) sealDone(x *index, filters map[string]bloom) error {
 // rest in a moment of its own. The connection is closed for its memory, which
 // does not shrink.
 func (g *segment) checkpoint() error {
-	c, err := g.s.open(g.path, role{cache: readerCache, checkpoint: neverCheckpoint})
+	c, err := g.s.open(g.path, role{cache: readerCache, checkpoint: neverCheckpoint, moves: true})
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,10 @@ type tx struct {
 	requests   []uint64
 	requestAt  int64
 	bytes      int64
-	detail     []byte                     // scratch
+	delivered  []delivered // attempts that are not written yet
+	hashes     []uint64    // of the keys of the events of an append
+	scratch    []byte
+	coder      headerCoder
 	pending    map[hook.EndpointNum]int64 // when the first is due
 	exceptions map[hook.EndpointNum]struct{}
 }

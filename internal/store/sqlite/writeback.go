@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"io"
 	"sync"
 	"syscall"
 
@@ -66,7 +67,15 @@ func (w *writeBack) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.Fi
 		w.files[path] = sh
 	}
 	sh.refs++
-	return &joinedFile{File: f, sh: sh, close: func() { w.release(path, sh) }}, flags, nil
+	j := &joinedFile{File: f, sh: sh, close: func() { w.release(path, sh) }}
+	if sh.log && name.URIParameter(aheadParameter) != "" {
+		if db, ok := name.DatabaseFile().(interface{ Unwrap() vfs.File }); ok {
+			if db, ok := db.Unwrap().(*joinedFile); ok {
+				db.wal = j
+			}
+		}
+	}
+	return j, flags, nil
 }
 
 // release forgets a file that nobody has open any more.
@@ -109,6 +118,49 @@ type joinedFile struct {
 	vfs.File
 	sh    *shared
 	close func()
+	wal   *joinedFile // of a connection that reads ahead, the database's log
+	ahead ahead
+}
+
+// aheadParameter in a database's URI lets a connection read its log ahead while
+// it moves that into the file. It is for connections that do nothing else.
+const aheadParameter = "ahead"
+
+// aheadBytes is how much is read at once.
+const aheadBytes = 64 << 10
+
+// ahead is what was read of a log beyond what was asked for. What a checkpoint
+// moves is synced and does not change until it ends, and most of it lies in the
+// order in which it is moved: page by page, the calls would cost more than the
+// bytes.
+type ahead struct {
+	on   bool
+	off  int64
+	data []byte
+	buf  []byte
+	end  int64 // of the last read
+}
+
+// read answers a read from what was read ahead, or reads ahead if it is near the
+// last one.
+func (a *ahead) read(f vfs.File, p []byte, off int64) (n int, ok bool) {
+	near := off >= a.end && off < a.end+aheadBytes
+	a.end = off + int64(len(p))
+	if off >= a.off && a.end <= a.off+int64(len(a.data)) {
+		return copy(p, a.data[off-a.off:]), true
+	}
+	if !near {
+		return 0, false
+	}
+	if a.buf == nil {
+		a.buf = make([]byte, aheadBytes)
+	}
+	got, err := f.ReadAt(a.buf, off)
+	if a.off, a.data = off, a.buf[:got]; got < len(p) || err != nil && !errors.Is(err, io.EOF) {
+		a.data = nil
+		return 0, false
+	}
+	return copy(p, a.data), true
 }
 
 // settle writes what waits, then calls fn.
@@ -151,6 +203,11 @@ func (f *joinedFile) ReadAt(p []byte, off int64) (int, error) {
 		}
 	}
 	sh.mu.Unlock()
+	if f.ahead.on {
+		if n, ok := f.ahead.read(f.File, p, off); ok {
+			return n, nil
+		}
+	}
 	return f.File.ReadAt(p, off)
 }
 
@@ -188,11 +245,20 @@ func (f *joinedFile) Close() error {
 }
 
 // CheckpointStart is called before a checkpoint writes.
-func (f *joinedFile) CheckpointStart() {}
+func (f *joinedFile) CheckpointStart() {
+	if f.wal != nil {
+		f.wal.ahead = ahead{on: true, buf: f.wal.ahead.buf, end: -aheadBytes}
+	}
+}
 
 // CheckpointDone is called before others may rely on what a checkpoint wrote. It
 // cannot fail; what could not be written keeps waiting.
-func (f *joinedFile) CheckpointDone() { _ = f.settle(func() error { return nil }) }
+func (f *joinedFile) CheckpointDone() {
+	if f.wal != nil {
+		f.wal.ahead.on = false
+	}
+	_ = f.settle(func() error { return nil })
+}
 
 // SharedMemory is that of the file itself: the index of the log.
 func (f *joinedFile) SharedMemory() vfs.SharedMemory {

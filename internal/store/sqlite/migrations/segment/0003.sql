@@ -1,0 +1,3 @@
+-- Nothing to change. From here on attempts' details may be coded (detail.go) and
+-- data and bodies compressed (compress.go): a program that knows neither has to
+-- leave the file alone.
