@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"grapnel/internal/auth/callers"
 	"grapnel/internal/dialect"
 	"grapnel/internal/dispatch"
+	"grapnel/internal/fair"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 	"grapnel/internal/live"
@@ -85,6 +87,7 @@ type API struct {
 	mux     *http.ServeMux
 	headers standing
 	held    budget // of publishes
+	parsing *fair.Turns
 	flights flights
 
 	document func() ([]byte, error) // made when it is first asked for
@@ -137,6 +140,7 @@ func New(c Config) (*API, error) {
 	if a.callers, err = callers.New(callers.Config{Auth: c.Auth, Logger: c.Logger, Keys: c.RateLimit, Failed: c.FailedKeys, Proxies: c.Proxies, Now: c.Now}); err != nil {
 		return nil, err
 	}
+	a.parsing = fair.NewTurns(max(1, runtime.GOMAXPROCS(0)/2))
 	a.document = sync.OnceValues(func() ([]byte, error) { return OpenAPI(c.Program) })
 	a.held.limit = max(c.MaxHeldBytes, c.MaxBatchBytes+heldStep) // one request always fits
 	routes := a.routes()
@@ -281,13 +285,21 @@ func (a *API) guarded(r *routeRow) http.Handler {
 			return
 		}
 		if r.publishes {
-			c.held.of = &a.held
+			c.held.of, c.held.party = &a.held, c.party()
 			defer c.held.release()
 		}
 		if err := handle(c); err != nil {
 			a.fail(c, err)
 		}
 	})
+}
+
+// party is who publishes, as far as others are to be kept from waiting for it.
+func (c *call) party() string {
+	if c.tenant != nil {
+		return c.tenant.ID
+	}
+	return "key " + c.caller.KeyID() // which is no tenant's id
 }
 
 // admit finds out who calls, and whether they may. What is asked of a tenant

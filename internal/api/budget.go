@@ -2,7 +2,7 @@ package api
 
 import (
 	"io"
-	"sync/atomic"
+	"sync"
 
 	"grapnel/internal/hook"
 )
@@ -16,19 +16,44 @@ const publishMemory = 64 << 20
 // takes one step.
 const heldStep = 64 << 10
 
-// budget is a number of bytes that requests share.
+// budget is a number of bytes that requests share. A party may have as much of
+// it as it leaves free (Choudhury and Hahne, 1998), so that there is always
+// some for others; one request alone may have all that is free.
 type budget struct {
 	limit int64
-	used  atomic.Int64
+
+	mu      sync.Mutex
+	used    int64
+	parties map[string]int64
 }
 
-// take takes bytes if there are as many.
-func (b *budget) take(n int64) bool {
-	if b.used.Add(n) <= b.limit {
-		return true
+// take takes bytes for a request of a party that has some already, if there are
+// as many.
+func (b *budget) take(party string, has, n int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	free, of := b.limit-b.used-n, b.parties[party]
+	switch {
+	case free < 0:
+		return hook.Errorf(hook.CodeUnavailable, "the server has as many events to store as it can hold: send the request again in a moment")
+	case of > has && of+n > free+n:
+		return hook.Errorf(hook.CodeRateLimited, "too much is being published at once here, and nothing of this was stored: send the request again in a moment")
 	}
-	b.used.Add(-n)
-	return false
+	if b.parties == nil {
+		b.parties = map[string]int64{}
+	}
+	b.used += n
+	b.parties[party] = of + n
+	return nil
+}
+
+func (b *budget) give(party string, n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	if b.parties[party] -= n; b.parties[party] <= 0 {
+		delete(b.parties, party)
+	}
 }
 
 // hold is what one request has of a budget. It grows with what has really been
@@ -36,6 +61,7 @@ func (b *budget) take(n int64) bool {
 // of no budget and never refuses.
 type hold struct {
 	of    *budget
+	party string
 	bytes int64
 }
 
@@ -45,8 +71,8 @@ func (h *hold) cover(bytes int64) error {
 		return nil
 	}
 	more := (bytes - h.bytes + heldStep - 1) / heldStep * heldStep
-	if !h.of.take(more) {
-		return hook.Errorf(hook.CodeUnavailable, "the server has as many events to store as it can hold: send the request again in a moment")
+	if err := h.of.take(h.party, h.bytes, more); err != nil {
+		return err
 	}
 	h.bytes += more
 	return nil
@@ -54,8 +80,8 @@ func (h *hold) cover(bytes int64) error {
 
 // release gives all of it back.
 func (h *hold) release() {
-	if h.of != nil {
-		h.of.used.Add(-h.bytes)
+	if h.bytes > 0 {
+		h.of.give(h.party, h.bytes)
 		h.bytes = 0
 	}
 }

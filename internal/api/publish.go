@@ -90,6 +90,11 @@ func (a *API) publish(c *call) error {
 	return nil
 }
 
+// costlyBody is from how many bytes on bodies are parsed a few at a time, by
+// turns of those who publish: else somebody who sends many large ones has all
+// processors, and everybody else waits.
+const costlyBody = 16 << 10
+
 // publishBatch takes up to ingest.MaxBatch events of any tenants that the key
 // covers, each with a result of its own (case 72).
 func (a *API) publishBatch(c *call) error {
@@ -102,6 +107,12 @@ func (a *API) publishBatch(c *call) error {
 		sub.Scope = "tenant/" + only
 	}
 	err = c.withBody(a.MaxBatchBytes, func(body []byte) error {
+		if len(body) > costlyBody {
+			if err := a.parsing.Take(c.r.Context(), c.party()); err != nil {
+				return err
+			}
+			defer a.parsing.Give()
+		}
 		sub.Items, sub.Errs, err = parseBatch(c.r.Header, body, int(a.MaxEventBytes))
 		sub.Fingerprint = fingerprint(c.r, key, body)
 		return err

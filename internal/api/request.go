@@ -59,7 +59,7 @@ func (c *call) withBody(limit int64, use func(body []byte) error) error {
 		switch {
 		case errors.As(err, &over):
 			return tooLarge(limit)
-		case hook.CodeOf(err) == hook.CodeUnavailable:
+		case hook.CodeOf(err) == hook.CodeUnavailable, hook.CodeOf(err) == hook.CodeRateLimited:
 			c.Header().Set("Connection", "close")
 			return err
 		}
