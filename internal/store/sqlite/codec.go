@@ -229,6 +229,7 @@ func appendDeliveries(b []byte, list []delivery) []byte {
 
 // parseDeliveries reads what appendDeliveries wrote.
 func parseDeliveries(b []byte, first int64) (out []delivery, err error) {
+	out = make([]delivery, 0, min(len(b)/2, listed)) // each takes two bytes at least
 	r := &reader{b: b}
 	d := delivery{event: first}
 	for len(r.b) > 0 {

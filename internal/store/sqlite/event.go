@@ -31,22 +31,30 @@ func scanOutline(st *sqlite3.Stmt) (*hook.Event, error) {
 	}, err
 }
 
+// eventColumns are those that scanEvent reads, the first ones those of
+// scanOutline.
+const eventColumns = `id, tail, tenant, type, number, targets, key, fingerprint, time, revision, data, previous, metadata, ordering`
+
 // event reads a whole event; nil if there is none.
 func (c *connection) event(seq int64) (e *hook.Event, err error) {
 	var bad error
-	err = c.query(`SELECT id, tail, tenant, type, number, targets, key, fingerprint, time, revision, data, previous, metadata, ordering
-		FROM events WHERE id = ?`, []any{seq}, func(st *sqlite3.Stmt) bool {
-		e, bad = scanOutline(st)
-		e.Key = st.ColumnText(6)
-		copy(e.Fingerprint[:], st.ColumnRawBlob(7))
-		e.Time, e.Revision = toTime(st.ColumnInt64(8)), st.ColumnInt64(9)
-		e.Data, e.Previous, e.Metadata = blob(st, 10), blob(st, 11), blob(st, 12)
-		e.OrderingKey = st.ColumnText(13)
+	err = c.query(`SELECT `+eventColumns+` FROM events WHERE id = ?`, []any{seq}, func(st *sqlite3.Stmt) bool {
+		e, bad = scanEvent(st)
 		return false
 	})
 	if err == nil {
 		err = bad
 	}
+	return e, err
+}
+
+func scanEvent(st *sqlite3.Stmt) (*hook.Event, error) {
+	e, err := scanOutline(st)
+	e.Key = st.ColumnText(6)
+	copy(e.Fingerprint[:], st.ColumnRawBlob(7))
+	e.Time, e.Revision = toTime(st.ColumnInt64(8)), st.ColumnInt64(9)
+	e.Data, e.Previous, e.Metadata = blob(st, 10), blob(st, 11), blob(st, 12)
+	e.OrderingKey = st.ColumnText(13)
 	return e, err
 }
 

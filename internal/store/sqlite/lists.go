@@ -8,22 +8,22 @@ import (
 	"grapnel/internal/hook"
 )
 
+// listUpwards are the rows of an endpoint that may have events at an id and above.
+const listUpwards = `SELECT first, entries FROM by_endpoint WHERE endpoint = ?1
+	AND first >= coalesce((SELECT max(first) FROM by_endpoint WHERE endpoint = ?1 AND first <= ?2), 0) ORDER BY first`
+
 // ofEndpoint lists up to n of an endpoint's deliveries: of events at from and
 // above upwards, or at from and below downwards.
 func (c *connection) ofEndpoint(e hook.EndpointNum, from int64, down bool, n int) (out []delivery, err error) {
 	if x := c.index; x != nil {
 		return x.ofEndpoint(e, from, down, n), nil
 	}
-	sql, start := `SELECT first, entries FROM by_endpoint WHERE endpoint = ? AND first <= ? ORDER BY first DESC`, from
+	sql := `SELECT first, entries FROM by_endpoint WHERE endpoint = ?1 AND first <= ?2 ORDER BY first DESC`
 	if !down {
-		sql = `SELECT first, entries FROM by_endpoint WHERE endpoint = ? AND first >= ? ORDER BY first`
-		start, err = c.int(`SELECT max(first) FROM by_endpoint WHERE endpoint = ? AND first <= ?`, int64(e), from)
-		if err != nil {
-			return nil, err
-		}
+		sql = listUpwards
 	}
 	var bad error
-	err = c.query(sql, []any{int64(e), start}, func(st *sqlite3.Stmt) bool {
+	err = c.query(sql, []any{int64(e), from}, func(st *sqlite3.Stmt) bool {
 		var list []delivery
 		list, bad = parseDeliveries(st.ColumnRawBlob(1), st.ColumnInt64(0))
 		if down {

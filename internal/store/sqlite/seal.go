@@ -268,6 +268,9 @@ func (g *segment) sealDone(x *index, filters map[string]bloom) error {
 				return err
 			}
 		}
+		if err := c.exec(`INSERT OR REPLACE INTO filters (name, bits) VALUES (?, ?)`, laneCounts, x.counts()); err != nil {
+			return err
+		}
 		err := c.exec(`INSERT OR REPLACE INTO meta (name, value) VALUES ('sealed', 1), ('events', ?), ('deliveries', ?)`,
 			len(x.ids), int64(x.count))
 		if err != nil {

@@ -18,6 +18,7 @@ type segment struct {
 	s     *Store
 	first int64
 	path  string
+	old   bool // when it was opened, there were so many newer ones that its keys' filter is not kept
 
 	// writing is held by whoever uses the writing connection.
 	writing sync.Mutex
@@ -99,7 +100,7 @@ func (g *segment) load(c *connection) error {
 	if err != nil {
 		return err
 	}
-	fresh := &segment{s: g.s, first: g.first, filters: map[string]bloom{}, pending: map[hook.EndpointNum]lanePending{}}
+	fresh := &segment{s: g.s, first: g.first, old: g.old, filters: map[string]bloom{}, pending: map[hook.EndpointNum]lanePending{}}
 	if err := fresh.loadLast(c); err != nil {
 		return err
 	}
@@ -165,8 +166,13 @@ func (g *segment) loadLast(c *connection) error {
 	return err
 }
 
+// loadFilters reads the filters; that of keys only of a segment that is not old.
 func (g *segment) loadFilters(c *connection) error {
-	return c.query(`SELECT name, bits FROM filters`, nil, func(st *sqlite3.Stmt) bool {
+	names := []any{filterEndpoints, filterKeys}
+	if g.old {
+		names[1] = filterEndpoints
+	}
+	return c.query(`SELECT name, bits FROM filters WHERE name IN (?, ?)`, names, func(st *sqlite3.Stmt) bool {
 		g.filters[st.ColumnText(0)] = blob(st, 1)
 		return true
 	})
@@ -206,17 +212,24 @@ type lanePending struct {
 // loadPending finds the lanes with pending rows, from one lane to the next, so
 // that the number of rows does not matter.
 func (g *segment) loadPending(c *connection) error {
-	for at := int64(0); ; {
-		found := false
-		err := c.query(`SELECT endpoint, next_at FROM deliveries WHERE state = 1 AND endpoint > ? ORDER BY endpoint, next_at LIMIT 1`, []any{at}, func(st *sqlite3.Stmt) bool {
-			found, at = true, st.ColumnInt64(0)
-			g.pending[hook.EndpointNum(at)] = lanePending{next: st.ColumnInt64(1)}
-			return false
-		})
-		if err != nil || !found {
+	for at, more := int64(0), true; more; {
+		more = false
+		rows := 0 // of the lane that was found last
+		err := c.query(`SELECT endpoint, next_at FROM deliveries INDEXED BY pending WHERE state = 1 AND endpoint > ? ORDER BY endpoint, next_at`,
+			[]any{at}, func(st *sqlite3.Stmt) bool {
+				if e := st.ColumnInt64(0); e != at {
+					at, rows = e, 0
+					g.pending[hook.EndpointNum(e)] = lanePending{next: st.ColumnInt64(1)}
+				}
+				rows++
+				more = rows > nearRows // a look-up is faster
+				return !more
+			})
+		if err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // pendingOf tells what is known of a lane's pending rows; false if there are

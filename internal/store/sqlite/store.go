@@ -112,6 +112,7 @@ type Store struct {
 	closing   chan struct{} // closed first of all by Close
 
 	pool   pool
+	shared sharedEvents
 	health health
 }
 
@@ -197,11 +198,11 @@ func (s *Store) start(ctx context.Context) error {
 		firsts = []int64{0}
 	}
 	var list []*segment
-	for _, first := range firsts {
+	for i, first := range firsts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		g, err := s.openSegment(first)
+		g, err := s.openSegment(first, len(firsts)-i > keptFilters)
 		if err != nil {
 			return err
 		}
@@ -281,8 +282,9 @@ func (s *Store) newSegment(first int64) *segment {
 
 // openSegment opens a segment, brings its schema up to date and loads what is
 // kept in memory of it.
-func (s *Store) openSegment(first int64) (*segment, error) {
+func (s *Store) openSegment(first int64, old bool) (*segment, error) {
 	g := s.newSegment(first)
+	g.old = old
 	c, err := s.open(g.path, role{cache: readerCache, checkpoint: neverCheckpoint})
 	if err != nil {
 		return nil, err

@@ -77,6 +77,21 @@ var freshTests = []test{
 		delete(want, 1)
 		w.same(want, w.lanes())
 	}},
+	{"LanesSayHowMuchWaits", func(w *world) {
+		events := w.fill(20, 1, 1, 2)
+		for _, e := range events[:10] {
+			w.record(w.outcome(key(e, 1), 1, hook.Delivered), w.outcome(key(e, 2), 1, hook.Pending))
+		}
+		floor := hook.EventIDFrom(w.seq+1, 0) // as of a server all of whose lanes are behind
+		w.ok(w.st.Checkpoint(w.Context(), w.lease, store.Progress{Floor: floor, Behind: []store.LaneMark{{Endpoint: 1, From: events[10].ID}, {Endpoint: 2, From: events[15].ID}}}))
+		for range 3 {
+			got := w.waiting()
+			w.same(int64(10), got[1].Waiting)
+			w.same(int64(15), got[2].Waiting) // those that are pending, and what is fresh from the mark on
+			w.settle()
+			w.crash()
+		}
+	}},
 	{"LanesOfAnEmptyStore", func(w *world) {
 		w.same(map[hook.EndpointNum]store.Lane{}, w.lanes())
 	}},

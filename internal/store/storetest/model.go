@@ -230,7 +230,7 @@ func (m *model) compare() {
 		m.world.events(q, m.events)
 	}
 	m.same(int64(len(m.events)), m.stored())
-	lanes := m.lanes()
+	lanes := m.waiting()
 	for n := hook.EndpointNum(1); n <= 4; n++ {
 		m.compareLane(n, lanes[n])
 	}
@@ -257,10 +257,12 @@ func (m *model) compareLane(n hook.EndpointNum, lane store.Lane) {
 	var fresh []hook.EventID
 	pending := map[hook.DeliveryKey]*modelStand{}
 	var first time.Time
+	all := 0
 	for _, k := range m.keys {
 		if k.Endpoint != n {
 			continue
 		}
+		all++
 		if m.isFresh(k) {
 			fresh = append(fresh, k.Event)
 		}
@@ -274,6 +276,9 @@ func (m *model) compareLane(n hook.EndpointNum, lane store.Lane) {
 	m.same(fresh, m.fresh(n, hook.EventID{}, 3))
 	if len(fresh) > 0 && (lane.Fresh.IsZero() || string(lane.Fresh[:]) > string(fresh[0][:])) {
 		m.Fatalf("lane %d begins at %v, want at most %v", n, lane.Fresh, fresh[0])
+	}
+	if waits := int64(len(fresh) + len(pending)); lane.Waiting < waits || lane.Waiting > int64(all) {
+		m.Fatalf("in lane %d about %d wait, want %d, and at most %d", n, lane.Waiting, waits, all)
 	}
 	m.same(first, lane.NextAt)
 	due, next, err := m.st.Retries(m.Context(), n, m.now.Add(24*time.Hour), 1000)

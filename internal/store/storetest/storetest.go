@@ -303,8 +303,20 @@ func ids(events ...*hook.Event) []hook.EventID {
 	return out
 }
 
-// lanes reads the lanes with work.
+// lanes reads the lanes with work. How much waits in each, which is not exact, is
+// left out.
 func (w *world) lanes() map[hook.EndpointNum]store.Lane {
+	w.Helper()
+	out := w.waiting()
+	for e, a := range out {
+		a.Waiting = 0
+		out[e] = a
+	}
+	return out
+}
+
+// waiting reads the lanes with work.
+func (w *world) waiting() map[hook.EndpointNum]store.Lane {
 	w.Helper()
 	l, err := w.st.Lanes(w.Context(), w.lease)
 	w.ok(err)
