@@ -35,124 +35,164 @@ func Policies(dialects *dialect.Registry) func(name string) Policy {
 // matcher finds the endpoints that an event goes to. Its methods may be called
 // from many goroutines at once.
 //
-// What it looks up, it keeps by tenant and type, so that the cost of a match
-// is that of the endpoints that do match, however many others there are.
+// The few endpoints of a usual tenant are matched as the directory has them, so
+// that a tenant that nobody has heard of for long costs no more than a busy one.
+// Of a tenant with many, routes are kept, so that the cost of a match is that of
+// the endpoints that do match.
 type matcher struct {
-	directory *directory.Directory
-	policy    func(dialect string) Policy
-
-	mu      sync.Mutex // guards what follows, and the maps of routes
-	tenants map[string]*routes
-	filters map[hook.EndpointNum]compiled
+	directory  *directory.Directory
+	policies   policies
+	conditions conditions
+	routes     routeCache
 }
 
-// routes are a tenant's endpoints by event type, of one state of its list.
-type routes struct {
-	of     []*hook.Endpoint
-	byType map[string][]candidate
+// maxDirect is how many endpoints are looked at one after the other.
+const maxDirect = 32
+
+func newMatcher(d *directory.Directory, policy func(string) Policy) *matcher {
+	m := &matcher{directory: d, policies: policies{ask: policy}}
+	m.routes.max = maxRouted
+	return m
 }
 
 // candidate is an endpoint that subscribes to a type.
 type candidate struct {
-	*hook.Endpoint
-	scope *dialect.Scope // nil: it has none
-	part  string         // which part of the scope it gets events of
+	num       hook.EndpointNum
+	active    bool
+	policy    *Policy
+	part      string     // which part of the policy's scope it gets events of
+	condition *condition // nil: it has none
 }
 
-type compiled struct {
-	of     *hook.Endpoint
-	filter *filter.Filter
-}
-
-// The matcher forgets everything when it has become this large, rather than
-// grow without bound with types that are seen once.
-const (
-	maxTypes   = 1000
-	maxTenants = 100_000
-)
-
-func newMatcher(d *directory.Directory, policy func(string) Policy) *matcher {
-	return &matcher{directory: d, policy: policy, tenants: map[string]*routes{}, filters: map[hook.EndpointNum]compiled{}}
+// candidateOf is what is to be kept of an endpoint.
+func (m *matcher) candidateOf(o *directory.Outline, p *Policy) candidate {
+	c := candidate{num: o.Num, active: o.Active(), policy: p, condition: m.conditions.of(o.Filter())}
+	if p.Scope != nil {
+		if c.part = strings.TrimSpace(o.Setting(p.Scope.Setting)); c.part == "" {
+			c.part = p.Scope.Default
+		}
+	}
+	return c
 }
 
 // match returns whom an event goes to, in the order of endpoint numbers.
 func (m *matcher) match(tenant string, event *hook.Event, suppress bool) ([]hook.Target, error) {
-	_, endpoints, ok := m.directory.TenantWithEndpoints(tenant)
+	var room [maxDirect]candidate
+	list, ok := m.candidates(tenant, event.Type, room[:0])
 	if !ok {
 		return nil, hook.Errorf(hook.CodeNotFound, "there is no tenant %q: create it with PUT /v1/tenants/%s", hook.Clip(tenant), hook.Clip(tenant))
 	}
-	var targets []hook.Target
+	if len(list) == 0 {
+		return nil, nil
+	}
+	targets := make([]hook.Target, 0, len(list))
 	subject := filter.NewSubject(event)
 	parts := parts{metadata: event.Metadata}
-	for _, c := range m.candidates(tenant, endpoints, event.Type) {
-		if c.scope != nil && parts.of(c.scope) != c.part {
+	operational := hook.Operational(event.Type)
+	for i := range list {
+		c := &list[i]
+		if scope := c.policy.Scope; scope != nil && !operational && parts.of(scope) != c.part {
 			continue
 		}
-		wanted, err := m.wanted(c.Endpoint, subject)
-		if err != nil {
-			return nil, err
+		if c.condition != nil {
+			f, err := c.condition.parsed()
+			if err != nil {
+				return nil, m.unreadable(c.num, err)
+			}
+			if !f.Match(subject) {
+				continue
+			}
 		}
-		if wanted {
-			targets = append(targets, hook.Target{Endpoint: c.Num, Disposition: m.disposition(c.Endpoint, suppress)})
-		}
+		targets = append(targets, hook.Target{Endpoint: c.num, Disposition: c.disposition(suppress)})
+	}
+	if len(targets) == 0 {
+		return nil, nil
 	}
 	return targets, nil
 }
 
-// candidates are a tenant's endpoints that subscribe to a type.
-func (m *matcher) candidates(tenant string, endpoints []*hook.Endpoint, eventType string) []candidate {
-	if len(endpoints) == 0 {
-		return nil
+// unreadable is the error of a filter. It was checked when it was stored, so this
+// is not the publisher's fault.
+func (m *matcher) unreadable(num hook.EndpointNum, err error) error {
+	id := ""
+	if e, ok := m.directory.Endpoint(num); ok {
+		id = e.ID
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r := m.tenants[tenant]
-	// A list is never changed in place, so the same array is the same list.
-	if r == nil || len(r.of) != len(endpoints) || &r.of[0] != &endpoints[0] {
-		if len(m.tenants) >= maxTenants {
-			clear(m.tenants)
-		}
-		r = &routes{of: endpoints, byType: map[string][]candidate{}}
-		m.tenants[tenant] = r
-	}
-	list, ok := r.byType[eventType]
-	if !ok {
-		list = m.subscribed(endpoints, eventType)
-		if len(r.byType) >= maxTypes {
-			clear(r.byType)
-		}
-		r.byType[eventType] = list
-	}
-	return list
+	return &hook.Error{Code: hook.CodeInternal, Message: "the filter of endpoint " + id + " cannot be read", Err: err}
 }
 
-// subscribed finds the endpoints that subscribe to a type, each in the words of
-// its contract (PS-E2). Operational types are the same in all.
-func (m *matcher) subscribed(endpoints []*hook.Endpoint, eventType string) (list []candidate) {
-	policies := map[string]Policy{}
-	for _, e := range endpoints {
-		p, ok := policies[e.Dialect]
-		if !ok {
-			p = m.policy(e.Dialect)
-			policies[e.Dialect] = p
-		}
-		name := eventType
-		if p.EventName != nil && !hook.Operational(eventType) {
-			name = p.EventName(eventType)
-		}
-		if !hook.MatchesType(e.EventTypes, name) {
-			continue
-		}
-		c := candidate{Endpoint: e}
-		if p.Scope != nil && !hook.Operational(eventType) {
-			c.scope, c.part = p.Scope, strings.TrimSpace(e.Settings[p.Scope.Setting])
-			if c.part == "" {
-				c.part = p.Scope.Default
-			}
-		}
-		list = append(list, c)
+func (c *candidate) disposition(suppress bool) hook.Disposition {
+	switch {
+	case suppress && c.policy.Suppressible:
+		return hook.Suppressed
+	case !c.active && c.policy.CancelInactive:
+		return hook.Inactive
 	}
-	return list
+	return hook.Deliver
+}
+
+// candidates appends a tenant's endpoints that subscribe to a type, in the order
+// of their numbers, each in the words of its contract (PS-E2). Operational types
+// are the same in all.
+func (m *matcher) candidates(tenant, eventType string, list []candidate) ([]candidate, bool) {
+	version, n, ok := m.directory.EndpointsVersion(tenant)
+	if !ok || n == 0 {
+		return nil, ok
+	}
+	if n > maxDirect {
+		r, ok := m.routesOf(tenant, version)
+		if !ok {
+			return nil, false
+		}
+		return r.find(eventType, list), true
+	}
+	names := namer{policies: &m.policies, eventType: eventType}
+	_, ok = m.directory.Outlines(tenant, func(o *directory.Outline) {
+		if p, name := names.of(o.Dialect); hook.MatchesType(o.EventTypes, name) {
+			list = append(list, m.candidateOf(o, p))
+		}
+	})
+	return list, ok
+}
+
+// namer says what an event type is called in the words of a contract. The last
+// answer is kept: most endpoints of a tenant speak the same.
+type namer struct {
+	policies  *policies
+	eventType string
+	dialect   string
+	policy    *Policy
+	name      string
+}
+
+func (n *namer) of(dialect string) (*Policy, string) {
+	if n.policy == nil || n.dialect != dialect {
+		n.policy, n.dialect = n.policies.of(dialect), dialect
+		n.name = n.policy.nameOf(n.eventType)
+	}
+	return n.policy, n.name
+}
+
+func (p *Policy) nameOf(eventType string) string {
+	if p.EventName == nil || hook.Operational(eventType) {
+		return eventType
+	}
+	return p.EventName(eventType)
+}
+
+// policies are those of the dialects that were asked for. There are few.
+type policies struct {
+	ask   func(dialect string) Policy
+	known sync.Map // by dialect, *Policy
+}
+
+func (p *policies) of(dialect string) *Policy {
+	if known, ok := p.known.Load(dialect); ok {
+		return known.(*Policy)
+	}
+	policy := p.ask(dialect)
+	known, _ := p.known.LoadOrStore(dialect, &policy)
+	return known.(*Policy)
 }
 
 // parts says which part of a scope an event belongs to. The last answer is
@@ -205,49 +245,4 @@ func memberText(object []byte, name string) string {
 		}
 	}
 	return ""
-}
-
-// wanted asks an endpoint's filter.
-func (m *matcher) wanted(e *hook.Endpoint, subject *filter.Subject) (bool, error) {
-	if len(e.Filter) == 0 {
-		return true, nil
-	}
-	f, err := m.filter(e)
-	if err != nil {
-		// It was checked when it was stored, so this is not the publisher's fault.
-		return false, &hook.Error{Code: hook.CodeInternal, Message: "the filter of endpoint " + e.ID + " cannot be read", Err: err}
-	}
-	return f.Match(subject), nil
-}
-
-func (m *matcher) filter(e *hook.Endpoint) (*filter.Filter, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := m.filters[e.Num]
-	if c.of != e {
-		f, err := filter.Parse(e.Filter)
-		if err != nil {
-			return nil, err
-		}
-		if len(m.filters) >= maxTenants {
-			clear(m.filters)
-		}
-		c = compiled{of: e, filter: f}
-		m.filters[e.Num] = c
-	}
-	return c.filter, nil
-}
-
-func (m *matcher) disposition(e *hook.Endpoint, suppress bool) hook.Disposition {
-	if !suppress && e.Active() {
-		return hook.Deliver
-	}
-	p := m.policy(e.Dialect)
-	switch {
-	case suppress && p.Suppressible:
-		return hook.Suppressed
-	case !e.Active() && p.CancelInactive:
-		return hook.Inactive
-	}
-	return hook.Deliver
 }
