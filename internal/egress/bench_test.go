@@ -10,10 +10,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -87,22 +88,63 @@ func BenchmarkPost(b *testing.B) {
 }
 
 func benchDoor(b *testing.B, scheme string) {
-	s := httptest.NewTLSServer(nil) // has the certificate that the receiver's has
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Certificate())
-	s.Close()
-	c, err := egress.New(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, RootCAs: roots})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
-	r := &egress.Request{Method: "POST", URL: startReceiver(b, scheme), Body: bytes.Repeat([]byte("x"), 1024), Timeout: 10 * time.Second, Header: benchHeader}
+	c := newBenchClient(b)
+	r := benchRequest(startReceiver(b, scheme)+"/", 10*time.Second)
 	benchPosts(b, func() error {
 		if res := c.Do(b.Context(), r); res.Status != http.StatusOK {
 			b.Error(res.Class, res.Detail, res.Status)
 		}
 		return nil
 	})
+}
+
+// newBenchClient makes a client that trusts the receiver, which has the
+// certificate that every TLS server of httptest has.
+func newBenchClient(b *testing.B) *egress.Client {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return newClient(b, egress.Config{RootCAs: roots})
+}
+
+func benchRequest(url string, timeout time.Duration) *egress.Request {
+	return &egress.Request{Method: "POST", URL: url, Body: bytes.Repeat([]byte("x"), 1024), Timeout: timeout, Header: benchHeader}
+}
+
+// BenchmarkInFlight is the memory of attempts whose endpoint does not answer:
+// what counts is B/attempt.
+func BenchmarkInFlight(b *testing.B) {
+	for _, scheme := range []string{"http", "https"} {
+		b.Run(scheme, func(b *testing.B) { benchInFlight(b, scheme, 2000) })
+	}
+}
+
+func benchInFlight(b *testing.B, scheme string, attempts int) {
+	c := newBenchClient(b)
+	r := benchRequest(startReceiver(b, scheme)+silentPath, time.Minute)
+	for b.Loop() {
+		before := memory()
+		ctx, cancel := context.WithCancel(b.Context())
+		var running sync.WaitGroup
+		for range attempts {
+			running.Go(func() { c.Do(ctx, r) })
+		}
+		time.Sleep(3 * time.Second) // all of them wait by then
+		b.ReportMetric(float64(memory()-before)/float64(attempts), "B/attempt")
+		cancel()
+		running.Wait()
+	}
+}
+
+// memory is what the heap and the stacks take once garbage is gone.
+func memory() int64 {
+	for range 5 { // each halves the stacks that are too large
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse + m.StackInuse)
 }
 
 // BenchmarkPostBare is the same POST by net/http's transport alone, with and
@@ -115,7 +157,7 @@ func BenchmarkPostBare(b *testing.B) {
 func benchBare(b *testing.B, timeout time.Duration) {
 	t := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256}
 	defer t.CloseIdleConnections()
-	url, body := startReceiver(b, "http"), bytes.Repeat([]byte("x"), 1024)
+	url, body := startReceiver(b, "http")+"/", bytes.Repeat([]byte("x"), 1024)
 	benchPosts(b, func() error {
 		ctx := context.Background()
 		if timeout > 0 {

@@ -22,7 +22,7 @@ type conn struct {
 	probe [1]byte
 
 	// Of an unused connection; the pool's.
-	since        time.Time
+	since        time.Time // when it was put there
 	older, newer *conn
 }
 

@@ -113,6 +113,11 @@ func (x *exchange) receive(cfg *Config) ending {
 	}
 	in := newAnswerReader(x.conn.stream, cfg.MaxResponseHeader)
 	defer in.release()
+	return x.read(in, cfg.MaxResponseBody)
+}
+
+// read takes the answer from where it comes in.
+func (x *exchange) read(in *answerReader, maxBody int) ending {
 	err := in.begin()
 	var resp *http.Response
 	if err == nil {
@@ -123,7 +128,7 @@ func (x *exchange) receive(cfg *Config) ending {
 		x.fail(x.broken(err))
 		return unfinished
 	}
-	complete := x.answered(resp, cfg.MaxResponseBody)
+	complete := x.answered(resp, maxBody)
 	switch {
 	case !complete:
 		return unfinished

@@ -14,7 +14,9 @@ type poolKey struct {
 }
 
 // pool keeps the HTTP/1.1 connections that no request is using, the one that
-// was used last to be taken first. It never waits and never dials.
+// was used last to be taken first. It never waits and never dials, and nobody
+// watches what it keeps: that the other side has closed a connection shows when
+// it is taken, or it goes with the timeout.
 type pool struct {
 	perKey, all int // how many are kept
 	timeout     time.Duration

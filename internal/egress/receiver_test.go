@@ -12,10 +12,17 @@ import (
 // counted.
 const receiverEnv = "GRAPNEL_TEST_RECEIVER"
 
-// serveReceiver answers 200 to everything until its standard input ends.
+// silentPath is where the receiver says nothing until the sender gives up.
+const silentPath = "/silent"
+
+// serveReceiver answers 200 to everything else until its standard input ends.
 func serveReceiver(scheme string) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
+		if r.URL.Path == silentPath {
+			<-r.Context().Done()
+			return
+		}
 		io.WriteString(w, "ok")
 	}))
 	if scheme == "https" {
@@ -24,6 +31,6 @@ func serveReceiver(scheme string) {
 		s.Start()
 	}
 	defer s.Close()
-	os.Stdout.WriteString(s.URL + "/hook\n")
+	os.Stdout.WriteString(s.URL + "\n")
 	io.Copy(io.Discard, os.Stdin)
 }

@@ -3,6 +3,7 @@ package egress_test
 import (
 	"crypto/tls"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -309,19 +310,42 @@ func TestHTTP1Only(t *testing.T) {
 	}
 }
 
-// case 54, in short: failures of every kind leave nothing behind. (goleak
-// looks at the goroutines when all tests are over.)
-func TestFailuresLeaveNoConnections(t *testing.T) {
-	t.Parallel()
-	c := newClient(t, egress.Config{})
+// case 54: thousands of failures of every kind leave nothing behind. It is not
+// parallel, for it counts what this process has open. (goleak looks at the
+// goroutines when all tests are over.)
+func TestFailuresLeaveNothing(t *testing.T) {
+	const each = 60
+	open := openFiles(t)
 	for _, b := range []hostile.Behaviour{
 		hostile.EndlessBody(), hostile.EndlessHeaders(), hostile.SwitchProtocols(true), hostile.Raw("nonsense\r\n"), hostile.ResetAt(0),
-		hostile.ResetAt(30), hostile.Raw("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"), hostile.Informational(103),
+		hostile.ResetAt(30), hostile.ResetReused(0), hostile.CloseReused(), hostile.Raw("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"),
+		hostile.Informational(103), hostile.Junk("junk"), hostile.Junk(""), hostile.ResetInRequest(10), hostile.HugeHeader(1 << 17),
+		hostile.AnswerEarly(10, "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", false),
 	} {
-		s := listen(t, b)
-		for range 25 {
-			c.Do(t.Context(), post(s.URL("/"), long))
+		for s, c := range plainAndTLS(t, b) {
+			for i := range each {
+				r := post(s.URL("/"), long)
+				if i%10 == 0 {
+					r.Body = make([]byte, 1<<20)
+				}
+				c.Do(t.Context(), r)
+			}
+			c.Close()
+			waitClosed(t, s, 1)
+			s.Close()
 		}
-		waitClosed(t, s, 1)
 	}
+	if now := openFiles(t); now > open+2 { // what the runtime opens for itself
+		t.Errorf("%d files are open, %d were", now, open)
+	}
+}
+
+// openFiles counts the open files of this process, where that can be seen.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Log(err)
+	}
+	return len(files)
 }

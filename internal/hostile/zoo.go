@@ -147,6 +147,16 @@ func Framings() []Framing {
 	}
 }
 
+// AnswerEarly reads k bytes of the request, answers and reads no more. hold
+// keeps the connection open until the server closes.
+func AnswerEarly(k int64, answer string, hold bool) Behaviour {
+	return func(c *Conn) {
+		if _, err := io.CopyN(io.Discard, c.Conn, k); err == nil && c.Send(answer) && hold {
+			<-c.server.done
+		}
+	}
+}
+
 // ResetAt reads a request, sends the first k bytes of an answer of 200 with a
 // body and ends with a RST (case 9).
 func ResetAt(k int) Behaviour {
