@@ -150,7 +150,7 @@ func (d *Dispatcher) conclude(dl *delivery, c *dialect.Dialect, endpoint *hook.E
 	}
 	keepOrder(dl, a, endpoint, c.Schedule(endpoint.Schedule), now)
 	settle(dl, a, now)
-	return effect{health: healthOf(r, v), wait: v.RetryAfter, act: v.Endpoint, reason: v.Reason}
+	return effect{health: healthOf(r, v), wait: v.RetryAfter, act: v.Endpoint, reason: v.Reason, reach: reachOf(r)}
 }
 
 // healthOf says what an answer tells of the endpoint. Only what keeps a place

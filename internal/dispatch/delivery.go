@@ -30,6 +30,7 @@ type delivery struct {
 	size    int   // counted against the memory budget
 	load    int   // its weight while the attempt runs
 	class   class // the lane's, when the attempt began
+	probe   bool  // its attempt is to find out whether an outage of ours is over
 	kept    bool  // the store has the body
 	again   bool  // a redelivery was asked for since the attempt began
 	aside   bool  // the store refuses it; it waits for a change

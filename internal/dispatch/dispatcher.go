@@ -118,6 +118,7 @@ type Dispatcher struct {
 	backed   int           // outcomes that are not recorded yet
 	backedBy int           // bytes that they hold
 	progress progress
+	outage   outage
 	pending  atomic.Int64              // deliveries that are not over
 	counted  sync.Map                  // the tenants by number, for Pending
 	early    map[hook.DeliveryKey]bool // cancelled before they were offered
@@ -149,6 +150,7 @@ func New(c Config) (*Dispatcher, error) {
 		lanes:   map[hook.EndpointNum]*lane{},
 		tenants: map[hook.TenantNum]*tenant{},
 		timers:  newTimers(),
+		outage:  newOutage(),
 	}
 	d.send = d.attempt
 	d.paging.L = &d.mu
@@ -396,6 +398,9 @@ func (d *Dispatcher) configure(l *lane) {
 	l.rate = e.RateLimit
 	if e.MaxInFlight > 0 {
 		l.most = e.MaxInFlight
+	}
+	if old == nil || old.URL != e.URL {
+		l.host = hostHash(e.URL)
 	}
 	if old != nil && (old.URL != e.URL || was != sending && l.mode == sending) {
 		l.startAnew()

@@ -123,6 +123,7 @@ type world struct {
 	book  *book
 	ring  *keyring.Ring
 	tune  func(*dispatch.Config)
+	base  string // of all URLs
 
 	mu       sync.Mutex
 	answer   map[hook.EndpointNum]func(ctx context.Context, n int) *egress.Result // n counts the endpoint's requests
@@ -166,7 +167,7 @@ func (w *world) put(e *hook.Endpoint) {
 	if w.book.tenants[e.TenantNum] == nil {
 		w.book.tenants[e.TenantNum] = &hook.Tenant{ID: name, Num: e.TenantNum}
 	}
-	e.Tenant, e.ID, e.URL = name, "ep_"+strconv.Itoa(int(e.Num)), strconv.Itoa(int(e.Num))
+	e.Tenant, e.ID, e.URL = name, "ep_"+strconv.Itoa(int(e.Num)), w.base+strconv.Itoa(int(e.Num))
 	if e.Secrets == nil {
 		e.Secrets = []hook.EndpointSecret{{Sealed: w.seal(e, "a secret of an endpoint")}}
 	}
@@ -253,7 +254,7 @@ func (w *world) answers(num hook.EndpointNum, f func(ctx context.Context, n int)
 // otherwise.
 func (w *world) Do(ctx context.Context, r *egress.Request) *egress.Result {
 	at := time.Now()
-	n, _ := strconv.Atoi(r.URL)
+	n, _ := strconv.Atoi(strings.TrimPrefix(r.URL, w.base))
 	num := hook.EndpointNum(n)
 	w.mu.Lock()
 	w.count[num]++

@@ -34,6 +34,7 @@ type lane struct {
 
 	complained atomic.Int64 // Unix time of the last complaint that it cannot send
 
+	host      uint64         // stands for the endpoint's host
 	endpoint  *hook.Endpoint // as it was when it was configured; nil: not known
 	mode      mode
 	acting    bool // its endpoint is being disabled or removed because of an answer

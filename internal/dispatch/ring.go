@@ -61,6 +61,8 @@ func (r *rings) remove(l *lane) {
 	}
 }
 
+func (r *rings) empty() bool { return r.tenants[proven].n+r.tenants[unproven].n == 0 }
+
 // next is the lane whose turn it is among the classes that are open, nil if
 // there is none. With both open they take turns.
 func (r *rings) next(open [classes]bool) *lane {

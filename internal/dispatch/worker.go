@@ -39,6 +39,7 @@ type effect struct {
 	health    health
 	wait      time.Duration // how long the endpoint wants to be left alone
 	act       dialect.Action
+	reach     reach
 	reason    string // for act
 }
 
@@ -74,6 +75,7 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e *effect) *delivery {
 	l.inFlight--
 	d.inFlight[dl.class]--
 	d.flying[dl.class] -= dl.load
+	d.weigh(dl, e, now)
 	dl.endInstead(e, now)
 	if e.givenBack {
 		d.giveBack(dl)
@@ -157,7 +159,13 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 	if d.phase != started || d.barred || d.backed >= maxBacked || d.backedBy >= maxBackedBytes {
 		return nil
 	}
+	if d.rings.empty() || d.held(now) {
+		return nil
+	}
 	places, weight := d.MaxInFlight, flyingFactor*d.Memory
+	if d.outage.down {
+		places += mostProbes // what hangs by the outage must not keep its end from being seen
+	}
 	if d.inFlight[proven]+d.inFlight[unproven] >= places || d.flying[proven]+d.flying[unproven] >= weight {
 		return nil
 	}
@@ -182,6 +190,7 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 			d.pickedUp(dl)
 		}
 		dl.class, dl.begun = l.class(), now
+		dl.probe = d.outage.begins(now)
 		l.inFlight++
 		d.inFlight[dl.class]++
 		dl.load = dl.weight()

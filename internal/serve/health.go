@@ -16,6 +16,7 @@ const healthTimeout = 2 * time.Second
 type check struct {
 	name   string
 	ok     bool
+	warn   bool // it is, but something is wrong
 	detail string
 }
 
@@ -47,7 +48,11 @@ func (s *Server) checks(ctx context.Context) []check {
 		lease.ok, lease.detail = false, "the lease on the store is lost: nothing is sent, restart the server"
 	default:
 	}
-	return []check{serving, db, room, lease}
+	network := check{name: "network", ok: true, detail: "no sign of an outage"}
+	if since, down := s.dispatch.Unreachable(); down {
+		network.warn, network.detail = true, "no endpoint can be reached since "+since.UTC().Format(time.RFC3339)+": deliveries wait until one can"
+	}
+	return []check{serving, db, room, lease, network}
 }
 
 // Alive says whether the server's parts still answer within ctx. A server that
@@ -124,6 +129,9 @@ func (s *Server) readyz(tell bool) http.Handler {
 		status, word := http.StatusOK, "ready"
 		for _, c := range s.checks(r.Context()) {
 			mark := "ok"
+			if c.warn {
+				mark = "warning"
+			}
 			if !c.ok {
 				mark, status, word = "failed", http.StatusServiceUnavailable, "not ready"
 			}

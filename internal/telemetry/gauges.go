@@ -17,6 +17,7 @@ type QueueGauges struct {
 	Broken    int           // lanes whose endpoint does not answer, so that it gets a probe at a time
 	Outcomes  int           // attempts that are over and not recorded yet
 	Barred    bool          // nothing is sent: outcomes cannot be recorded, or the lease is lost
+	Unreached bool          // no endpoint can be reached: taken for an outage of our own network
 	OldestAge time.Duration // of the delivery that has been due longest; 0: none is
 }
 
@@ -36,9 +37,9 @@ type gauges struct {
 	store     atomic.Pointer[func() StoreGauges]
 	endpoints atomic.Pointer[func() map[string]int]
 
-	pending, due, inflight, lanes, behind, broken, outcomes, barred, oldest *prometheus.Desc
-	events, units, bytes, free, expired, writable                           *prometheus.Desc
-	endpointStates                                                          *prometheus.Desc
+	pending, due, inflight, lanes, behind, broken, outcomes, barred, unreached, oldest *prometheus.Desc
+	events, units, bytes, free, expired, writable                                      *prometheus.Desc
+	endpointStates                                                                     *prometheus.Desc
 }
 
 func newGauges() *gauges {
@@ -55,6 +56,7 @@ func newGauges() *gauges {
 		broken:         d("lanes_broken", "Endpoints that do not answer: they get one probe at a time."),
 		outcomes:       d("queue_outcomes", "Attempts that are over and whose outcome is not recorded yet."),
 		barred:         d("queue_barred", "1 while nothing is sent, because outcomes cannot be recorded or the lease is lost, else 0."),
+		unreached:      d("egress_down", "1 while no endpoint can be reached, which is taken for an outage of this server's own network, else 0. Deliveries wait then."),
 		endpointStates: d("endpoints", "Endpoints by state.", "state"),
 		events:         d("db_events", "Events in the store."),
 		units:          d("db_segments", "Segments that the log is cut into."),
@@ -67,7 +69,7 @@ func newGauges() *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.pending, g.due, g.oldest, g.inflight, g.lanes, g.behind, g.broken, g.outcomes, g.barred,
+	for _, d := range []*prometheus.Desc{g.pending, g.due, g.oldest, g.inflight, g.lanes, g.behind, g.broken, g.outcomes, g.barred, g.unreached,
 		g.endpointStates, g.events, g.units, g.bytes, g.free, g.expired, g.writable} {
 		ch <- d
 	}
@@ -89,6 +91,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		send(g.broken, float64(q.Broken))
 		send(g.outcomes, float64(q.Outcomes))
 		send(g.barred, flag(q.Barred))
+		send(g.unreached, flag(q.Unreached))
 	}
 	if f := g.endpoints.Load(); f != nil {
 		for state, n := range (*f)() {
