@@ -35,20 +35,18 @@ func (c *Client) exchange(a *attempt, nc *conn) {
 	a.goesBy(nc, nc.used, x.head.lines())
 	nc.used = true
 	_ = nc.socket.SetDeadline(a.deadline) // if it fails, so does the writing
-	called := func() bool { return true }
+	disarm := func() bool { return true }
 	if a.ctx.Done() != nil {
-		called = context.AfterFunc(a.ctx, nc.interrupt)
+		disarm = context.AfterFunc(a.ctx, nc.interrupt)
 	}
 	x.send()
 	end := x.receive(&c.cfg)
-	// Whoever calls the attempt off from now on meets a connection that may
-	// be another's, unless that is prevented here.
-	mine := called()
+	mine := disarm() // if not, the interruption is still to come, and must not hit another attempt
 	switch {
-	case end == unfinished:
-		nc.abandon()
 	case end == reusable && mine && x.wasWritten():
 		c.pool.put(nc, time.Now())
+	case end == unfinished || x.written != nil: // a good-bye might wait behind what was not read of the request
+		nc.abandon()
 	default:
 		nc.stream.Close()
 	}
@@ -60,7 +58,7 @@ func (c *Client) exchange(a *attempt, nc *conn) {
 
 // send writes the request, or has it written.
 func (x *exchange) send() {
-	if len(x.head)+len(x.request.Body) <= pieceSize {
+	if len(x.head)+len("\r\n")+len(x.request.Body) <= pieceSize {
 		x.write()
 		return
 	}

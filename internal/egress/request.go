@@ -139,13 +139,20 @@ var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 // writeRequest writes a head, the empty line and a body; short requests in one
 // piece. A long body is not copied but for its beginning.
 func writeRequest(w io.Writer, head requestHead, body []byte) error {
+	n, err := writePiece(w, head, body)
+	if err == nil && n < len(body) {
+		_, err = w.Write(body[n:])
+	}
+	return err
+}
+
+// writePiece writes what fits in a piece, and gives how much of the body that
+// was.
+func writePiece(w io.Writer, head requestHead, body []byte) (int, error) {
 	piece := pieces.Get().(*[pieceSize]byte)
 	defer pieces.Put(piece)
 	b := append(append(piece[:0], head...), "\r\n"...)
-	fits := min(len(body), max(pieceSize-len(b), 0))
-	if _, err := w.Write(append(b, body[:fits]...)); err != nil || fits == len(body) {
-		return err
-	}
-	_, err := w.Write(body[fits:])
-	return err
+	n := min(len(body), max(pieceSize-len(b), 0))
+	_, err := w.Write(append(b, body[:n]...))
+	return n, err
 }
