@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type bareConfig struct {
 	Size        int           `json:"size"` // bytes of data
 	Connections int           `json:"connections"`
 	Duration    time.Duration `json:"duration"`
+	Rate        float64       `json:"rate"` // posts a second on a timetable; 0: each connection posts when it was answered
 }
 
 // bareResult is what came of it.
@@ -43,6 +45,9 @@ func bare(ctx context.Context, c bareConfig) (*bareResult, error) {
 		},
 	}
 	defer client.CloseIdleConnections()
+	if c.Rate > 0 {
+		return bareTimetable(ctx, newBareSender(client, c), c)
+	}
 	result := &bareResult{First: time.Now().UnixNano()}
 	until := time.Now().Add(c.Duration)
 	var number atomic.Int64
@@ -51,7 +56,7 @@ func bare(ctx context.Context, c bareConfig) (*bareResult, error) {
 		all.Go(func() {
 			b := newBareSender(client, c)
 			for ctx.Err() == nil && time.Now().Before(until) {
-				if err := b.send(ctx, number.Add(1)); err != nil {
+				if err := b.send(ctx, time.Now(), number.Add(1)); err != nil {
 					atomic.AddInt64(&result.Failed, 1)
 					continue
 				}
@@ -66,6 +71,27 @@ func bare(ctx context.Context, c bareConfig) (*bareResult, error) {
 	return result, nil
 }
 
+// bareTimetable posts one after the other, each when it is due.
+func bareTimetable(ctx context.Context, b *bareSender, c bareConfig) (*bareResult, error) {
+	runtime.LockOSThread() // sleepUntil blocks a thread
+	defer runtime.UnlockOSThread()
+	begun := time.Now()
+	result := &bareResult{First: begun.UnixNano()}
+	gap := time.Duration(float64(time.Second) / c.Rate)
+	for at := begun.Add(gap); at.Sub(begun) < c.Duration && ctx.Err() == nil; at = at.Add(gap) {
+		sleepUntil(at)
+		if err := b.send(ctx, at, result.Sent+result.Failed); err != nil {
+			result.Failed++
+			continue
+		}
+		result.Sent++
+	}
+	if result.Sent == 0 {
+		return nil, fmt.Errorf("bare client: nothing of %d requests arrived in %s", result.Failed, c.Duration)
+	}
+	return result, nil
+}
+
 type bareSender struct {
 	client *http.Client
 	url    string
@@ -75,12 +101,13 @@ type bareSender struct {
 
 func newBareSender(client *http.Client, c bareConfig) *bareSender {
 	body := `{"type":"bench.event","timestamp":"2026-11-01T12:00:00.000000Z","data":` + data(c.Size, "") + `}`
-	return &bareSender{client: client, url: "http://" + c.Addr + "/ok/0", body: newTemplate(body), key: []byte(padding(32))}
+	return &bareSender{client: client, url: "http://" + c.Addr + "/ok/0/0", body: newTemplate(body), key: []byte(padding(32))}
 }
 
-func (b *bareSender) send(ctx context.Context, number int64) error {
+// send posts the body of an event that was due at a time.
+func (b *bareSender) send(ctx context.Context, at time.Time, number int64) error {
+	b.body.patch(0, at, number)
 	now := time.Now()
-	b.body.patch(0, now, number)
 	id := fmt.Sprintf("%08x-0000-7000-8000-%012x", number>>16, number)
 	stamp := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, b.key)

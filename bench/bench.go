@@ -36,6 +36,11 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) (err error) {
 	}
 	report.Seconds = time.Since(report.Started).Seconds()
 	p.close()
+	if o.SVG != "" {
+		if err := report.draw(o.SVG); err != nil {
+			return err
+		}
+	}
 	if o.JSON {
 		return report.json(stdout)
 	}
@@ -48,28 +53,30 @@ func (r *rig) runAll(ctx context.Context, report *Report) error {
 		measured[i] = &figures{}
 	}
 	for n := range r.Runs {
-		limit := 0.0
+		shared := &round{maximum: map[int]float64{}}
 		for i, name := range r.Scenarios {
 			s, _ := find(name) // Options.complete has checked the names
-			if s.Name == "growth" && n > 0 {
-				continue // it repeats its windows itself
+			if s.Once && n > 0 {
+				continue
 			}
-			if s.Bare && limit == 0 {
+			if s.Bare && shared.bare == 0 {
 				r.progress.step(r.Duration, "bare limit, run %d of %d", n+1, r.Runs)
 				var err error
-				if limit, err = r.limit(ctx); err != nil {
+				if shared.bare, err = r.limit(ctx); err != nil {
 					return err
 				}
 			}
 			r.progress.step(s.Windows(r.Options), "%s, run %d of %d", s.Name, n+1, r.Runs)
-			if err := s.Measure(ctx, &run{rig: r, figures: measured[i], bare: limit}); err != nil {
+			if err := s.Measure(ctx, &run{rig: r, figures: measured[i], round: shared}); err != nil {
 				return fmt.Errorf("%s, run %d: %w", s.Name, n+1, err)
 			}
 		}
 	}
 	for i, name := range r.Scenarios {
 		s, _ := find(name)
-		report.Scenarios = append(report.Scenarios, ScenarioReport{Name: name, About: s.About, Figures: measured[i].done()})
+		report.Scenarios = append(report.Scenarios, ScenarioReport{
+			Name: name, About: s.About, Figures: measured[i].done(), Series: measured[i].series(),
+		})
 	}
 	return nil
 }
@@ -80,7 +87,7 @@ func expected(o Options) (total time.Duration) {
 	for _, name := range o.Scenarios {
 		s, _ := find(name)
 		bare = bare || s.Bare
-		if s.Name == "growth" {
+		if s.Once {
 			total += s.Windows(o)
 			continue
 		}
@@ -100,7 +107,7 @@ func Describe() string {
 		if !s.Default {
 			note = " (only when named)"
 		}
-		fmt.Fprintf(&b, "%-12s %s%s\n", s.Name, s.About, note)
+		fmt.Fprintf(&b, "%-17s %s%s\n", s.Name, s.About, note)
 	}
 	return b.String()
 }

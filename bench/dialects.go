@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // dialectRate is how many events a second the scenario dialects publishes: few
@@ -37,18 +36,20 @@ func dialects(ctx context.Context, r *run) error {
 		}
 		stream.Tenant, stream.Size, stream.Connections, stream.Rate = tenant, r.Size, r.Connections, orDefault(r.Rate, dialectRate)
 		cost := map[string]float64{}
-		order := []string{"standard", name}
-		if r.turn++; r.turn%2 == 0 {
-			order = []string{name, "standard"}
-		}
-		for _, d := range order {
-			r.progress.note("dialects: %s, of the pair %s", d, name)
-			w, err := r.dialect(ctx, d, stream)
-			if err != nil {
-				return fmt.Errorf("%s: %w", d, err)
+		measure := func(d string) func() error {
+			return func() error {
+				r.progress.note("dialects: %s, of the pair %s", d, name)
+				w, err := r.dialect(ctx, d, stream)
+				if err != nil {
+					return fmt.Errorf("%s: %w", d, err)
+				}
+				w.faults(r.figures)
+				cost[d] = w.cost()
+				return nil
 			}
-			w.faults(r.figures)
-			cost[d] = float64(w.cpu.Microseconds()) / float64(w.unique)
+		}
+		if err := r.inTurn(measure("standard"), measure(name)); err != nil {
+			return err
 		}
 		r.add(name+", server CPU", "µs/event", cost[name])
 		r.add("standard beside "+name, "µs/event", cost["standard"])
@@ -59,32 +60,29 @@ func dialects(ctx context.Context, r *run) error {
 
 // dialect measures one window of one dialect.
 func (r *run) dialect(ctx context.Context, name string, stream Stream) (*window, error) {
-	t, err := r.startReceiver(ctx, 1)
+	x, err := r.newSite(ctx, sitePlan{})
 	if err != nil {
 		return nil, err
 	}
-	defer t.end()
-	s, err := r.startServer(ctx)
-	if err != nil {
+	defer x.end()
+	if _, err := x.start(ctx, startPatience); err != nil {
 		return nil, err
 	}
-	defer func() { _ = s.end() }() // what cannot be removed goes with the rig's folder
-	if err := s.call(ctx, http.MethodPut, "/v1/tenants/"+tenant, map[string]string{"dialect": name}, nil); err != nil {
+	if err := x.call(ctx, http.MethodPut, "/v1/tenants/"+tenant, map[string]string{"dialect": name}, nil); err != nil {
 		return nil, err
 	}
-	in := map[string]any{"url": t.url("ok", 0), "event_types": stream.Types}
+	in := map[string]any{"url": x.url("ok/0", 0), "event_types": stream.Types}
 	if family, _, _ := strings.Cut(name, "@"); allTypes[family] {
 		in["event_types"] = []string{}
 	}
 	if family, _, _ := strings.Cut(name, "@"); family == "propstack" || family == "smake" {
 		in["secret"] = "a secret, so that it signs" // which these do without as well
 	}
-	if err := s.call(ctx, http.MethodPost, "/v1/tenants/"+tenant+"/endpoints", in, nil); err != nil {
+	if err := x.call(ctx, http.MethodPost, "/v1/tenants/"+tenant+"/endpoints", in, nil); err != nil {
 		return nil, err
 	}
-	// What a server does once is not what an event costs.
-	if _, err := r.measure(ctx, s, t, []Stream{stream}, max(r.Duration/5, 200*time.Millisecond), 0, nil); err != nil {
+	if err := r.warm(ctx, x, []Stream{stream}); err != nil {
 		return nil, err
 	}
-	return r.measure(ctx, s, t, []Stream{stream}, r.Duration, 0, nil)
+	return r.measure(ctx, x, loadPlan{streams: []Stream{stream}, duration: r.Duration})
 }

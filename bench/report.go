@@ -26,7 +26,7 @@ type Report struct {
 type Settings struct {
 	WindowSeconds float64 `json:"window_seconds"`
 	Runs          int     `json:"runs"`
-	Endpoints     int     `json:"endpoints"`
+	Endpoints     int     `json:"endpoints"` // 0: the scenario's own
 	Size          int     `json:"size"`
 	Connections   int     `json:"connections"`
 	Batch         int     `json:"batch"`
@@ -38,6 +38,7 @@ type ScenarioReport struct {
 	Name    string   `json:"name"`
 	About   string   `json:"about"`
 	Figures []Figure `json:"figures"`
+	Series  []Series `json:"series,omitempty"` // of scenarios with a timetable
 }
 
 // Figure is one measured quantity.
@@ -49,7 +50,10 @@ type Figure struct {
 }
 
 // figures collects a scenario's quantities over its runs.
-type figures struct{ list []Figure }
+type figures struct {
+	list  []Figure
+	lines []*line
+}
 
 func (f *figures) add(name, unit string, value float64) {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
@@ -116,8 +120,12 @@ func (r *Report) table(w io.Writer) error {
 	fmt.Fprintf(t, "machine\t%s\n", r.Machine)
 	fmt.Fprintf(t, "program\tgrapnel %s, commit %s\n", orDefault(r.Version, "unknown"), orDefault(r.Commit, "unknown"))
 	s := r.Settings
-	fmt.Fprintf(t, "load\t%d B of data, %d connections, %d endpoint(s), windows of %g s, %d run(s); server, load and receiver share the machine\n",
-		s.Size, s.Connections, s.Endpoints, s.WindowSeconds, s.Runs)
+	endpoints := "each scenario's own endpoints"
+	if s.Endpoints > 0 {
+		endpoints = strconv.Itoa(s.Endpoints) + " endpoint(s)"
+	}
+	fmt.Fprintf(t, "load\t%d B of data, %d connections, %s, windows of %g s, %d run(s); server, load and receiver share the machine\n",
+		s.Size, s.Connections, endpoints, s.WindowSeconds, s.Runs)
 	for _, sc := range r.Scenarios {
 		fmt.Fprintf(t, "\n%s\t%s\n", sc.Name, sc.About)
 		for _, f := range sc.Figures {

@@ -10,8 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
-	"time"
 
 	"grapnel/internal/child"
 )
@@ -25,7 +23,7 @@ type rig struct {
 	http     *http.Client
 	progress *progress
 	started  int // servers so far
-	turn     int // pairs of dialects so far
+	turn     int // pairs so far
 }
 
 func newRig(o Options, p *progress) (*rig, error) {
@@ -96,6 +94,18 @@ func (w *worker) end() {
 	_ = w.stdout.Close()
 }
 
+// inTurn does two things, in the other order every other time, so that what comes
+// second is not always the same.
+func (r *rig) inTurn(one, other func() error) error {
+	if r.turn++; r.turn%2 == 0 {
+		one, other = other, one
+	}
+	if err := one(); err != nil {
+		return err
+	}
+	return other()
+}
+
 // runWorker starts a worker and waits for its one answer.
 func runWorker[R any](ctx context.Context, r *rig, role string, orders any) (*R, error) {
 	w, err := r.startWorker(role, orders)
@@ -105,116 +115,6 @@ func runWorker[R any](ctx context.Context, r *rig, role string, orders any) (*R,
 	defer w.end()
 	result := new(R)
 	return result, w.answer(ctx, result)
-}
-
-// target is a running receiver.
-type target struct {
-	*worker
-	receiverHello
-	http *http.Client
-}
-
-func (r *rig) startReceiver(ctx context.Context, endpoints int) (*target, error) {
-	w, err := r.startWorker(roleReceiver, receiverConfig{Endpoints: endpoints})
-	if err != nil {
-		return nil, err
-	}
-	t := &target{worker: w, http: r.http}
-	return t, w.answer(ctx, &t.receiverHello)
-}
-
-// url is the n-th endpoint's; kind is "ok" or "hang".
-func (t *target) url(kind string, n int) string {
-	return fmt.Sprintf("http://%s/%s/%d", t.Addr, kind, n)
-}
-
-func (t *target) stats(ctx context.Context, whole bool) (*receiverStats, error) {
-	url := "http://" + t.Control + "/stats"
-	if whole {
-		url += "?whole"
-	}
-	s := new(receiverStats)
-	return s, call(ctx, t.http, http.MethodGet, url, "", nil, s)
-}
-
-// server is a running server.
-type server struct {
-	*child.Process
-	rig  *rig
-	addr string
-	data string
-	log  *os.File
-}
-
-// startServer starts a server on an empty data folder and waits until it is
-// ready.
-func (r *rig) startServer(ctx context.Context) (*server, error) {
-	r.started++
-	data := filepath.Join(r.dir, fmt.Sprintf("data-%d", r.started))
-	addr, err := child.FreeAddr()
-	if err != nil {
-		return nil, err
-	}
-	log, err := os.Create(data + ".log")
-	if err != nil {
-		return nil, err
-	}
-	command := r.Serve
-	if len(command) == 0 {
-		command = []string{r.Binary, "serve", "--egress-allow", "127.0.0.0/8"}
-	}
-	command = append(command[:len(command):len(command)], "--data", data, "--listen", addr)
-	s := &server{rig: r, addr: addr, data: data, log: log}
-	env := append([]string{"GRAPNEL_ADMIN_KEY=" + r.key}, r.Env...)
-	if s.Process, err = child.Start(child.Config{Command: command, Env: env, Stdout: log, Stderr: log}); err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	if err := s.Ready(ctx, "http://"+addr+"/readyz"); err != nil {
-		return nil, errors.Join(fmt.Errorf("bench: server: %w: %s", err, s.logTail()), s.end())
-	}
-	return s, nil
-}
-
-// end kills the server and removes its data.
-func (s *server) end() error {
-	s.Kill()
-	return errors.Join(s.log.Close(), os.RemoveAll(s.data))
-}
-
-func (s *server) logTail() string {
-	text, err := os.ReadFile(s.log.Name())
-	if err != nil {
-		return err.Error()
-	}
-	return string(text[max(0, len(text)-1000):])
-}
-
-// call calls the native API, as everybody else would.
-func (s *server) call(ctx context.Context, method, path string, in, out any) error {
-	return call(ctx, s.rig.http, method, "http://"+s.addr+path, s.rig.key, in, out)
-}
-
-func (s *server) tenant(ctx context.Context, id string) error {
-	return s.call(ctx, http.MethodPut, "/v1/tenants/"+id, map[string]string{}, nil)
-}
-
-func (s *server) endpoint(ctx context.Context, tenant, url, eventType string) error {
-	in := map[string]any{"url": url, "event_types": []string{eventType}}
-	return s.call(ctx, http.MethodPost, "/v1/tenants/"+tenant+"/endpoints", in, nil)
-}
-
-// files counts the data folder's database files: segments come and go there.
-func (s *server) files() int {
-	n := 0
-	_ = filepath.WalkDir(s.data, func(path string, _ os.DirEntry, err error) error { // a file may vanish meanwhile
-		if err == nil && (filepath.Ext(path) == ".db" || filepath.Ext(path) == ".sqlite") {
-			n++
-		}
-		return nil
-	})
-	return n
 }
 
 // call does one HTTP call; in and out are JSON, or nil.

@@ -6,43 +6,57 @@ import (
 	"time"
 )
 
-// scenario is one kind of measurement. measure does one run of it and adds the
+// scenario is one kind of measurement. Measure does one run of it and adds the
 // run's figures.
 type scenario struct {
-	Name    string
-	About   string
-	Default bool                        // runs when no scenario is named
-	Bare    bool                        // its figures are held against the bare limit
-	Windows func(Options) time.Duration // how long one run's load takes, for the progress
-	Measure func(context.Context, *run) error
+	Name      string
+	About     string
+	Default   bool                        // runs when no scenario is named
+	Bare      bool                        // its figures are held against the bare limit
+	Once      bool                        // it does all runs at once, for its preparation is long
+	Timetable bool                        // it has latency over time
+	Windows   func(Options) time.Duration // how long one run's load takes, for the progress
+	Measure   func(context.Context, *run) error
 }
 
 // run is one run of a scenario.
 type run struct {
 	*rig
 	*figures
-	bare float64 // deliveries a second of the bare client in this run
+	*round
 }
 
-// The rates of the scenarios with a timetable.
-const (
-	latencyRate   = 100
-	hangRate      = 300
-	hangEndpoints = 10
-	hanging       = 3 // the one of them that hangs
-)
+// round is what the scenarios of one run share.
+type round struct {
+	bare    float64         // deliveries a second of the bare client
+	maximum map[int]float64 // deliveries a second of the server, by the number of endpoints
+}
 
 func scenarios() []scenario {
-	once := func(o Options) time.Duration { return o.Duration }
+	times := func(n float64) func(Options) time.Duration {
+		return func(o Options) time.Duration { return time.Duration(n * float64(o.Duration)) }
+	}
 	return []scenario{
-		{"throughput", "single posts, as fast as they are answered", true, true, once, throughput},
-		{"batch", "posts of many events, as fast as they are answered", true, true, once, batch},
-		{"latency", fmt.Sprintf("single posts on a timetable, %d events/s", latencyRate), true, false, once, latency},
-		{"hang", "one of ten endpoints never answers; the other nine, with and without it", true, false,
-			func(o Options) time.Duration { return 4 * o.Duration }, hang},
-		{"dialects", fmt.Sprintf("server CPU for an event in dialects against standard, in turns, %d events/s; needs --dialect", dialectRate), false, false,
-			func(o Options) time.Duration { return 2 * o.Duration * time.Duration(len(o.Dialects)) }, dialects},
-		{"growth", "throughput with many events stored, against an empty store", false, false, growthTime, growth},
+		{Name: "throughput", About: "single posts, as fast as they are answered", Default: true, Bare: true, Windows: times(1), Measure: throughput},
+		{Name: "batch", About: "posts of many events, as fast as they are answered", Default: true, Bare: true, Windows: times(1), Measure: batch},
+		{Name: "latency", About: fmt.Sprintf("single posts on a timetable: %d events/s, and half of the maximum", latencyRate),
+			Default: true, Timetable: true, Windows: times(3.5), Measure: latency},
+		{Name: "hang", About: fmt.Sprintf("one of %d endpoints never answers; the others with and without it, at %d events/s and at half of the maximum", hangEndpoints, hangRate),
+			Default: true, Timetable: true, Windows: times(8.5), Measure: hang},
+		{Name: "dead-30", About: fmt.Sprintf("30 %% of %d endpoints never answer; the others with and without them", deadEndpoints), Timetable: true, Windows: times(4), Measure: dead},
+		{Name: "flood", About: fmt.Sprintf("%d tenants with %d events/s each while one more floods, with a quota and without", floodTenants, floodRate),
+			Timetable: true, Windows: times(4), Measure: flood},
+		{Name: "fan-out", About: fmt.Sprintf("one event to %d endpoints, again and again, while %d others go on", fanOutEndpoints, fanOutOthers), Timetable: true, Windows: times(2), Measure: fanOut},
+		{Name: "in-flight", About: "attempts under way to endpoints that answer late, and what fast ones see of it", Timetable: true, Windows: times(3), Measure: inFlight},
+		{Name: "recovery", About: fmt.Sprintf("killed under load %d times, and started again", recoveryKills), Windows: times(2), Measure: recovery},
+		{Name: "tls", About: "single posts as fast as they are answered, to receivers of HTTPS against plain HTTP", Windows: times(3), Measure: secured},
+		{Name: "dialects", About: fmt.Sprintf("server CPU for an event in dialects against standard, in turns, %d events/s; needs --dialect", dialectRate),
+			Windows: func(o Options) time.Duration { return 2 * o.Duration * time.Duration(len(o.Dialects)) }, Measure: dialects},
+		{Name: "million-endpoints", About: fmt.Sprintf("what an event costs with %d tenants of ten endpoints, against one endpoint", millionTenants), Once: true,
+			Windows: func(o Options) time.Duration { return 3 * o.Duration * time.Duration(o.Runs) }, Measure: million},
+		{Name: "backlog", About: "a start with many deliveries waiting, and how fast they go, against fresh events", Once: true, Windows: backlogTime, Measure: backlog},
+		{Name: "growth", About: "throughput with many events stored, against an empty store", Once: true, Windows: growthTime, Measure: growth},
+		{Name: "disk", About: "bytes on disk and bytes written for an event, plain and compressed", Once: true, Windows: diskTime, Measure: disk},
 	}
 }
 
@@ -55,158 +69,45 @@ func find(name string) (scenario, bool) {
 	return scenario{}, false
 }
 
-const tenant = "bench"
-
-// eventType is the type that only the n-th endpoint gets.
-func eventType(n int) string { return fmt.Sprintf("bench.event.%d", n) }
-
-func eventTypes(n int) []string {
-	types := make([]string, n)
-	for i := range types {
-		types[i] = eventType(i)
-	}
-	return types
-}
-
-// site is a server with a receiver, one tenant, and endpoints of which each
-// gets a type of its own.
-type site struct {
-	*server
-	*target
-}
-
-// startSite starts one. kind says how the n-th endpoint answers (nil: "ok").
-func (r *rig) startSite(ctx context.Context, endpoints int, kind func(n int) string) (*site, error) {
-	t, err := r.startReceiver(ctx, endpoints)
-	if err != nil {
-		return nil, err
-	}
-	s, err := r.startServer(ctx)
-	if err != nil {
-		t.end()
-		return nil, err
-	}
-	x := &site{s, t}
-	err = s.tenant(ctx, tenant)
-	for n := 0; n < endpoints && err == nil; n++ {
-		how := "ok"
-		if kind != nil {
-			how = kind(n)
-		}
-		err = s.endpoint(ctx, tenant, t.url(how, n), eventType(n))
-	}
-	if err != nil {
-		x.end()
-		return nil, fmt.Errorf("bench: set up: %w: %s", err, s.logTail())
-	}
-	return x, nil
-}
-
-func (x *site) end() {
-	_ = x.server.end() // what cannot be removed goes with the rig's folder
-	x.target.end()
-}
-
+// stream is events for the endpoints of the tenant bench.
 func (r *rig) stream(endpoints, batch int, rate float64) []Stream {
 	return []Stream{{Tenant: tenant, Types: eventTypes(endpoints), Size: r.Size, Connections: r.Connections, Batch: batch, Rate: rate}}
 }
 
-// limit measures the bare limit: deliveries a second of a plain client.
-func (r *rig) limit(ctx context.Context) (float64, error) {
-	t, err := r.startReceiver(ctx, 1)
+// freshWindow takes one window on a site of its own.
+func (r *rig) freshWindow(ctx context.Context, p sitePlan, streams []Stream, d time.Duration) (*window, error) {
+	x, err := r.startSite(ctx, p)
 	if err != nil {
-		return 0, err
-	}
-	defer t.end()
-	orders := bareConfig{Addr: t.Addr, Size: r.Size, Connections: defaultConnections, Duration: r.Duration}
-	result, err := runWorker[bareResult](ctx, r, roleBare, orders)
-	if err != nil {
-		return 0, err
-	}
-	s, err := t.stats(ctx, false)
-	if err != nil {
-		return 0, err
-	}
-	return float64(s.Unique) / time.Duration(s.Last-result.First).Seconds(), nil
-}
-
-func throughput(ctx context.Context, r *run) error { return r.saturate(ctx, 1) }
-
-func batch(ctx context.Context, r *run) error { return r.saturate(ctx, r.Batch) }
-
-// saturate publishes as fast as the server answers.
-func (r *run) saturate(ctx context.Context, batch int) error {
-	x, err := r.startSite(ctx, r.Endpoints, nil)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	defer x.end()
-	w, err := r.measure(ctx, x.server, x.target, r.stream(r.Endpoints, batch, 0), r.Duration, 0, nil)
-	if err != nil {
-		return err
-	}
-	r.add("delivered", "events/s", w.perSecond())
-	r.add("bare limit", "posts/s", r.bare)
-	r.add("delivered ÷ bare limit", "", w.perSecond()/r.bare)
-	w.costs(r.figures)
-	r.quantiles("publish", w.load.Publish, 0.5, 0.99)
-	r.quantiles("due to arrived", w.age(nil), 0.5, 0.99)
-	w.faults(r.figures)
-	return nil
+	return r.measure(ctx, x, loadPlan{streams: streams, duration: d})
 }
 
-func latency(ctx context.Context, r *run) error {
-	x, err := r.startSite(ctx, r.Endpoints, nil)
-	if err != nil {
-		return err
+// half is half of what the server delivers at most, to so many endpoints, in this
+// run: a short window as fast as it answers says what that is.
+func (r *run) half(ctx context.Context, endpoints int) (float64, error) {
+	if r.maximum[endpoints] == 0 {
+		r.progress.note("the maximum")
+		w, err := r.freshWindow(ctx, sitePlan{endpoints: endpoints}, r.stream(endpoints, 1, 0), r.Duration/2)
+		if err != nil {
+			return 0, err
+		}
+		r.maximum[endpoints] = w.perSecond()
 	}
-	defer x.end()
-	rate := orDefault(r.Rate, latencyRate)
-	w, err := r.measure(ctx, x.server, x.target, r.stream(r.Endpoints, 1, rate), r.Duration, 0, nil)
-	if err != nil {
-		return err
-	}
-	r.quantiles("due to arrived", w.age(nil), 0.5, 0.95, 0.99, 1)
-	r.quantiles("publish", w.load.Publish, 0.5, 0.99)
-	r.quantiles("generator late", w.load.Late, 0.99)
-	w.costs(r.figures)
-	w.faults(r.figures)
-	return nil
+	return r.maximum[endpoints] / 2, nil
 }
 
-// hang measures one pair: nine endpoints beside a tenth that answers, then
-// beside one that hangs, on a fresh server each.
-func hang(ctx context.Context, r *run) error {
-	rate := orDefault(r.Rate, hangRate)
-	var p99 [2]time.Duration
-	for i, name := range []string{"without", "with"} {
-		r.progress.note("hang: %s", name)
-		kind := func(n int) string {
-			if n == hanging && name == "with" {
-				return "hang"
-			}
-			return "ok"
-		}
-		x, err := r.startSite(ctx, hangEndpoints, kind)
-		if err != nil {
-			return err
-		}
-		answers := func(t string) bool { return name == "without" || t != eventType(hanging) }
-		w, err := r.measure(ctx, x.server, x.target, r.stream(hangEndpoints, 1, rate), 2*r.Duration, 0, answers)
-		x.end()
-		if err != nil {
-			return err
-		}
-		nine := w.age(func(n int) bool { return n != hanging })
-		r.quantiles("nine "+name+" it", nine, 0.5, 0.95, 0.99, 1)
-		p99[i] = nine.quantile(0.99)
-		if name == "with" {
-			r.add("requests to it, begun", "", float64(w.stats.Hanging))
-			w.costs(r.figures)
-		}
-		w.faults(r.figures)
-	}
-	r.add("p99 with ÷ without", "", float64(p99[1])/float64(p99[0]))
-	r.add("p99 with − without", "ms", milliseconds(p99[1]-p99[0]))
-	return nil
+// warm takes a short window that is not measured: what a server does once is not
+// what an event costs.
+func (r *rig) warm(ctx context.Context, x *site, streams []Stream) error {
+	_, err := r.measure(ctx, x, loadPlan{streams: streams, duration: max(r.Duration/5, 200*time.Millisecond)})
+	return err
+}
+
+// compare adds p99 of two windows' groups, and what one is to the other.
+func (f *figures) compare(what string, with, without *histogram) {
+	a, b := with.quantile(0.99), without.quantile(0.99)
+	f.add(what+"p99 with ÷ without", "", float64(a)/float64(b))
+	f.add(what+"p99 with − without", "ms", milliseconds(a-b))
 }

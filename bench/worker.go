@@ -14,10 +14,11 @@ const (
 	roleLoad     = "load"
 	roleReceiver = "receiver"
 	roleBare     = "bare"
+	roleSeed     = "seed"
 )
 
 // Worker is what a worker process runs. It reads its orders as one line of
-// JSON from stdin and writes its answer as one line to stdout; it ends when it
+// JSON from stdin and writes its answers as lines to stdout; it ends when it
 // is done, or when stdin ends, so that none outlives its parent.
 func Worker(ctx context.Context, role string, stdin io.Reader, stdout io.Writer) error {
 	in := bufio.NewReader(stdin)
@@ -42,8 +43,14 @@ func Worker(ctx context.Context, role string, stdin io.Reader, stdout io.Writer)
 			return fmt.Errorf("bench worker: orders: %w", err)
 		}
 		return receive(ctx, c, func(h receiverHello) error { return json.NewEncoder(stdout).Encode(h) })
+	case roleSeed:
+		var c seedConfig
+		if err := json.Unmarshal(orders, &c); err != nil {
+			return fmt.Errorf("bench worker: orders: %w", err)
+		}
+		return seed(ctx, c, func(s seedResult) error { return json.NewEncoder(stdout).Encode(s) })
 	}
-	return errors.New("bench worker: the role must be load, receiver or bare")
+	return errors.New("bench worker: the role must be load, receiver, bare or seed")
 }
 
 func obey[C, R any](orders []byte, stdout io.Writer, do func(C) (R, error)) error {

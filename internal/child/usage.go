@@ -46,6 +46,16 @@ func ReadUsage(pid int) (Usage, error) {
 	return u, nil
 }
 
+// ReadMemory reads the bytes that a process has resident now. It costs less than
+// ReadUsage, which looks at every descriptor.
+func ReadMemory(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("memory: %w", err)
+	}
+	return kilobytes(status, "VmRSS:"), nil
+}
+
 // cpuOf reads utime and stime, fields 14 and 15 of /proc/PID/stat. The second
 // field is the program's name in parentheses and may hold anything.
 func cpuOf(stat []byte) (time.Duration, error) {
