@@ -28,11 +28,13 @@ func (x *index) counts() []byte {
 	return b
 }
 
-// eachLane visits the lanes that have deliveries in a segment, with how many.
+// eachLane visits the lanes that have deliveries in a segment, in the order of
+// their endpoints, with how many.
 func (c *connection) eachLane(visit func(e hook.EndpointNum, deliveries int64) error) error {
 	if x := c.index; x != nil {
-		for e, n := range x.lanes() {
-			if err := visit(e, n); err != nil {
+		counts := x.lanes()
+		for _, e := range sortedKeys(counts) {
+			if err := visit(e, counts[e]); err != nil {
 				return err
 			}
 		}
@@ -68,7 +70,7 @@ func (c *connection) eachLane(visit func(e hook.EndpointNum, deliveries int64) e
 func (c *connection) eachListed(visit func(e hook.EndpointNum, deliveries int64) error) error {
 	type count struct{ endpoint, deliveries int64 }
 	var list []count
-	err := c.query(`SELECT endpoint, sum(min(?, length(entries) / 2)) FROM by_endpoint GROUP BY endpoint`, []any{listed}, func(st *sqlite3.Stmt) bool {
+	err := c.query(`SELECT endpoint, sum(min(?, length(entries) / 2)) FROM by_endpoint GROUP BY endpoint ORDER BY endpoint`, []any{listed}, func(st *sqlite3.Stmt) bool {
 		list = append(list, count{st.ColumnInt64(0), st.ColumnInt64(1)})
 		return true
 	})

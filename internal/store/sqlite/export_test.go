@@ -43,3 +43,6 @@ func (s *Store) Closing() bool {
 		return false
 	}
 }
+
+// LookAt lets Lanes look at no more than n events above the floor.
+func (s *Store) LookAt(n int) { s.lanesScan = n }

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// lanesScan is how many events above the floor a start looks at: what a busy
+	// maxLanesScan is how many events above the floor a start looks at: what a busy
 	// server has between two checkpoints, and some tenths of a second. Where there
 	// are more, no progress was kept for long.
-	lanesScan = 100_000
+	maxLanesScan = 100_000
 	// pendingCounted is how many pending rows of a lane are counted in a segment.
 	pendingCounted = 1000
 )
@@ -65,8 +65,9 @@ func (s *Store) progress(ctx context.Context) (p store.Progress, err error) {
 
 // laneLister is a call of Lanes.
 type laneLister struct {
-	s     *Store
-	lanes map[hook.EndpointNum]*store.Lane
+	s       *Store
+	lanes   map[hook.EndpointNum]*store.Lane
+	ordered []*store.Lane // the same, by endpoint, once all are found
 }
 
 func (r *laneLister) lane(e hook.EndpointNum) *store.Lane {
@@ -89,6 +90,7 @@ func (r *laneLister) list(ctx context.Context) error {
 	if err := r.findFresh(ctx, p.Floor.Seq()); err != nil {
 		return err
 	}
+	r.findPending()
 	first := r.first()
 	for _, g := range r.s.list() {
 		if err := r.count(ctx, g, first); err != nil {
@@ -96,6 +98,20 @@ func (r *laneLister) list(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// findPending adds the lanes that may have pending rows. With them all are found.
+func (r *laneLister) findPending() {
+	for _, g := range r.s.list() {
+		g.mu.RLock()
+		for e := range g.pending {
+			r.lane(e)
+		}
+		g.mu.RUnlock()
+	}
+	for _, e := range sortedKeys(r.lanes) {
+		r.ordered = append(r.ordered, r.lanes[e])
+	}
 }
 
 // first is the first event that a lane may have something fresh of.
@@ -110,10 +126,10 @@ func (r *laneLister) first() int64 {
 }
 
 // findFresh finds each lane's first unrecorded delivery of events at floor and
-// above. After lanesScan events it stops looking: all lanes that have anything
+// above. After so many events it stops looking: all lanes that have anything
 // from there on may have something fresh there.
 func (r *laneLister) findFresh(ctx context.Context, floor int64) error {
-	left, next := lanesScan, int64(0)
+	left, next := r.s.lanesScan, int64(0)
 	for _, g := range r.s.from(floor) {
 		if last := g.lastID(); last < floor || last == 0 {
 			continue
@@ -254,10 +270,14 @@ func (r *laneLister) count(ctx context.Context, g *segment, first int64) error {
 
 // countPending notes when a lane's first pending row is due, and counts them.
 func (r *laneLister) countPending(c *connection, e hook.EndpointNum) (n int64, err error) {
+	l := r.lanes[e]
+	if l == nil { // it came while lanes were listed
+		return 0, nil
+	}
 	err = c.query(`SELECT next_at FROM deliveries WHERE state = 1 AND endpoint = ? ORDER BY next_at LIMIT ?`,
 		[]any{int64(e), pendingCounted}, func(st *sqlite3.Stmt) bool {
 			if at := toTime(st.ColumnInt64(0)); n == 0 {
-				if l := r.lane(e); l.NextAt.IsZero() || at.Before(l.NextAt) {
+				if l.NextAt.IsZero() || at.Before(l.NextAt) {
 					l.NextAt = at
 				}
 			}
@@ -270,11 +290,15 @@ func (r *laneLister) countPending(c *connection, e hook.EndpointNum) (n int64, e
 // countFresh adds what may wait of a segment with events from oldest to last: all
 // from a lane's first fresh delivery on, and pending ones.
 func (r *laneLister) countFresh(c *connection, pending map[hook.EndpointNum]int64, oldest, last int64) error {
+	left := r.ordered
 	return c.eachLane(func(e hook.EndpointNum, all int64) (err error) {
-		l := r.lanes[e]
-		if l == nil {
+		for len(left) > 0 && left[0].Endpoint < e { // both are in order: a look-up of each would take seconds
+			left = left[1:]
+		}
+		if len(left) == 0 || left[0].Endpoint != e {
 			return nil
 		}
+		l := left[0]
 		fresh := int64(0)
 		switch from := l.Fresh.Seq(); {
 		case l.Fresh.IsZero() || from > last:

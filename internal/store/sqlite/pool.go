@@ -18,10 +18,11 @@ const (
 )
 
 // How many connections read at once for a class, and how many stay open for the
-// next reader. Each costs one to two megabytes.
+// next reader. Each costs about a megabyte and three files; one that has to be
+// opened first costs as much as reading a hundred events.
 const (
 	maxReaders = 4
-	maxIdle    = 12
+	maxIdle    = 32
 )
 
 // pool keeps reading connections of the segments that were read last.

@@ -37,26 +37,24 @@ func (s *Store) Retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until time.Time, limit int) ([]*store.Work, time.Time, error) {
 	limit = max(limit, 0)
 	bound := fromTime(until)
-	// Only segments in which something may be due are read: a lane that fails for
-	// long has pending rows in many.
+	// Only segments in which something may be due are read, and none in which all is
+	// due later than what was found: a lane that fails for long has pending rows in
+	// many.
 	var all []due
 	later := int64(math.MaxInt64)
-	for _, g := range s.list() {
-		p, ok := g.pendingOf(endpoint)
-		if !ok {
-			continue
+	for _, a := range s.pendingSegments(endpoint) {
+		if a.known.next > bound || len(all) > limit && all[limit].nextAt <= a.known.next {
+			later = min(later, a.known.next)
+			break
 		}
-		if p.next > bound {
-			later = min(later, p.next)
-			continue
-		}
-		found, err := s.pendingIn(ctx, g, endpoint, p, limit+1)
+		found, err := s.pendingIn(ctx, a.g, endpoint, a.known, limit+1)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
 		all = append(all, found...)
+		slices.SortStableFunc(all, func(a, b due) int { return cmp.Compare(a.nextAt, b.nextAt) })
+		all = all[:min(len(all), limit+1)]
 	}
-	slices.SortStableFunc(all, func(a, b due) int { return cmp.Compare(a.nextAt, b.nextAt) })
 	n := 0
 	for n < len(all) && n < limit && all[n].nextAt <= bound {
 		n++
@@ -75,6 +73,24 @@ func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 		}
 	}
 	return slices.DeleteFunc(works, func(w *store.Work) bool { return w == nil }), next, nil
+}
+
+// pendingSegment is a segment with what is known of a lane's pending rows there.
+type pendingSegment struct {
+	g     *segment
+	known lanePending
+}
+
+// pendingSegments lists the segments in which a lane has pending rows, that with
+// the earliest one first.
+func (s *Store) pendingSegments(endpoint hook.EndpointNum) (out []pendingSegment) {
+	for _, g := range s.list() {
+		if p, ok := g.pendingOf(endpoint); ok {
+			out = append(out, pendingSegment{g, p})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b pendingSegment) int { return cmp.Compare(a.known.next, b.known.next) })
+	return out
 }
 
 // pendingIn lists a segment's first pending rows of a lane, of which p was known.

@@ -111,9 +111,10 @@ type Store struct {
 	backingUp sync.Mutex
 	closing   chan struct{} // closed first of all by Close
 
-	pool   pool
-	shared sharedEvents
-	health health
+	pool      pool
+	shared    sharedEvents
+	lanesScan int // maxLanesScan, but in tests
+	health    health
 }
 
 // Open takes the folder and opens the store in it. store.ErrLocked: another
@@ -134,7 +135,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		dir: opts.Dir, opts: opts, log: opts.Logger, window: opts.IdempotencyWindow,
 		lock:   lock,
 		writes: make(chan *op, gather), late: make(chan *op, gather), moves: make(chan *segment, 1), upkeep: make(chan struct{}, 1), stop: make(chan struct{}),
-		closing: make(chan struct{}),
+		closing: make(chan struct{}), lanesScan: maxLanesScan,
 	}
 	if err := s.registerVFS(); err != nil {
 		lock.Close()

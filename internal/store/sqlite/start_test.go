@@ -1,0 +1,193 @@
+package sqlite_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+	"grapnel/internal/store/sqlite"
+	"grapnel/internal/store/sqlite/faultvfs"
+)
+
+// backlog is a folder with events that wait.
+type backlog struct {
+	*folder
+	events []*hook.Event
+	now    time.Time
+}
+
+// newBacklog fills five segments, the last of which is not sealed and as short
+// whatever the others are: the lanes 1 to 4 take turns in them. Lane 9 has one
+// event, in the third.
+func newBacklog(t *testing.T, perSegment int) *backlog {
+	b := &backlog{folder: newFolder(t, sqlite.Options{SegmentEvents: perSegment}), now: time.Unix(1_800_000_000, 0)}
+	st := b.open(t)
+	for i := range 4 {
+		b.append(t, st, perSegment, i == 2)
+	}
+	b.append(t, st, 50, false)
+	if err := st.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *backlog) append(t *testing.T, st *sqlite.Store, n int, nine bool) {
+	t.Helper()
+	var batch []*hook.Event
+	last := int64(0)
+	if len(b.events) > 0 {
+		last = b.events[len(b.events)-1].ID.Seq()
+	}
+	for i := range n {
+		b.now = b.now.Add(time.Millisecond)
+		id := hook.NextEventID(last, b.now, uint64(i))
+		last = id.Seq()
+		e := &hook.Event{ID: id, Tenant: 1, Type: "a", Time: b.now, Data: []byte(`{}`), Targets: []hook.Target{{Endpoint: hook.EndpointNum(1 + i%4)}}}
+		if nine && i == n/2 {
+			e.Targets = append(e.Targets, hook.Target{Endpoint: 9})
+		}
+		batch = append(batch, e)
+	}
+	if err := st.Append(t.Context(), &store.Batch{Events: batch}); err != nil {
+		t.Fatal(err)
+	}
+	b.events = append(b.events, batch...)
+}
+
+// of lists the events of a lane.
+func (b *backlog) of(e hook.EndpointNum) (ids []hook.EventID) {
+	for _, ev := range b.events {
+		if _, ok := ev.Target(e); ok {
+			ids = append(ids, ev.ID)
+		}
+	}
+	return ids
+}
+
+// start opens the folder as a server does, up to the first page of each lane. It
+// returns how many reads of files that took.
+func (b *backlog) start(t *testing.T, lookAt int) (st *sqlite.Store, lanes []store.Lane, reads int) {
+	t.Helper()
+	st = b.reopen(t)
+	st.LookAt(lookAt)
+	lease, err := st.Acquire(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lanes, err = st.Lanes(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range lanes {
+		if _, err := st.Fresh(t.Context(), store.FreshQuery{Endpoint: l.Endpoint, From: l.Fresh, Limit: 8}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return st, lanes, b.fs.Count(faultvfs.Read)
+}
+
+// drain reads all pages of a lane.
+func drain(t *testing.T, st *sqlite.Store, l store.Lane) (ids []hook.EventID) {
+	t.Helper()
+	for from := l.Fresh; !from.IsZero(); {
+		p, err := st.Fresh(t.Context(), store.FreshQuery{Endpoint: l.Endpoint, From: from, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range p.Work {
+			ids = append(ids, w.Event.ID)
+		}
+		from = p.Next
+	}
+	return ids
+}
+
+// check sees to it that every lane is listed, with how much waits and from where
+// on all of it is found.
+func (b *backlog) check(t *testing.T, st *sqlite.Store, lanes []store.Lane) {
+	t.Helper()
+	if len(lanes) != 5 {
+		t.Fatalf("%d lanes are listed, want 5: %+v", len(lanes), lanes)
+	}
+	for _, l := range lanes {
+		want := b.of(l.Endpoint)
+		if got := drain(t, st, l); !slices.Equal(got, want) {
+			t.Errorf("lane %d has %d fresh from %v on, want %d", l.Endpoint, len(got), l.Fresh, len(want))
+		}
+		if l.Waiting != int64(len(want)) {
+			t.Errorf("in lane %d about %d wait, want %d", l.Endpoint, l.Waiting, len(want))
+		}
+	}
+}
+
+// case 59: what a start reads does not grow with what waits, whether dispatch has
+// told that its lanes are behind or nothing is known at all.
+func TestStartReadsLittleOfABacklog(t *testing.T) {
+	t.Parallel()
+	const lookAt = 200
+	reads := map[string][]int{}
+	for _, perSegment := range []int{400, 6400} {
+		b := newBacklog(t, perSegment)
+		st, lanes, n := b.start(t, lookAt)
+		b.check(t, st, lanes)
+		reads["without progress"] = append(reads["without progress"], n)
+
+		lease, err := st.Acquire(t.Context(), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := store.Progress{Floor: hook.EventIDFrom(b.events[len(b.events)-1].ID.Seq()+1, 0)}
+		for _, l := range lanes {
+			p.Behind = append(p.Behind, store.LaneMark{Endpoint: l.Endpoint, From: b.of(l.Endpoint)[0]})
+		}
+		if err := st.Checkpoint(t.Context(), lease, p); err != nil {
+			t.Fatal(err)
+		}
+		st, lanes, n = b.start(t, lookAt)
+		b.check(t, st, lanes)
+		reads["behind"] = append(reads["behind"], n)
+	}
+	for what, n := range reads {
+		if n[1] > 2*n[0] { // lists of more lines, trees that are deeper
+			t.Errorf("%s: with 16 times as many that wait a start reads %d times instead of %d", what, n[1], n[0])
+		}
+	}
+}
+
+// A lane of which there is little in each of many segments gets short pages.
+func TestPagesReadFewSegments(t *testing.T) {
+	t.Parallel()
+	b := newBacklog(t, 10)
+	for range 6 {
+		b.append(t, b.st, 10, false)
+	}
+	if err := b.st.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := b.st.Fresh(t.Context(), store.FreshQuery{Endpoint: 1, From: b.events[0].ID, Limit: 1000})
+	if err != nil || len(p.Work) > 20 || p.Next.IsZero() {
+		t.Errorf("a page has %d deliveries, next %v, %v", len(p.Work), p.Next, err)
+	}
+	if got, want := drain(t, b.st, store.Lane{Endpoint: 1, Fresh: b.events[0].ID}), b.of(1); !slices.Equal(got, want) {
+		t.Errorf("pages have %d deliveries, want %d", len(got), len(want))
+	}
+}
+
+// Lanes that read the same event get the same copy of it.
+func TestLanesShareEvents(t *testing.T) {
+	t.Parallel()
+	b := newBacklog(t, 20)
+	var got []*hook.Event
+	for _, e := range []hook.EndpointNum{9, 9} {
+		p, err := b.st.Fresh(t.Context(), store.FreshQuery{Endpoint: e, From: b.events[0].ID, Limit: 1})
+		if err != nil || len(p.Work) != 1 {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		got = append(got, p.Work[0].Event)
+	}
+	if got[0] != got[1] {
+		t.Error("an event with two targets was read twice")
+	}
+}
