@@ -110,7 +110,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	s.store, err = sqlite.Open(ctx, sqlite.Options{
-		Dir: s.settings.Data, Logger: s.logger,
+		Dir: s.settings.Data, Logger: s.logger, Compress: s.settings.Compression == "zstd",
 		// Crash tests make segments small and short-lived; else Set changes nothing.
 		SegmentEvents:     crashpoint.Set("segment-events", 0),
 		IdempotencyWindow: crashpoint.Set("idempotency-window", s.window()),

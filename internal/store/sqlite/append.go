@@ -21,8 +21,12 @@ func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 	if len(b.Events) == 0 && len(b.Requests) == 0 {
 		return nil
 	}
+	pack := s.packers.Get().(*packer)
+	defer s.packers.Put(pack)
+	defer pack.reset()
+	stored := pack.packEvents(b.Events)
 	o := newOp(nil, func(t *tx) error {
-		err := t.append(b)
+		err := t.append(b, stored)
 		crashpoint.Hit("before-commit")
 		return err
 	})
@@ -65,8 +69,8 @@ func (s *Store) settle() error {
 	return s.submit(newOp(g, func(*tx) error { return nil }))
 }
 
-// append writes a batch.
-func (t *tx) append(b *store.Batch) error {
+// append writes a batch. stored is what its events carry.
+func (t *tx) append(b *store.Batch, stored []packed) error {
 	if b.Revision < t.g.s.revision.Load() {
 		return store.ErrStale
 	}
@@ -76,7 +80,7 @@ func (t *tx) append(b *store.Batch) error {
 	if len(t.entries) == 0 {
 		t.number = t.nextNumber
 	}
-	if err := t.appendEvents(b.Events); err != nil {
+	if err := t.appendEvents(b.Events, stored); err != nil {
 		return err
 	}
 	for _, r := range b.Requests {
@@ -89,16 +93,17 @@ func (t *tx) append(b *store.Batch) error {
 
 const insertEvents = `INSERT INTO events (id, tail, tenant, type, number, targets, key, fingerprint, time, revision, data, previous, metadata, ordering)`
 
-func (t *tx) appendEvents(events []*hook.Event) error {
+func (t *tx) appendEvents(events []*hook.Event, stored []packed) error {
 	for i, e := range events {
 		if err := t.admit(e, t.hashes[i]); err != nil {
 			return err
 		}
+		t.bytes += int64(stored[i].size() + 128)
 	}
 	return t.c.newEvents.write(t.c, rowSource{
 		n:    len(events),
-		size: func(i int) int { return len(events[i].Data) + len(events[i].Previous) + len(events[i].Metadata) },
-		bind: func(p *params, i int) { t.bindEvent(p, events[i]) },
+		size: func(i int) int { return stored[i].size() },
+		bind: func(p *params, i int) { t.bindEvent(p, events[i], &stored[i]) },
 	})
 }
 
@@ -114,11 +119,10 @@ func (t *tx) admit(e *hook.Event, hash uint64) error {
 	e.Number = t.nextNumber
 	t.entries = append(t.entries, entry{id: e.ID.Seq(), tenant: e.Tenant, keyed: e.Key != "", hash: hash, targets: e.Targets})
 	t.last, t.nextNumber = e.ID, t.nextNumber+int64(len(e.Targets))
-	t.bytes += int64(len(e.Data) + len(e.Previous) + len(e.Metadata) + 128)
 	return nil
 }
 
-func (t *tx) bindEvent(p *params, e *hook.Event) {
+func (t *tx) bindEvent(p *params, e *hook.Event, stored *packed) {
 	p.int(e.ID.Seq())
 	p.int(int64(e.ID.Tail()))
 	p.int(int64(e.Tenant))
@@ -135,9 +139,9 @@ func (t *tx) bindEvent(p *params, e *hook.Event) {
 	}
 	p.int(fromTime(e.Time))
 	p.int(e.Revision)
-	p.blob(e.Data)
-	p.blobOrNull(e.Previous)
-	p.blobOrNull(e.Metadata)
+	p.blob(stored.data)
+	p.blobOrNull(stored.previous)
+	p.blobOrNull(stored.metadata)
 	p.textOrNull(e.OrderingKey)
 }
 

@@ -3,10 +3,8 @@
 package sqlite_test
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -24,7 +22,7 @@ func BenchmarkBackup(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer st.Close()
-	gen := &generator{now: time.Unix(1_800_000_000, 0), random: rand.New(rand.NewPCG(1, 2)), data: bytes.Repeat([]byte("0123456789abcdef"), 64)}
+	gen := newGenerator()
 	for range 200_000 / 500 {
 		if err := st.Append(b.Context(), &store.Batch{Events: gen.batch(500)}); err != nil {
 			b.Fatal(err)

@@ -3,10 +3,10 @@
 package sqlite_test
 
 import (
-	"bytes"
 	"fmt"
-	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +23,7 @@ func BenchmarkAppendRecord(b *testing.B) {
 	for _, batch := range []int{64, 256} {
 		b.Run(fmt.Sprint(batch), func(b *testing.B) { appendRecord(b, batch, sqlite.Options{}) })
 	}
+	b.Run("256/compressed", func(b *testing.B) { appendRecord(b, 256, sqlite.Options{Compress: true}) })
 	b.Run("256/segments of 20000", func(b *testing.B) { appendRecord(b, 256, sqlite.Options{SegmentEvents: 20_000}) })
 }
 
@@ -37,7 +38,8 @@ func appendRecord(b *testing.B, batch int, opts sqlite.Options) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	gen := &generator{now: time.Unix(1_800_000_000, 0), random: rand.New(rand.NewPCG(1, 2)), data: bytes.Repeat([]byte("0123456789abcdef"), 64)}
+	gen := newGenerator()
+	gen.data = order(1)
 	var waits []time.Duration
 	var before []*hook.Event
 	b.ResetTimer()
@@ -73,6 +75,44 @@ func appendRecord(b *testing.B, batch int, opts sqlite.Options) {
 	b.ReportMetric(float64(waits[len(waits)-1].Microseconds())/1000, "max-ms")
 }
 
+// BenchmarkDisk stores 200,000 delivered events of a kilobyte in batches of 250 and
+// tells what each takes on the disk in the end, and how much was written for it.
+func BenchmarkDisk(b *testing.B) {
+	const n = 200_000
+	for _, compress := range []bool{false, true} {
+		b.Run(fmt.Sprintf("compressed=%t", compress), func(b *testing.B) {
+			for b.Loop() {
+				dir := b.TempDir()
+				st, err := sqlite.Open(b.Context(), sqlite.Options{Dir: dir, SegmentEvents: n / 4, Compress: compress})
+				if err != nil {
+					b.Fatal(err)
+				}
+				before, cpu := written(b), cpuTime(b)
+				deliverMany(b, st, n)
+				if err := st.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(folderSize(b, dir))/n, "disk-B/event")
+				b.ReportMetric(float64(written(b)-before)/n, "written-B/event")
+				b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/n, "cpu-µs/event")
+			}
+		})
+	}
+}
+
+// written is how much the process has written to disks so far, as Linux counts it.
+func written(b *testing.B) (n int64) {
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		b.Skip(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\nwrite_bytes: ")
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
 // cpuTime is the process's own time so far, the generator's included: about 2 µs
 // of an event.
 func cpuTime(b *testing.B) time.Duration {
@@ -81,42 +121,4 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// generator makes events of many tenants and endpoints, and their outcomes.
-type generator struct {
-	now    time.Time
-	seq    int64
-	random *rand.Rand
-	data   []byte
-}
-
-func (g *generator) batch(n int) []*hook.Event {
-	out := make([]*hook.Event, n)
-	for i := range out {
-		g.now = g.now.Add(50 * time.Microsecond)
-		id := hook.NextEventID(g.seq, g.now, g.random.Uint64())
-		g.seq = id.Seq()
-		endpoint := hook.EndpointNum(1 + g.random.IntN(10_000))
-		out[i] = &hook.Event{
-			ID: id, Tenant: hook.TenantNum(endpoint / 10), Type: "invoice.paid", Time: g.now, Data: g.data, Key: fmt.Sprint("order-", g.seq),
-			Targets: []hook.Target{{Endpoint: endpoint}}, Revision: 1,
-		}
-	}
-	return out
-}
-
-func (g *generator) outcomes(events []*hook.Event) []*store.Outcome {
-	out := make([]*store.Outcome, len(events))
-	for i, e := range events {
-		k := hook.DeliveryKey{Event: e.ID, Endpoint: e.Targets[0].Endpoint}
-		out[i] = &store.Outcome{Key: k, At: g.now, State: hook.Delivered, FirstAt: g.now, Attempt: &hook.Attempt{
-			Key: k, N: 1, At: g.now, Method: "POST", URL: "https://customer.example.com/webhooks/in", BodySize: 1100, Status: 200, Proto: "HTTP/1.1",
-			RequestHeader:  []byte("content-type: application/json\r\nuser-agent: Grapnel/1\r\nwebhook-id: 01890a5d-ac96-774b-bcce-b302099a8057\r\nwebhook-timestamp: 1800000000\r\nwebhook-signature: v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=\r\n"),
-			ResponseHeader: []byte("date: Sun, 22 Nov 2026 06:00:00 GMT\r\ncontent-length: 2\r\ncontent-type: text/plain\r\n"), ResponseBody: []byte("ok"),
-			RemoteAddr: "192.0.2.1:443", TLSVersion: "TLS 1.3", Reused: true, Timing: hook.Timing{Wait: 5 * time.Millisecond, Total: 6 * time.Millisecond}, State: hook.Delivered,
-		}}
-	}
-	g.random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
-	return out
 }

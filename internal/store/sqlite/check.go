@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -174,11 +175,41 @@ func (c *checker) segment(db *connection, name string, first int64, number *int6
 	if err != nil {
 		return info, err
 	}
+	if err := c.values(db); err != nil {
+		return info, err
+	}
 	strays, err := db.int(`SELECT count(*) FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = d.event)`)
 	if err == nil && strays > 0 {
 		c.find(name, fmt.Sprintf("%d deliveries belong to no event", strays), adviceRestore)
 	}
 	return info, err
+}
+
+// values reads all that may be compressed.
+func (c *checker) values(db *connection) error {
+	for _, q := range []struct{ what, sql string }{
+		{"event", `SELECT id, data, previous, metadata FROM events`},
+		{"the body of delivery", `SELECT number, body, NULL, NULL FROM bodies`},
+	} {
+		var bad error
+		n := 0
+		err := db.query(q.sql, nil, func(st *sqlite3.Stmt) bool {
+			for i := 1; i <= 3 && bad == nil; i++ {
+				if raw := st.ColumnRawBlob(i); bytes.HasPrefix(raw, magic) {
+					_, bad = unpack(raw)
+				}
+			}
+			if bad != nil {
+				bad = fmt.Errorf("%s %d: %w", q.what, st.ColumnInt64(0), bad)
+			}
+			n++
+			return bad == nil && (n%1000 != 0 || c.ctx.Err() == nil)
+		})
+		if err := errors.Join(err, bad, c.ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *checker) events(db *connection, name string, first int64, number *int64, info *FileInfo) error {

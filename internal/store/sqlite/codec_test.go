@@ -22,7 +22,7 @@ func TestDetailRoundTrip(t *testing.T) {
 	} {
 		var got hook.Attempt
 		got.Key, got.At = want.Key, want.At
-		if err := parseDetail(new(headerCoder).appendDetail(nil, &want), &got); err != nil {
+		if err := parseDetail(new(headerCoder).appendDetail(nil, &want, new(packer)), &got); err != nil {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
@@ -35,7 +35,7 @@ func TestDetailRoundTrip(t *testing.T) {
 // back the same.
 func FuzzParse(f *testing.F) {
 	f.Add(appendTargets(nil, []hook.Target{{Endpoint: 1}, {Endpoint: 500, Disposition: 2}}))
-	f.Add(new(headerCoder).appendDetail(nil, &hook.Attempt{Method: "POST"}))
+	f.Add(new(headerCoder).appendDetail(nil, &hook.Attempt{Method: "POST"}, new(packer)))
 	f.Add(appendEntries(nil, 7, []entry{{id: 9, tenant: 1, keyed: true, hash: 3, targets: []hook.Target{{Endpoint: 4}}}, {id: 12, tenant: 2}}, 3, []uint64{1, 2}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if targets, err := parseTargets(b); err == nil && checkTargets(targets) == nil {
@@ -47,7 +47,7 @@ func FuzzParse(f *testing.F) {
 		var a hook.Attempt
 		if parseDetail(b, &a) == nil {
 			var again hook.Attempt
-			if err := parseDetail(new(headerCoder).appendDetail(nil, &a), &again); err != nil || !cmp.Equal(a, again) {
+			if err := parseDetail(new(headerCoder).appendDetail(nil, &a, new(packer)), &again); err != nil || !cmp.Equal(a, again) {
 				t.Fatalf("%+v became %+v: %v", a, again, err)
 			}
 		}

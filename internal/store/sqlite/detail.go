@@ -32,7 +32,7 @@ const (
 
 // appendDetail writes a detail: version, flags, then texts, header blocks and
 // numbers.
-func (h *headerCoder) appendDetail(b []byte, a *hook.Attempt) []byte {
+func (h *headerCoder) appendDetail(b []byte, a *hook.Attempt, pack *packer) []byte {
 	var flags byte
 	if a.Truncated {
 		flags |= flagTruncated
@@ -52,7 +52,9 @@ func (h *headerCoder) appendDetail(b []byte, a *hook.Attempt) []byte {
 	h.of(a)
 	b = h.append(b, a.RequestHeader)
 	b = h.append(b, a.ResponseHeader)
-	b = append(binary.AppendUvarint(b, uint64(len(a.ResponseBody))), a.ResponseBody...)
+	body := pack.pack(a.ResponseBody)
+	b = append(binary.AppendUvarint(b, uint64(len(body))), body...)
+	pack.reset()
 	t := a.Timing
 	for _, d := range [...]time.Duration{t.DNS, t.Connect, t.TLS, t.Wait, t.Body, t.Total} {
 		b = binary.AppendVarint(b, int64(d))
@@ -87,6 +89,12 @@ func parseDetail(b []byte, a *hook.Attempt) error {
 		block = (*reader).bytes
 	}
 	a.RequestHeader, a.ResponseHeader, a.ResponseBody = block(r), block(r), r.bytes()
+	if head[0] == detailCoded && !r.bad {
+		var err error
+		if a.ResponseBody, err = unpack(a.ResponseBody); err != nil {
+			return err
+		}
+	}
 	t := &a.Timing
 	for _, d := range [...]*time.Duration{&t.DNS, &t.Connect, &t.TLS, &t.Wait, &t.Body, &t.Total} {
 		*d = time.Duration(r.int())

@@ -39,7 +39,7 @@ func restored(t *testing.T, of hook.Attempt, detail []byte) hook.Attempt {
 func TestDetailIsShort(t *testing.T) {
 	t.Parallel()
 	a := sent()
-	detail := new(headerCoder).appendDetail(nil, &a)
+	detail := new(headerCoder).appendDetail(nil, &a, new(packer))
 	if d := cmp.Diff(a, restored(t, a, detail)); d != "" {
 		t.Fatal(d)
 	}
@@ -65,7 +65,7 @@ func TestDetailKeepsHeaders(t *testing.T) {
 			a := sent()
 			a.At = at
 			a.RequestHeader, a.ResponseHeader = []byte(block), append([]byte("Server: x\r\n"), block...)
-			got := restored(t, a, coder.appendDetail(nil, &a))
+			got := restored(t, a, coder.appendDetail(nil, &a, new(packer)))
 			if !bytes.Equal(got.RequestHeader, a.RequestHeader) || !bytes.Equal(got.ResponseHeader, a.ResponseHeader) {
 				t.Fatalf("at %v, %q became %q and %q", at, block, got.RequestHeader, got.ResponseHeader)
 			}

@@ -37,6 +37,12 @@
 // the writer has little of that to do (checkpoint.go). Below SQLite, writeBack
 // joins writes of neighbouring pages (writeback.go).
 //
+// Rows of events, and of attempts that are all that is kept of a delivery, are
+// inserted sixteen with a statement (rows.go). What an attempt has in common with
+// others, or with its event, is written as short codes (detail.go), and the data
+// of events may be compressed (compress.go): of a delivered event, what it carries
+// is most of what is written.
+//
 // After a failed commit the connection is replaced, and a transaction of our own
 // is committed over whatever the failed one left in the write-ahead log, before
 // anybody is told that it failed. If that is not possible either, the answer is

@@ -53,7 +53,11 @@ func scanEvent(st *sqlite3.Stmt) (*hook.Event, error) {
 	e.Key = st.ColumnText(6)
 	copy(e.Fingerprint[:], st.ColumnRawBlob(7))
 	e.Time, e.Revision = toTime(st.ColumnInt64(8)), st.ColumnInt64(9)
-	e.Data, e.Previous, e.Metadata = blob(st, 10), blob(st, 11), blob(st, 12)
+	for i, v := range [...]*[]byte{&e.Data, &e.Previous, &e.Metadata} {
+		if err == nil {
+			*v, err = value(st, 10+i)
+		}
+	}
 	e.OrderingKey = st.ColumnText(13)
 	return e, err
 }

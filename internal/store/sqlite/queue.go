@@ -148,11 +148,12 @@ func (c *connection) work(number int64) (*store.Work, error) {
 	if d.manual {
 		w.Trigger = hook.Manual
 	}
+	var bad error
 	err = c.query(`SELECT body FROM bodies WHERE number = ?`, []any{number}, func(st *sqlite3.Stmt) bool {
-		w.Body = blob(st, 0)
+		w.Body, bad = value(st, 0)
 		return false
 	})
-	return w, err
+	return w, cmp.Or(err, bad)
 }
 
 // Checkpoint keeps progress in control.db. Everything that it speaks of was

@@ -247,11 +247,13 @@ func (t *tx) put(d *stand, o *store.Outcome) error {
 		}
 	}
 	if o.Body != nil {
-		err := t.c.exec(`INSERT INTO bodies (number, body) VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET body = excluded.body`, d.number, o.Body)
+		body := t.pack.pack(o.Body)
+		err := t.c.exec(`INSERT INTO bodies (number, body) VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET body = excluded.body`, d.number, body)
 		if err != nil {
 			return err
 		}
-		t.bytes += int64(len(o.Body))
+		t.bytes += int64(len(body))
+		t.pack.reset()
 	}
 	return t.putStand(d)
 }
@@ -315,7 +317,7 @@ func (t *tx) bindAttempt(p *params, number int64, a *hook.Attempt) {
 	p.int(int64(a.State))
 	p.int(int64(a.Status))
 	p.text(a.Class)
-	t.scratch = t.coder.appendDetail(t.scratch[:0], a)
+	t.scratch = t.coder.appendDetail(t.scratch[:0], a, &t.pack)
 	p.blob(t.scratch)
 	t.bytes += int64(len(t.scratch) + 48)
 }

@@ -36,6 +36,10 @@ type Options struct {
 	// IdempotencyWindow is how long a key keeps Append from taking it again.
 	// 0: 24 hours.
 	IdempotencyWindow time.Duration
+	// Compress has what events carry, the bodies kept for the next attempt and
+	// those of answers compressed from now on. What is stored already is read
+	// either way.
+	Compress bool
 	// Logger gets what happens in the background. nil: nothing is logged.
 	Logger *slog.Logger
 }
@@ -115,6 +119,7 @@ type Store struct {
 	shared    sharedEvents
 	lanesScan int // maxLanesScan, but in tests
 	health    health
+	packers   sync.Pool
 }
 
 // Open takes the folder and opens the store in it. store.ErrLocked: another
@@ -142,6 +147,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s.pool.init()
+	s.packers.New = func() any { return &packer{on: opts.Compress} }
 	s.segments.Store(&[]*segment{})
 	if err := s.start(ctx); err != nil {
 		s.shut()
@@ -343,7 +349,7 @@ func (s *Store) adopt(g *segment) {
 func (s *Store) begin(g *segment) *tx {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &tx{g: g, c: g.w, last: s.last, nextNumber: s.nextNumber}
+	return &tx{g: g, c: g.w, last: s.last, nextNumber: s.nextNumber, pack: packer{on: s.opts.Compress}}
 }
 
 // enter lets a call in, unless the store is closed. leave ends it.

@@ -47,6 +47,7 @@ type tx struct {
 	hashes     []uint64    // of the keys of the events of an append
 	scratch    []byte
 	coder      headerCoder
+	pack       packer
 	pending    map[hook.EndpointNum]int64 // when the first is due
 	exceptions map[hook.EndpointNum]struct{}
 }
