@@ -17,6 +17,7 @@ type Tenant struct {
 	Settings   map[string]string `json:"settings"` // those of its dialects
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
+	Quota      *Quota            `json:"quota,omitempty"`      // its own; nil: what the server's settings say
 	Connection *StoreConnection  `json:"connection,omitempty"` // while it is lost
 	Secret     string            `json:"secret,omitempty"`     // where it was made or set just now
 
@@ -25,6 +26,20 @@ type Tenant struct {
 
 func (t *Tenant) noteMeta(h http.Header) { t.Meta.noteMeta(h) }
 
+// Quota is how much a tenant may publish. 0 is no limit, nil what the server's
+// settings say.
+type Quota struct {
+	EventsPerSecond *float64 `json:"events_per_second,omitempty"` // accepted, over a while
+	Pending         *int64   `json:"pending,omitempty"`           // deliveries that may wait
+}
+
+// QuotaInput is what can be set on a quota. Null is what the server's settings
+// say.
+type QuotaInput struct {
+	EventsPerSecond Field[float64] `json:"events_per_second,omitzero"`
+	Pending         Field[int64]   `json:"pending,omitzero"`
+}
+
 // TenantInput is what can be set on a tenant.
 type TenantInput struct {
 	Name       Field[string]            `json:"name,omitzero"`
@@ -32,6 +47,7 @@ type TenantInput struct {
 	Secret     Field[string]            `json:"secret,omitzero"` // the store-wide one of the tenant's dialect
 	APIVersion Field[string]            `json:"api_version,omitzero"`
 	Settings   Field[map[string]string] `json:"settings,omitzero"`
+	Quota      Field[QuotaInput]        `json:"quota,omitzero"`
 }
 
 // Tenant gets a tenant.

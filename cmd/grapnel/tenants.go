@@ -47,6 +47,9 @@ func (p *program) tenant(t *client.Tenant) error {
 		{"tenant", t.ID}, {"number", fmt.Sprint(t.Number)}, {"name", t.Name}, {"dialect", t.Dialect}, {"api version", t.APIVersion},
 		{"created", when(&t.CreatedAt)}, {"updated", when(&t.UpdatedAt)},
 	}
+	if t.Quota != nil {
+		all = append(all, quotaFields(t.Quota)...)
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
 		all = append(all, field{"setting " + name, t.Settings[name]})
 	}
@@ -58,6 +61,22 @@ func (p *program) tenant(t *client.Tenant) error {
 		p.note("the secret is shown this once: keep it")
 	}
 	return p.fields(all...)
+}
+
+func quotaFields(q *client.Quota) (all []field) {
+	limit := func(name, text string, none bool) {
+		if none {
+			text = "no limit"
+		}
+		all = append(all, field{name, text})
+	}
+	if e := q.EventsPerSecond; e != nil {
+		limit("events a second", fmt.Sprint(*e), *e == 0)
+	}
+	if n := q.Pending; n != nil {
+		limit("most pending", fmt.Sprint(*n), *n == 0)
+	}
+	return all
 }
 
 type tenantsListCmd struct {
@@ -106,6 +125,8 @@ type tenantFields struct {
 	Dialect    *string           `placeholder:"NAME" help:"The dialect of endpoints that name none."`
 	APIVersion *string           `placeholder:"VERSION" help:"The version of your API that the tenant's events are shaped for."`
 	Setting    map[string]string `placeholder:"NAME=TEXT" help:"A setting of the tenant's dialects; may be given several times, and replaces all that there are."`
+	MaxEvents  *float64          `placeholder:"N" help:"Most events that the tenant may publish a second, over a while; 0 is no limit."`
+	MaxPending *int64            `placeholder:"N" help:"Most deliveries of the tenant that may wait before its events are refused; 0 is no limit."`
 	SecretFile string            `placeholder:"FILE" help:"File that holds the tenant's secret, for dialects where the tenant has one; - for standard input."`
 }
 
@@ -113,6 +134,9 @@ func (f *tenantFields) input(p *program, r *remote) (in client.TenantInput, err 
 	in = client.TenantInput{Name: client.SetIf(f.Name), Dialect: client.SetIf(f.Dialect), APIVersion: client.SetIf(f.APIVersion)}
 	if f.Setting != nil {
 		in.Settings = client.Set(f.Setting)
+	}
+	if f.MaxEvents != nil || f.MaxPending != nil {
+		in.Quota = client.Set(client.QuotaInput{EventsPerSecond: client.SetIf(f.MaxEvents), Pending: client.SetIf(f.MaxPending)})
 	}
 	in.Secret, err = p.secretField(f.SecretFile, r)
 	return in, err
@@ -154,7 +178,7 @@ func (c *tenantsCreateCmd) Run(p *program) error {
 type tenantsUpdateCmd struct {
 	ID string `arg:"" name:"tenant" help:"The tenant's id."`
 	tenantFields
-	Unset []string `enum:"name,dialect,api-version,settings" placeholder:"FIELD" help:"Set a field back to its default: name, dialect, api-version or settings."`
+	Unset []string `enum:"name,dialect,api-version,settings,quota" placeholder:"FIELD" help:"Set a field back to its default: name, dialect, api-version, settings or quota."`
 	rehearsed
 	remote
 }
@@ -166,6 +190,7 @@ func (*tenantsUpdateCmd) Help() string {
 Examples:
 
     grapnel tenants update demo --name "Demo Ltd" --setting region=eu
+    grapnel tenants update demo --max-events 100 --max-pending 100000
     grapnel tenants update demo --unset settings --dry-run`
 }
 
@@ -192,6 +217,8 @@ func putTenant(p *program, r *remote, id string, f *tenantFields, options []clie
 			in.APIVersion = client.Null[string]()
 		case "settings":
 			in.Settings = client.Null[map[string]string]()
+		case "quota":
+			in.Quota = client.Null[client.QuotaInput]()
 		}
 	}
 	api, err := r.open(p)

@@ -24,7 +24,8 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	c, err := client.New(client.Config{URL: server.URL, Key: adminKey})
 	must(t, err)
 	ctx := t.Context()
-	_, err = c.PutTenant(ctx, "acme", client.TenantInput{Name: client.Set("Acme"), Settings: client.Set(map[string]string{"region": "eu"})})
+	_, err = c.PutTenant(ctx, "acme", client.TenantInput{Name: client.Set("Acme"), Settings: client.Set(map[string]string{"region": "eu"}),
+		Quota: client.Set(client.QuotaInput{EventsPerSecond: client.Set(2.5), Pending: client.Set[int64](1000)})})
 	must(t, err)
 	_, err = c.SetConnection(ctx, "acme", client.StoreConnectionInput{State: client.Lost, Reason: "r"})
 	must(t, err)

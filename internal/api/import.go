@@ -27,6 +27,7 @@ type importInput struct {
 	Dialect     field[string]            `json:"dialect" doc:"the wire contract of a hook, or what a tenant's endpoints speak when they do not say" example:"customers1st"`
 	Secret      *string                  `json:"secret" doc:"the secret of a hook, or of a tenant whose dialect has one, taken over as it is"`
 	Settings    field[map[string]string] `json:"settings" doc:"of a tenant: free texts; of a hook: what its contract keeps of it, such as store_id"`
+	Quota       field[*quotaInput]       `json:"quota" doc:"of a tenant: how much it may publish"`
 	VendorID    vendorID                 `json:"vendor_id" doc:"of a hook: what the vendor calls it, by which it is found again" example:"17"`
 	URL         field[string]            `json:"url" doc:"of a hook: where deliveries go; kept exactly as given" example:"https://example.com/hooks"`
 	EventTypes  field[[]string]          `json:"event_types" doc:"of a hook: what it subscribes to" example:"[\"client_updated\"]"`
@@ -132,7 +133,7 @@ func (in *importInput) foreign() string {
 		given bool
 		of    string
 	}{
-		{"name", in.Name.given, importTenant}, {"api_version", in.APIVersion.given, importTenant},
+		{"name", in.Name.given, importTenant}, {"api_version", in.APIVersion.given, importTenant}, {"quota", in.Quota.given, importTenant},
 		{"tenants", in.Tenants != nil, importKey}, {"scopes", in.Scopes != nil, importKey}, {"key", in.Key != nil, importKey},
 		{"vendor_id", in.VendorID.text != "", importHook}, {"url", in.URL.given, importHook},
 		{"event_types", in.EventTypes.given, importHook}, {"event", in.Event != nil, importHook}, {"state", in.State != nil, importHook},
@@ -160,9 +161,13 @@ func (in *importInput) record() (manage.ImportRecord, error) {
 	}
 	switch in.Kind {
 	case importTenant:
-		return manage.ImportRecord{Tenant: &manage.ImportTenant{ID: orEmpty(in.Tenant), TenantInput: manage.TenantInput{
+		tenant := manage.ImportTenant{ID: orEmpty(in.Tenant), TenantInput: manage.TenantInput{
 			Name: in.Name.pointer(), Dialect: in.Dialect.pointer(), APIVersion: in.APIVersion.pointer(), Settings: in.Settings.pointer(), Secret: secretOf(in.Secret),
-		}}}, nil
+		}}
+		if err := fillQuota(&tenant.TenantInput, in.Quota); err != nil {
+			return manage.ImportRecord{}, err
+		}
+		return manage.ImportRecord{Tenant: &tenant}, nil
 	case importKey:
 		return in.key()
 	}

@@ -14,6 +14,7 @@ type tenantInput struct {
 	Secret     *string                  `json:"secret" doc:"the secret of the tenant for its dialect and the variants of it, where the tenant has one; absent: one is made where needed"`
 	APIVersion field[string]            `json:"api_version" doc:"which version of the shapes its endpoints get; empty: the newest"`
 	Settings   field[map[string]string] `json:"settings" doc:"free texts, for you and for contracts; vendor_id, in digits, is the number that contracts show of the tenant in place of its own" example:"{\"region\":\"eu\"}"`
+	Quota      field[*quotaInput]       `json:"quota" doc:"how much it may publish; null: what the server's settings say"`
 	Connection raw                      `json:"connection" doc:"as it is shown; not read"`
 	echoed
 }
@@ -28,6 +29,7 @@ type tenantShape struct {
 	Settings   map[string]string `json:"settings" doc:"free texts" example:"{\"region\":\"eu\"}"`
 	CreatedAt  stamp             `json:"created_at" doc:"when it was created"`
 	UpdatedAt  stamp             `json:"updated_at" doc:"when it was last changed"`
+	Quota      *quotaShape       `json:"quota,omitzero" doc:"how much it may publish; absent: what the server's settings say"`
 	Connection *storeConnection  `json:"connection,omitzero" doc:"only while the connection with the tenant's store is lost"`
 	Secret     string            `json:"secret,omitzero" doc:"only in the answer to the request that made or set it"`
 }
@@ -35,7 +37,7 @@ type tenantShape struct {
 func (a *API) tenantShape(t *hook.Tenant) tenantShape {
 	out := tenantShape{
 		ID: t.ID, Number: int64(t.Num), Name: t.Name, Dialect: a.Manager.DialectOf(t), APIVersion: t.APIVersion, Settings: t.Settings,
-		CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt),
+		CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt), Quota: quotaOf(t.Quota),
 	}
 	if t.Connection != nil {
 		lost := connectionOf(t.Connection)
@@ -57,10 +59,14 @@ func (a *API) putTenant(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := a.Manager.PutTenant(c.r.Context(), id, manage.TenantInput{
+	put := manage.TenantInput{
 		Name: in.Name.pointer(), Dialect: in.Dialect.pointer(), Secret: secretOf(in.Secret),
 		APIVersion: in.APIVersion.pointer(), Settings: in.Settings.pointer(), Terms: on,
-	})
+	}
+	if err := fillQuota(&put, in.Quota); err != nil {
+		return err
+	}
+	r, err := a.Manager.PutTenant(c.r.Context(), id, put)
 	if err != nil {
 		return err
 	}

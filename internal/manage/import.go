@@ -228,7 +228,7 @@ func (i *importing) isTenantSecret(t *hook.Tenant, given hook.Secret) bool {
 }
 
 func sameTenant(a, b *hook.Tenant) bool {
-	return a.Name == b.Name && a.Dialect == b.Dialect && a.APIVersion == b.APIVersion && maps.Equal(a.Settings, b.Settings) && maps.Equal(a.Secrets, b.Secrets)
+	return a.Name == b.Name && a.Dialect == b.Dialect && a.APIVersion == b.APIVersion && a.Quota == b.Quota && maps.Equal(a.Settings, b.Settings) && maps.Equal(a.Secrets, b.Secrets)
 }
 
 // put adds a record to those of a change, in the place of what it was before in

@@ -25,6 +25,9 @@ type TenantInput struct {
 	Dialect    *string
 	APIVersion *string
 	Settings   *map[string]string // all of them
+	// QuotaEvents and QuotaPending are as hook.Quota has them.
+	QuotaEvents  *float64
+	QuotaPending *int64
 	// Merge are settings to change beside the others; "" removes one.
 	Merge map[string]string
 	// Secret is the store-wide secret of the contract that the tenant's dialect is
@@ -97,6 +100,12 @@ func (m *Manager) fillTenant(t *hook.Tenant, in TenantInput) error {
 			}
 		}
 		t.Dialect = *in.Dialect
+	}
+	if in.QuotaEvents != nil {
+		t.Quota.Events = *in.QuotaEvents
+	}
+	if in.QuotaPending != nil {
+		t.Quota.Pending = *in.QuotaPending
 	}
 	if in.Settings != nil {
 		if err := checkSettings(*in.Settings); err != nil {
