@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -357,4 +358,41 @@ func TestHTTP2ComesAndGoes(t *testing.T) {
 	}
 	c.Close()
 	waitClosed(t, s, 4)
+}
+
+// Whatever becomes of other attempts, an attempt gets the answer to its own
+// request.
+func TestAnswersAreOnesOwn(t *testing.T) {
+	t.Parallel()
+	for s, c := range plainAndTLS(t, hostile.Answer(func(r *hostile.Request) hostile.Reply {
+		return hostile.Reply{Body: string(r.Body), Delay: time.Duration(rand.IntN(3)) * time.Millisecond, Close: rand.IntN(10) == 0}
+	})) {
+		var running sync.WaitGroup
+		var answered atomic.Int64
+		for worker := range 16 {
+			running.Go(func() {
+				for i := range 60 {
+					ctx, cancel := context.WithCancel(t.Context())
+					stop := time.AfterFunc(time.Duration(rand.IntN(8))*time.Millisecond, cancel)
+					r := post(s.URL("/"), long)
+					r.Body = []byte(strings.Repeat(fmt.Sprintf("%d %d ", worker, i), 1+i%3*2000))
+					res := c.Do(ctx, r)
+					stop.Stop()
+					cancel()
+					switch {
+					case res.Class == "" && !res.Truncated && string(res.Body) != string(r.Body):
+						t.Errorf("%d bytes were answered by %d others", len(r.Body), len(res.Body))
+					case res.Class == "":
+						answered.Add(1)
+					case res.Class != egress.ClassCanceled:
+						t.Errorf("class %q: %s", res.Class, res.Detail)
+					}
+				}
+			})
+		}
+		running.Wait()
+		if answered.Load() == 0 {
+			t.Error("nothing was answered")
+		}
+	}
 }

@@ -1,8 +1,11 @@
 package egress
 
 import (
+	"errors"
 	"net"
+	"os"
 	"syscall"
+	"time"
 )
 
 // socket is a TCP connection that can be asked what it has to read without
@@ -35,6 +38,23 @@ func (s *socket) Read(p []byte) (int, error) {
 		return s.readNow(p)
 	}
 	return s.Conn.Read(p)
+}
+
+// shortest is how long a read waits where a socket cannot be asked without
+// waiting.
+const shortest = time.Millisecond
+
+// readSoon is the read for such sockets. The deadline that was set before is
+// gone after it.
+func (s *socket) readSoon(p []byte) (int, error) {
+	if err := s.SetReadDeadline(time.Now().Add(shortest)); err != nil {
+		return 0, err
+	}
+	n, err := s.Conn.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errNothing
+	}
+	return n, err
 }
 
 // errNothing is what a socket says that has nothing to read. It is temporary,

@@ -5,15 +5,14 @@ package egress
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"syscall"
 )
 
-// readNow is one read of a socket that never blocks.
+// readNow is one read of the socket, which does not block.
 func (s *socket) readNow(p []byte) (int, error) {
 	if s.raw == nil {
-		return 0, net.ErrClosed
+		return s.readSoon(p)
 	}
 	s.piece = p
 	err := s.raw.Read(s.once)
