@@ -111,6 +111,7 @@ type Dispatcher struct {
 	paging   sync.Cond   // pages or phase changed
 	idle     []*worker   // parked; the last one parked is the first to wake
 	inFlight [classes]int
+	busy     int           // tenants with requests running
 	drained  chan struct{} // closed when stopping and nothing is in flight
 	flying   [classes]int  // weight of what is in flight
 	bytes    int           // of deliveries in memory
@@ -274,6 +275,7 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now t
 func (d *Dispatcher) took(dl *delivery) {
 	d.bytes += dl.size
 	dl.lane.bytes += dl.size
+	dl.lane.tenant.bytes += dl.size
 	dl.lane.idleSince = time.Time{}
 }
 
@@ -282,6 +284,7 @@ func (d *Dispatcher) forget(dl *delivery) {
 	l := dl.lane
 	d.bytes -= dl.size
 	l.bytes -= dl.size
+	l.tenant.bytes -= dl.size
 	dl.home.leave()
 	if dl.queue.leave() {
 		d.waiting--

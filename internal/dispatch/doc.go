@@ -30,6 +30,9 @@
 // further apart; what waits for it stays in the store. It is given up when the
 // endpoint has been away, and the delivery has waited, for a whole schedule.
 //
+// Places for requests are bounded. When they get scarce, lanes and tenants that
+// hold more than their part step aside: see share.
+//
 // When hosts that had answered all fail at once, it is our own way out that is
 // broken: see outage. Then only probes go out, and nothing counts against
 // endpoints or schedules until a host answers.

@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -314,4 +315,98 @@ func TestGivesUpOnTheDead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Three in ten of a thousand endpoints hang from one moment on, although they
+// have answered until then; the others' deliveries go out as before, from the
+// first second on (case 58).
+func TestAThirdHangs(t *testing.T) {
+	for name, rate := range map[string]int{"often used": 5000, "seldom used": 500} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1000, func(w *world) {
+				w.tune = func(c *dispatch.Config) { c.MaxInFlight = 1024 }
+				w.make()
+				var hang atomic.Bool
+				for num := range hook.EndpointNum(1000) {
+					w.answers(num+1, func(ctx context.Context, n int) *egress.Result {
+						if hang.Load() && num%10 < 3 {
+							return hangs(ctx, n)
+						}
+						return after(ctx, 30*time.Millisecond, status(200))
+					})
+				}
+				w.start()
+				published := map[string]time.Time{}
+				publish := func(seconds int) {
+					for i := range seconds * rate {
+						e := w.publish(hook.EndpointNum(i%1000 + 1))
+						published[e.ID.String()] = time.Now()
+						time.Sleep(time.Second / time.Duration(rate))
+					}
+				}
+				publish(2)
+				hang.Store(true)
+				from, begin := len(w.seen(0)), time.Now()
+				publish(8)
+				late, other := 0, 0
+				for _, r := range w.seen(0)[from:] {
+					if at, ok := published[r.id]; ok && (r.endpoint-1)%10 >= 3 && at.After(begin) {
+						other++
+						if r.at.Sub(at) > 50*time.Millisecond {
+							late++
+						}
+					}
+				}
+				if want := 8 * rate * 7 / 10; other < want*99/100 || late > want/100 {
+					t.Errorf("%d of %d deliveries to the others were made, %d of them late", other, want, late)
+				}
+				over, cancel := context.WithCancel(context.Background())
+				cancel()
+				if err := w.d.Stop(over); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A tenant's endpoints answer, but slowly, and it floods them; another tenant's
+// deliveries find a place at once, also if they come when all is full.
+func TestSlowTenantLeavesPlaces(t *testing.T) {
+	inBubble(t, 40, func(w *world) {
+		w.tune = func(c *dispatch.Config) { c.MaxInFlight = 256 }
+		w.make()
+		for num := range hook.EndpointNum(10) {
+			w.answers(num+10, always(5*time.Second, 200)) // tenant 2
+		}
+		w.start()
+		for range 20 {
+			w.publish(1) // tenant 1 is known
+			time.Sleep(time.Millisecond)
+		}
+		for i := range 40_000 {
+			w.publish(hook.EndpointNum(10 + i%10))
+			if i%100 == 0 {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		w.publish(1)
+		time.Sleep(10 * time.Millisecond)
+		from, begin := len(w.seen(1)), time.Now()
+		for range 100 {
+			w.publish(1)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if seen := w.seen(1)[from:]; len(seen) != 100 || seen[99].at.Sub(begin) > time.Second {
+			t.Errorf("%d of 100 deliveries were made beside a slow tenant", len(seen))
+		}
+		if g := w.d.Gauges(); g.InFlight < 150 {
+			t.Errorf("the slow tenant has %d places of 256 alone", g.InFlight)
+		}
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := w.d.Stop(over); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -116,7 +116,7 @@ func (l *lane) room(size, free int) bool {
 	if l.order != nil {
 		n = l.order.ahead(l)
 	}
-	return n < startLimit || l.bytes+size <= free/4
+	return n < startLimit || l.bytes+size <= free/4 && l.tenant.fits(size, free)
 }
 
 // places is how many more requests may begin now, for what mode it is in.

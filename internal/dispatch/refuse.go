@@ -59,6 +59,7 @@ func (d *Dispatcher) putAside(dl *delivery, refused error) {
 func (d *Dispatcher) slim(dl *delivery) {
 	d.bytes -= dl.size - deliverySize
 	dl.lane.bytes -= dl.size - deliverySize
+	dl.lane.tenant.bytes -= dl.size - deliverySize
 	dl.size, dl.event, dl.body, dl.outcome = deliverySize, &hook.Event{ID: dl.event.ID}, nil, store.Outcome{}
 }
 

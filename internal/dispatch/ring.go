@@ -25,6 +25,11 @@ type tenant struct {
 	pending atomic.Int64 // deliveries of theirs that are not over
 	ring    [classes]node[*tenant]
 	ready   [classes]list[*lane]
+	aside   [classes]bool // it waits for one of its requests to end
+
+	inFlight int
+	busy     int // lanes with requests running
+	bytes    int // of its deliveries in memory
 }
 
 // rings hold the lanes that can send now: tenants take turns, and within a
@@ -44,8 +49,26 @@ func (r *rings) add(l *lane) {
 	}
 	r.remove(l)
 	t.ready[c].push(&l.ring)
-	if t.ring[c].in == nil {
+	if t.ring[c].in == nil && !t.aside[c] {
 		r.tenants[c].push(&t.ring[c])
+	}
+}
+
+// setAside takes a tenant out of a ring until back is called.
+func (r *rings) setAside(t *tenant, c class) {
+	t.aside[c] = true
+	t.ring[c].leave()
+}
+
+// back brings a tenant back that was set aside.
+func (r *rings) back(t *tenant) {
+	for c := range t.aside {
+		if t.aside[c] {
+			t.aside[c] = false
+			if t.ready[c].n > 0 {
+				r.tenants[c].push(&t.ring[c])
+			}
+		}
 	}
 }
 
@@ -64,12 +87,22 @@ func (r *rings) remove(l *lane) {
 func (r *rings) empty() bool { return r.tenants[proven].n+r.tenants[unproven].n == 0 }
 
 // next is the lane whose turn it is among the classes that are open, nil if
-// there is none. With both open they take turns.
-func (r *rings) next(open [classes]bool) *lane {
+// there is none. With both open they take turns. Lanes and tenants that hold
+// what they may step aside.
+func (r *rings) next(open [classes]bool, s *scarce) *lane {
 	r.turn = 1 - r.turn
 	for _, c := range [classes]class{r.turn, 1 - r.turn} {
-		if open[c] && r.tenants[c].n > 0 {
-			return r.tenants[c].rotate().ready[c].rotate()
+		for open[c] && r.tenants[c].n > 0 {
+			t := r.tenants[c].rotate()
+			if t.inFlight >= s.tenant[c] {
+				r.setAside(t, c)
+				continue
+			}
+			l := t.ready[c].rotate()
+			if s.allows(l, c) {
+				return l
+			}
+			r.remove(l) // the end of one of its requests settles it
 		}
 	}
 	return nil

@@ -72,7 +72,7 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e *effect) *delivery {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l := dl.lane
-	l.inFlight--
+	d.holds(l, -1)
 	d.inFlight[dl.class]--
 	d.flying[dl.class] -= dl.load
 	d.weigh(dl, e, now)
@@ -173,8 +173,9 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 	for c := range open {
 		open[c] = d.inFlight[c] < places-places/4 && d.flying[c] < weight-weight/4
 	}
+	s := d.shares(places)
 	for {
-		l := d.rings.next(open)
+		l := d.rings.next(open, &s)
 		if l == nil {
 			return nil
 		}
@@ -191,7 +192,7 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 		}
 		dl.class, dl.begun = l.class(), now
 		dl.probe = d.outage.begins(now)
-		l.inFlight++
+		d.holds(l, 1)
 		d.inFlight[dl.class]++
 		dl.load = dl.weight()
 		d.flying[dl.class] += dl.load
