@@ -283,14 +283,6 @@ func unpackTenant(s string) *hook.Tenant {
 	return t
 }
 
-// tenantID is the id in a packed tenant, and whether it is deleted.
-func tenantID(record []byte) (id string, deleted bool) {
-	u := unpacker{view(record)[1:]}
-	u.int()
-	deleted = u.take(1)[0] == 1
-	return string([]byte(u.text())), deleted
-}
-
 // packNums appends a list of numbers, ascending.
 func packNums(b []byte, kind byte, tenant hook.TenantNum, nums []hook.EndpointNum) []byte {
 	p := packer{append(b, kind)}

@@ -62,34 +62,50 @@ var (
 
 // text writes a text of any form.
 func (p *packer) text(s string) {
-	if strings.HasPrefix(s, idPrefix) && p.encoded(s, len(idPrefix), endpointID, idLetters.AppendDecode, idLetters.AppendEncode) {
+	if strings.HasPrefix(s, idPrefix) && p.id(s) || strings.HasPrefix(s, sealedPrefix) && p.sealed(s) {
 		return
-	}
-	if strings.HasPrefix(s, sealedPrefix) {
-		if dot := strings.LastIndexByte(s, '.'); p.encoded(s, dot+1, sealedText, sealedLetters.AppendDecode, sealedLetters.AppendEncode) {
-			return
-		}
 	}
 	p.uint(uint64(len(s))<<2 | plainText)
 	p.b = append(p.b, s...)
 }
 
-// encoded writes a text whose end, from a place on, is an encoding of bytes. It
-// writes nothing and reports false where the text is not the one spelling of them.
-func (p *packer) encoded(s string, from int, form uint64, decode func(dst, src []byte) ([]byte, error), encode func(dst, src []byte) []byte) bool {
-	var room, again [256]byte
-	if len(s)-from > len(room) {
+// id writes an id in bytes. It writes nothing and reports false where the text is
+// not the one spelling of them.
+func (p *packer) id(s string) bool {
+	const size = 16
+	letters := s[len(idPrefix):]
+	if len(letters) != (size*8+4)/5 {
 		return false
 	}
-	raw, err := decode(room[:0], []byte(s[from:]))
-	if err != nil || len(raw) > len(room) || string(encode(again[:0], raw)) != s[from:] {
+	var raw, again [32]byte
+	n, err := idLetters.Decode(raw[:], append(again[:0], letters...))
+	if err != nil || n != size {
 		return false
 	}
-	p.uint(uint64(len(raw))<<2 | form)
-	if form == sealedText {
-		p.bytes(s[:from])
+	idLetters.Encode(again[:], raw[:size])
+	if string(again[:len(letters)]) != letters {
+		return false
 	}
-	p.b = append(p.b, raw...)
+	p.uint(size<<2 | endpointID)
+	p.b = append(p.b, raw[:size]...)
+	return true
+}
+
+// sealed writes what is sealed in bytes, as id does.
+func (p *packer) sealed(s string) bool {
+	dot := strings.LastIndexByte(s, '.') + 1
+	letters := s[dot:]
+	var from, raw [512]byte
+	if len(letters) > len(from) || strings.ContainsAny(letters, "\r\n") { // decoding passes over them
+		return false
+	}
+	n, err := sealedLetters.Decode(raw[:], append(from[:0], letters...))
+	if err != nil {
+		return false
+	}
+	p.uint(uint64(n)<<2 | sealedText)
+	p.bytes(s[:dot])
+	p.b = append(p.b, raw[:n]...)
 	return true
 }
 

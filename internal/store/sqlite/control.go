@@ -407,8 +407,7 @@ func (s *Store) Configuration(ctx context.Context, since int64) (*store.Configur
 }
 
 func (c *connection) configuration(since int64) (out *store.Configuration, err error) {
-	out = &store.Configuration{}
-	if out.Revision, err = c.int(`SELECT value FROM meta WHERE name = 'revision'`); err != nil {
+	if out, err = c.fewRecords(since); err != nil {
 		return nil, err
 	}
 	// The plus keeps SQLite from going through the whole table in its order: few
@@ -416,7 +415,14 @@ func (c *connection) configuration(since int64) (out *store.Configuration, err e
 	if out.Tenants, err = records[hook.Tenant](c, `SELECT doc FROM tenants WHERE rev > ? ORDER BY +num`, since); err != nil {
 		return nil, err
 	}
-	if out.Endpoints, err = records[hook.Endpoint](c, `SELECT doc FROM endpoints WHERE rev > ? ORDER BY +num`, since); err != nil {
+	out.Endpoints, err = records[hook.Endpoint](c, `SELECT doc FROM endpoints WHERE rev > ? ORDER BY +num`, since)
+	return out, err
+}
+
+// fewRecords reads what there is not much of: all but tenants and endpoints.
+func (c *connection) fewRecords(since int64) (out *store.Configuration, err error) {
+	out = &store.Configuration{}
+	if out.Revision, err = c.int(`SELECT value FROM meta WHERE name = 'revision'`); err != nil {
 		return nil, err
 	}
 	if out.Types, err = records[hook.EventType](c, `SELECT doc FROM types WHERE rev > ? ORDER BY +name`, since); err != nil {

@@ -46,3 +46,9 @@ func (s *Store) Closing() bool {
 
 // LookAt lets Lanes look at no more than n events above the floor.
 func (s *Store) LookAt(n int) { s.lanesScan = n }
+
+// ReadEndpoint and ReadTenant are the fast ways to read documents.
+var (
+	ReadEndpoint = readEndpoint
+	ReadTenant   = readTenant
+)
