@@ -193,11 +193,11 @@ func deadlineOf(ctx context.Context, begin time.Time, timeout time.Duration) tim
 // send takes the way that the endpoint speaks: HTTP/2, if that may be used and
 // was chosen before or is now, and else HTTP/1.1.
 func (c *Client) send(a *attempt) {
-	newer := a.mayUseHTTP2()
+	may := a.mayUseHTTP2()
 	var nc *conn
-	if !newer || !c.newer.has(a.target.peer) {
+	if !may || !c.newer.has(a.target.peer) {
 		var f *failure
-		if nc, f = c.connection(a, !newer); f != nil {
+		if nc, f = c.connection(a, !may); f != nil {
 			a.fail(f)
 			return
 		}
