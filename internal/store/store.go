@@ -270,7 +270,7 @@ type Lane struct {
 	Endpoint hook.EndpointNum
 	Fresh    hook.EventID // where to look for fresh deliveries from; zero: there are none
 	NextAt   time.Time    // when the first recorded pending delivery is due; zero: there is none
-	Waiting  int64        // about how many deliveries wait, recorded ones or fresh; may be too high
+	Waiting  int64        // about how many deliveries wait, recorded ones or fresh; mostly too high if anything
 }
 
 // FreshQuery asks for fresh deliveries of events From ≤ id < Before.

@@ -27,6 +27,26 @@
 // fresh. All others have a row in deliveries, in the segment of their event, so
 // that no transaction spans files.
 //
+// # Starting, and reading what waits
+//
+// Nothing that a start reads grows with the number of deliveries that wait. The
+// memory of the newest segment is rebuilt. Of a sealed one it reads the filters,
+// the lanes with pending rows from one lane to the next, and the list of all its
+// lanes with how many deliveries each has (counts.go), which says about how much
+// waits. Above the floor it looks at maxLanesScan events; lanes that have anything
+// later begin there, and their pages find out what of it is recorded.
+//
+// A page (fresh.go) goes through the entries of by_endpoint, or of the memory, and
+// holds them against the attempts, the rows of deliveries and the events. These
+// are in the same order, so that followers (follow.go) step from one to the next,
+// or look up what is far away. Where nothing is recorded from the lane's place on,
+// which is usual behind a mark, that is one look-up for the whole page. Events with
+// several targets are kept for the lanes that ask next (shared.go). A page ends
+// after a few segments, and at a segment's end once it is full: the next one begins
+// in the first segment after it whose filter says that the lane may be there.
+//
+// Connections that read are kept open, maxIdle of them over all segments.
+//
 // # Writing
 //
 // One goroutine writes the active segment: it takes all waiting calls into one
