@@ -102,13 +102,19 @@ func (a *API) listTenants(c *call) error {
 	if err != nil {
 		return err
 	}
-	var seen []*hook.Tenant
-	for _, t := range a.Directory.Tenants() {
-		if c.caller.Sees(t.ID) {
-			seen = append(seen, t)
+	var seen []string
+	for _, id := range a.Directory.TenantIDs() {
+		if c.caller.Sees(id) {
+			seen = append(seen, id)
 		}
 	}
-	part, l := slicePage(a, c, q, seen, func(t *hook.Tenant) string { return t.ID })
+	ids, l := slicePage(a, c, q, seen, func(id string) string { return id })
+	var part []*hook.Tenant
+	for _, id := range ids {
+		if t, ok := a.Directory.Tenant(id); ok { // else it went this moment
+			part = append(part, t)
+		}
+	}
 	return page(c, each(part, a.tenantShape), l)
 }
 

@@ -20,10 +20,13 @@ type routes struct {
 // speakers are the endpoints that speak one dialect, by their places in all.
 type speakers struct {
 	policy *Policy
-	exact  map[string][]int32 // by event type, or pattern
-	prefix map[string][]int32 // by what stands before the * of a pattern
-	every  []int32            // those that subscribe to all types
+	exact  map[string]*places // by event type, or pattern
+	prefix map[string]*places // by what stands before the * of a pattern
+	every  places             // those that subscribe to all types
 }
+
+// places are those of endpoints in the routes' list of all.
+type places []int32
 
 // routeCache keeps the routes of the tenants that were needed not long ago.
 type routeCache struct {
@@ -84,7 +87,7 @@ func (m *matcher) routesOf(tenant string, version int64) (*routes, bool) {
 		p := m.policies.of(o.Dialect)
 		g := groups[p]
 		if g == nil {
-			g = &speakers{policy: p, exact: map[string][]int32{}, prefix: map[string][]int32{}}
+			g = &speakers{policy: p, exact: map[string]*places{}, prefix: map[string]*places{}}
 			groups[p] = g
 			r.groups = append(r.groups, g)
 		}
@@ -112,35 +115,45 @@ func (g *speakers) add(patterns []string, place int32) {
 	}
 }
 
-func note(places map[string][]int32, of string, place int32) {
-	list, known := places[of]
-	if !known {
-		of = strings.Clone(of)
+// note adds a place. The map gets a copy of the text, which may be a part of a
+// record, and is never written by it again, for that would replace the copy.
+func note(by map[string]*places, of string, place int32) {
+	list := by[of]
+	if list == nil {
+		list = &places{}
+		by[strings.Clone(of)] = list
 	}
-	places[of] = append(list, place)
+	*list = append(*list, place)
+}
+
+func (p *places) get() []int32 {
+	if p == nil {
+		return nil
+	}
+	return *p
 }
 
 // find appends the endpoints that subscribe to a type, as hook.MatchesType has it.
 func (r *routes) find(eventType string, list []candidate) []candidate {
-	var places []int32
+	var found []int32
 	operational := hook.Operational(eventType)
 	for _, g := range r.groups {
 		name := g.policy.nameOf(eventType)
-		places = append(places, g.exact[name]...)
+		found = append(found, g.exact[name].get()...)
 		if operational {
 			continue
 		}
-		places = append(places, g.every...)
+		found = append(found, g.every...)
 		for i := range len(name) {
 			if name[i] == '.' {
-				places = append(places, g.prefix[name[:i+1]]...)
+				found = append(found, g.prefix[name[:i+1]].get()...)
 			}
 		}
 	}
-	slices.Sort(places)
-	places = slices.Compact(places)
-	list = slices.Grow(list, len(places))
-	for _, place := range places {
+	slices.Sort(found)
+	found = slices.Compact(found)
+	list = slices.Grow(list, len(found))
+	for _, place := range found {
 		list = append(list, r.all[place])
 	}
 	return list

@@ -138,7 +138,7 @@ func (m *Manager) changeTenant(ctx context.Context, what, tenant string, change 
 // next call; an endpoint that was told already is not told twice, for the event
 // is known by its key.
 func (m *Manager) TellLost(ctx context.Context, now time.Time) {
-	for _, t := range m.Directory.Tenants() {
+	for _, t := range m.Directory.LostConnections() {
 		m.tellLost(ctx, t, now)
 	}
 }

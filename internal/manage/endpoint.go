@@ -64,7 +64,7 @@ func (m *Manager) endpointCreated(e *hook.Endpoint) {
 
 // newEndpoint makes an endpoint that is not stored yet.
 func (m *Manager) newEndpoint(t *hook.Tenant, id string, in EndpointInput, now time.Time) (*hook.Endpoint, hook.Secret, error) {
-	if n := len(m.Directory.Endpoints(t.ID)); n >= m.MaxEndpoints {
+	if n := m.Directory.EndpointCount(t.ID); n >= m.MaxEndpoints {
 		return nil, "", hook.Errorf(hook.CodeConflict, "the tenant has %d endpoints already, which is the limit", n)
 	}
 	if in.URL == nil {

@@ -148,7 +148,7 @@ func isUUID(s string) bool {
 func (i *importing) newHook(t *hook.Tenant, d *dialect.Dialect, in *ImportHook) (*hook.Endpoint, error) {
 	n, counted := i.live[t.ID]
 	if !counted {
-		n = len(i.Directory.Endpoints(t.ID))
+		n = i.Directory.EndpointCount(t.ID)
 	}
 	if n >= i.MaxEndpoints {
 		return nil, hook.Errorf(hook.CodeConflict, "the tenant has %d endpoints already, which is the limit", n)

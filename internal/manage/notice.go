@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/store/directory"
 )
 
 // Notice is an operational event: what the server tells a tenant of its own
@@ -119,9 +120,11 @@ func (m *Manager) tellOf(ctx context.Context, noticeType string, e *hook.Endpoin
 // wantsNotice reports whether a tenant has an endpoint for a type of notice.
 // Without one there is nobody to tell, and no event is stored.
 func (m *Manager) wantsNotice(tenant, noticeType string) bool {
-	return slices.ContainsFunc(m.Directory.Endpoints(tenant), func(e *hook.Endpoint) bool {
-		return slices.Contains(e.EventTypes, noticeType)
+	wants := false
+	m.Directory.Outlines(tenant, func(o *directory.Outline) {
+		wants = wants || slices.Contains(o.EventTypes, noticeType)
 	})
+	return wants
 }
 
 // TellAgain tells of the endpoints that the server has disabled or removed since

@@ -94,19 +94,17 @@ func (m *Manager) DropExpiredSecrets(ctx context.Context) (dropped int, err erro
 	err = m.commit(ctx, "drop expired secrets", func(now time.Time) (*store.Change, error) {
 		dropped = 0
 		var c store.Change
-		for _, t := range m.Directory.Tenants() {
-			for _, e := range m.Directory.Endpoints(t.ID) {
-				live := slices.DeleteFunc(slices.Clone(e.Secrets), func(s hook.EndpointSecret) bool {
-					return !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(now)
-				})
-				if len(live) == len(e.Secrets) {
-					continue
-				}
-				dropped += len(e.Secrets) - len(live)
-				changed := *e
-				changed.Secrets = live
-				c.Endpoints = append(c.Endpoints, &changed)
+		for _, e := range m.Directory.ExpiringSecrets() {
+			live := slices.DeleteFunc(slices.Clone(e.Secrets), func(s hook.EndpointSecret) bool {
+				return !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(now)
+			})
+			if len(live) == len(e.Secrets) {
+				continue
 			}
+			dropped += len(e.Secrets) - len(live)
+			changed := *e
+			changed.Secrets = live
+			c.Endpoints = append(c.Endpoints, &changed)
 		}
 		if dropped == 0 {
 			return nil, nil

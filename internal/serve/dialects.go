@@ -213,11 +213,9 @@ func (s *Server) pin(ctx context.Context, dialects *dialect.Registry) (*dispatch
 // these endpoints. What goes there waits, of which it warns.
 func (s *Server) withMissing(dialects *dialect.Registry) (*dialect.Registry, error) {
 	missing := map[string]int{}
-	for _, t := range s.directory.Tenants() {
-		for _, e := range s.directory.Endpoints(t.ID) {
-			if _, ok := dialects.Get(e.Dialect); !ok {
-				missing[e.Dialect]++
-			}
+	for name, n := range s.directory.CountDialects() {
+		if _, ok := dialects.Get(name); !ok {
+			missing[name] = n
 		}
 	}
 	if len(missing) == 0 {

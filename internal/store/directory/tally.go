@@ -1,7 +1,7 @@
 package directory
 
 import (
-	"maps"
+	"strings"
 
 	"grapnel/internal/hook"
 )
@@ -9,14 +9,14 @@ import (
 // tallies are counted as things change, so that nobody has to go through all
 // endpoints or tenants for them.
 type tallies struct {
-	states   map[hook.EndpointState]int    // live endpoints of live tenants
-	dialects map[string]int                // the same ones
+	states   map[hook.EndpointState]*int   // live endpoints of live tenants
+	dialects map[string]*int               // the same ones
 	lost     map[hook.TenantNum]struct{}   // live tenants whose connection is lost
 	expiring map[hook.EndpointNum]struct{} // live endpoints with a secret that expires
 }
 
 func newTallies() tallies {
-	return tallies{states: map[hook.EndpointState]int{}, dialects: map[string]int{}, lost: map[hook.TenantNum]struct{}{}, expiring: map[hook.EndpointNum]struct{}{}}
+	return tallies{states: map[hook.EndpointState]*int{}, dialects: map[string]*int{}, lost: map[hook.TenantNum]struct{}{}, expiring: map[hook.EndpointNum]struct{}{}}
 }
 
 // count counts an endpoint of a tenant that is there or not.
@@ -33,15 +33,25 @@ func (t *tallies) add(o *Outline, tenant bool, n int) {
 	tally(t.dialects, o.Dialect, n)
 }
 
-func tally[K ~string](counts map[K]int, of K, n int) {
-	if counts[of]+n == 0 {
+// tally adds to a count. What is counted may be a part of a record: the map gets a
+// copy of it, and is never written by it again, for that would replace the copy.
+func tally[K ~string](counts map[K]*int, of K, n int) {
+	count := counts[of]
+	if count == nil {
+		count = new(int)
+		counts[K(strings.Clone(string(of)))] = count
+	}
+	if *count += n; *count == 0 {
 		delete(counts, of)
-		return
 	}
-	if _, there := counts[of]; !there {
-		of = K([]byte(of)) // it may be a part of a record
+}
+
+func counted[K ~string](counts map[K]*int) map[K]int {
+	out := make(map[K]int, len(counts))
+	for of, n := range counts {
+		out[of] = *n
 	}
-	counts[of] += n
+	return out
 }
 
 // watch notes whether an endpoint has a secret that expires.
@@ -67,14 +77,14 @@ func (t *tallies) watchTenant(of *hook.Tenant) {
 func (d *Directory) CountEndpoints() map[hook.EndpointState]int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return maps.Clone(d.tallies.states)
+	return counted(d.tallies.states)
 }
 
 // CountDialects counts the live endpoints of each dialect.
 func (d *Directory) CountDialects() map[string]int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return maps.Clone(d.tallies.dialects)
+	return counted(d.tallies.dialects)
 }
 
 // ExpiringSecrets lists the live endpoints that have a secret which expires or
