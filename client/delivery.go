@@ -43,8 +43,9 @@ func (d *Delivery) Terminal() bool {
 // DeliveryDetail is a delivery with its attempts.
 type DeliveryDetail struct {
 	Delivery
-	Request  *Body     `json:"request,omitempty"` // the body that was sent; nil before the first attempt, and where it is not known any more
-	Attempts []Attempt `json:"attempts"`          // oldest first
+	WaitsFor string    `json:"waits_for,omitempty"` // the delivery that is sent before it, where the endpoint gets them in order
+	Request  *Body     `json:"request,omitempty"`   // the body that was sent; nil before the first attempt, and where it is not known any more
+	Attempts []Attempt `json:"attempts"`            // oldest first
 
 	Meta Meta `json:"-"`
 }

@@ -16,6 +16,13 @@ const (
 	Disabled = "disabled" // by its own answers: its deliveries are held
 )
 
+// Orderings of endpoints: which deliveries wait for each other.
+const (
+	Unordered = "none"   // none
+	ByKey     = "key"    // those of events with the same ordering key
+	Strict    = "strict" // all
+)
+
 // Endpoint is a customer's URL.
 type Endpoint struct {
 	ID          string          `json:"id"`
@@ -31,6 +38,9 @@ type Endpoint struct {
 	Timeout     *Duration       `json:"timeout"`  // nil: the dialect's
 	RateLimit   *float64        `json:"rate_limit"`
 	MaxInFlight *int            `json:"max_in_flight"` // requests at once; nil: no limit of its own
+
+	Ordering  string `json:"ordering"`   // which deliveries wait for each other: Unordered, ByKey or Strict
+	SkipAfter *int   `json:"skip_after"` // failed attempts, then those behind a delivery go on; nil: they wait for it
 
 	Fields   []string          `json:"fields"` // parts of the data that it gets; empty: all
 	Settings map[string]string `json:"settings"`
@@ -72,7 +82,9 @@ type EndpointInput struct {
 	Timeout     Field[Duration]        `json:"timeout,omitzero"`
 	RateLimit   Field[float64]         `json:"rate_limit,omitzero"` // requests a second
 	MaxInFlight Field[int]             `json:"max_in_flight,omitzero"`
-	State       Field[string]          `json:"state,omitzero"` // Active or Paused
+	Ordering    Field[string]          `json:"ordering,omitzero"`   // Unordered, ByKey or Strict
+	SkipAfter   Field[int]             `json:"skip_after,omitzero"` // failed attempts; null: what comes after waits
+	State       Field[string]          `json:"state,omitzero"`      // Active or Paused
 
 	Fields   Field[[]string]          `json:"fields,omitzero"`    // parts of the data that it gets, for dialects that let it choose
 	Settings Field[map[string]string] `json:"settings,omitzero"`  // for the dialect's contract

@@ -17,10 +17,11 @@ type Event struct {
 	ID       string          `json:"id,omitempty"`     // of your own: unique in the tenant
 	Type     string          `json:"type"`
 	Data     json.RawMessage `json:"data,omitempty"`
-	Previous json.RawMessage `json:"previous,omitempty"` // the object before the change
-	Time     *time.Time      `json:"time,omitempty"`     // when it happened; nil: now
-	Metadata json.RawMessage `json:"metadata,omitempty"` // an object for dialects
-	Suppress bool            `json:"suppress,omitempty"` // do not send to endpoints whose contract knows suppression
+	Previous json.RawMessage `json:"previous,omitempty"`     // the object before the change
+	Time     *time.Time      `json:"time,omitempty"`         // when it happened; nil: now
+	Metadata json.RawMessage `json:"metadata,omitempty"`     // an object for dialects
+	Ordering string          `json:"ordering_key,omitempty"` // what endpoints with an ordering by key keep in order by
+	Suppress bool            `json:"suppress,omitempty"`     // do not send to endpoints whose contract knows suppression
 }
 
 // encode writes the event with Data, Previous and Metadata byte by byte as they
@@ -133,6 +134,7 @@ type EventInfo struct {
 	Time       time.Time `json:"time"`        // when it happened, as the publisher says
 	AcceptedAt time.Time `json:"accepted_at"` // by the server
 	Matched    int       `json:"matched"`     // endpoints that it goes to
+	Ordering   string    `json:"ordering_key,omitempty"`
 }
 
 // PublishedEvent is an event with what became of it.

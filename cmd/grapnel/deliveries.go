@@ -141,7 +141,7 @@ func (c *deliveriesGetCmd) curl(p *program, d *client.DeliveryDetail) error {
 func (p *program) delivery(d *client.DeliveryDetail, exchanges bool) error {
 	err := p.fields(field{"delivery", d.ID}, field{"state", d.State}, field{"reason", d.Reason}, field{"type", d.Type}, field{"event", d.Event},
 		field{"endpoint", d.Endpoint}, field{"last answer", lastAnswer(&d.Delivery)}, field{"last attempt", when(d.LastAt)}, field{"next attempt", when(d.NextAt)},
-		field{"attempts", fmt.Sprint(d.AttemptCount)})
+		field{"attempts", fmt.Sprint(d.AttemptCount)}, field{"waits for", d.WaitsFor})
 	if err != nil || len(d.Attempts) == 0 {
 		return err
 	}

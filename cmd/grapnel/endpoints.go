@@ -84,6 +84,9 @@ func (p *program) endpoint(e *client.Endpoint) error {
 	if e.MaxInFlight != nil {
 		limits[2].value = fmt.Sprintf("at most %d at once", *e.MaxInFlight)
 	}
+	if e.Ordering != client.Unordered {
+		all = append(all, field{"ordering", e.Ordering}, field{"a delivery that fails", poison(e.SkipAfter)})
+	}
 	all = append(all, field{"created", when(&e.CreatedAt)}, field{"updated", when(&e.UpdatedAt)})
 	for _, s := range e.Secrets {
 		all = append(all, field{"public key", s.PublicKey})
@@ -93,6 +96,14 @@ func (p *program) endpoint(e *client.Endpoint) error {
 		p.note("the secret is shown this once: keep it")
 	}
 	return p.fields(all...)
+}
+
+// poison says what a delivery that fails means to those behind it.
+func poison(skipAfter *int) string {
+	if skipAfter == nil {
+		return "holds up those behind it"
+	}
+	return fmt.Sprintf("is skipped after %s", count(int64(*skipAfter), "attempt"))
 }
 
 func schedule(waits *[]client.Duration) string {

@@ -20,12 +20,15 @@ type endpointFields struct {
 	Timeout     *config.Duration  `placeholder:"TIME" help:"How long an attempt may take."`
 	RateLimit   *float64          `placeholder:"N" help:"Most requests a second."`
 	MaxInFlight *int              `placeholder:"N" help:"Most requests at once."`
+	Ordering    *string           `enum:"none,key,strict" placeholder:"KIND" help:"Which deliveries wait for each other: none, those of one ordering key (key), or all (strict)."`
+	SkipAfter   *int              `placeholder:"N" help:"With an ordering: failed attempts after which a delivery fails, so that those behind it go on (default: they wait for it)."`
 	Fields      []string          `placeholder:"FIELD" help:"A part of the data that it gets, such as id or price.value, where the dialect lets it choose; may be given several times (default all)."`
 	Setting     map[string]string `placeholder:"NAME=TEXT" help:"A setting of its dialect, such as store_id; may be given several times, and replaces all that there are. One that the dialect does not use is kept and does nothing."`
 }
 
 func (f *endpointFields) input(p *program) (client.EndpointInput, error) {
 	in := client.EndpointInput{Description: client.SetIf(f.Description), RateLimit: client.SetIf(f.RateLimit), MaxInFlight: client.SetIf(f.MaxInFlight)}
+	in.Ordering, in.SkipAfter = client.SetIf(f.Ordering), client.SetIf(f.SkipAfter)
 	if f.Type != nil {
 		in.EventTypes = client.Set(f.Type)
 	}
@@ -187,7 +190,7 @@ type endpointsUpdateCmd struct {
 	oneEndpoint
 	To    *string  `placeholder:"URL" help:"The URL to deliver to."`
 	State *string  `enum:"active,paused" placeholder:"STATE" help:"Let it go on (active) or hold its deliveries (paused)."`
-	Unset []string `enum:"type,description,header,filter,schedule,timeout,rate-limit,max-in-flight,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, filter, schedule, timeout, rate-limit, max-in-flight, fields or settings."`
+	Unset []string `enum:"type,description,header,filter,schedule,timeout,rate-limit,max-in-flight,ordering,skip-after,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, filter, schedule, timeout, rate-limit, max-in-flight, ordering, skip-after, fields or settings."`
 	endpointFields
 	rehearsed
 }
@@ -245,6 +248,10 @@ func unset(in *client.EndpointInput, name string) {
 		in.RateLimit = client.Null[float64]()
 	case "max-in-flight":
 		in.MaxInFlight = client.Null[int]()
+	case "ordering":
+		in.Ordering = client.Null[string]()
+	case "skip-after":
+		in.SkipAfter = client.Null[int]()
 	case "fields":
 		in.Fields = client.Null[[]string]()
 	case "settings":

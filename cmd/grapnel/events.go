@@ -89,7 +89,7 @@ func (c *eventsGetCmd) Run(p *program) error {
 }
 
 func (p *program) event(e *client.PublishedEvent) error {
-	err := p.fields(field{"event", e.ID}, field{"key", e.Key}, field{"tenant", e.Tenant}, field{"type", e.Type}, field{"time", when(&e.Time)},
+	err := p.fields(field{"event", e.ID}, field{"key", e.Key}, field{"tenant", e.Tenant}, field{"type", e.Type}, field{"ordering key", e.Ordering}, field{"time", when(&e.Time)},
 		field{"accepted", when(&e.AcceptedAt)}, field{"endpoints", fmt.Sprint(e.Matched)}, field{"outcome", e.Outcome})
 	if err != nil {
 		return err

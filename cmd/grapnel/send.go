@@ -20,6 +20,7 @@ type sendCmd struct {
 	Data           string  `short:"d" default:"{}" placeholder:"JSON" help:"The event's data: JSON, @FILE, or - for standard input (default ${default})."`
 	ID             string  `placeholder:"ID" help:"An id of your own: the event is taken in once, however often it is sent."`
 	IdempotencyKey string  `placeholder:"KEY" help:"Idempotency-Key of the request."`
+	OrderingKey    string  `placeholder:"KEY" help:"What it is about: endpoints with --ordering key get those with the same key one after the other."`
 	Wait           waiting `placeholder:"TIME" help:"Wait until every delivery is over, for 30s or as long as --wait=TIME says. Exit code 8 if one is not delivered."`
 	scoped
 }
@@ -84,7 +85,7 @@ func (c *sendCmd) Run(p *program) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	receipt, err := api.Publish(ctx, tenant, client.Event{ID: c.ID, Type: c.Type, Data: data}, client.IdempotencyKey(c.IdempotencyKey))
+	receipt, err := api.Publish(ctx, tenant, client.Event{ID: c.ID, Type: c.Type, Data: data, Ordering: c.OrderingKey}, client.IdempotencyKey(c.IdempotencyKey))
 	if err != nil {
 		return err
 	}

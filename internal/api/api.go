@@ -37,6 +37,12 @@ type Waker interface {
 	Wake(key hook.DeliveryKey)
 }
 
+// Order tells which delivery another one waits for, where an endpoint gets them
+// in order. The dispatcher does.
+type Order interface {
+	WaitsFor(key hook.DeliveryKey, orderingKey string) (first hook.DeliveryKey, ok bool)
+}
+
 // Metrics counts requests. *telemetry.Metrics is one.
 type Metrics interface {
 	HTTP(route, code string, d time.Duration)
@@ -51,6 +57,7 @@ type Config struct {
 	Publisher Publisher
 	Waker     Waker
 	Canceller Canceller
+	Order     Order // nil: no delivery waits for another
 	Replayer  *manage.Replayer
 	Reader    store.Reader
 	Extent    Extent             // of the same store

@@ -33,7 +33,7 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 		URL: client.Set("https://example.com/"), EventTypes: client.Set([]string{"a", "b.*"}), Description: client.Set("d"),
 		Headers: client.Set(client.Headers{{Name: "X-B", Value: "2"}, {Name: "X-A", Value: "1"}}), Filter: client.Set(json.RawMessage(`{"field":"data.n","operator":"gt","value":0}`)),
 		Schedule: client.Set([]client.Duration{client.Duration(1500 * time.Millisecond)}), Timeout: client.Set(client.Duration(5 * time.Second)),
-		RateLimit: client.Set(2.5), MaxInFlight: client.Set(3), Settings: client.Set(map[string]string{"store_id": "2"}),
+		RateLimit: client.Set(2.5), MaxInFlight: client.Set(3), Ordering: client.Set(client.ByKey), SkipAfter: client.Set(5), Settings: client.Set(map[string]string{"store_id": "2"}),
 	})
 	must(t, err)
 	_, err = c.RotateSecret(ctx, "acme", full.ID, client.Rotation{})
@@ -44,7 +44,7 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	must(t, err)
 	key, err := c.CreateKey(ctx, client.KeyInput{Scopes: []string{client.ScopeRead}, Tenants: []string{"acme"}, ExpiresAt: new(time.Now().Add(time.Hour))})
 	must(t, err)
-	receipt, err := c.Publish(ctx, "acme", client.Event{ID: "mine", Type: "a", Data: json.RawMessage(`{"n":1}`), Previous: json.RawMessage(`{"n":0}`), Metadata: json.RawMessage(`{"m":1}`)})
+	receipt, err := c.Publish(ctx, "acme", client.Event{ID: "mine", Type: "a", Ordering: "customer-17", Data: json.RawMessage(`{"n":1}`), Previous: json.RawMessage(`{"n":0}`), Metadata: json.RawMessage(`{"m":1}`)})
 	must(t, err)
 	b.attempt(receipt.ID, full.ID, hook.Attempt{
 		N: 1, At: time.Now(), State: hook.Pending, Reason: "answered 500", NextAt: time.Now().Add(time.Hour), Status: 500, Class: "body_timeout", Detail: "slow", BodySize: 2,

@@ -137,6 +137,7 @@ func (a *API) delivery(c *call) (*hook.Delivery, error) {
 // deliveryDetail is a delivery with its attempts.
 type deliveryDetail struct {
 	deliveryShape
+	WaitsFor string         `json:"waits_for,omitzero" doc:"the delivery that is sent before it, because the endpoint gets them in order" example:"dlv_0198c3f1f2a47d3a8b1c0e5d4f6a7b8c_1"`
 	Request  *bytesText     `json:"request,omitzero" doc:"the body that was sent; absent before the first attempt, and where it cannot be made again as it was"`
 	Attempts []attemptShape `json:"attempts" doc:"every attempt, oldest first"`
 }
@@ -152,14 +153,29 @@ func (a *API) getDelivery(c *call) error {
 		return err
 	}
 	out := deliveryDetail{deliveryShape: a.shapeDelivery(d), Attempts: each(attempts, shapeAttempt)}
+	inOrder := out.State == hook.Pending.String() && a.inOrder(d)
+	if len(attempts) == 0 && !inOrder {
+		return c.answer(http.StatusOK, out)
+	}
+	e, err := a.Reader.Event(ctx, c.tenant.Num, d.Key.Event)
+	if err != nil {
+		return err
+	}
 	if len(attempts) > 0 {
-		e, err := a.Reader.Event(ctx, c.tenant.Num, d.Key.Event)
-		if err != nil {
-			return err
-		}
 		out.Request = a.bodySent(c.tenant, e, attempts[len(attempts)-1])
 	}
+	if inOrder {
+		if first, ok := a.Order.WaitsFor(d.Key, e.OrderingKey); ok {
+			out.WaitsFor = first.String()
+		}
+	}
 	return c.answer(http.StatusOK, out)
+}
+
+// inOrder reports whether a delivery may have to wait for another one.
+func (a *API) inOrder(d *hook.Delivery) bool {
+	e, ok := a.Directory.Endpoint(d.Key.Endpoint)
+	return ok && a.Order != nil && e.Ordering != hook.Unordered
 }
 
 // bodySent is the body of an attempt, made again, if it comes out as the one

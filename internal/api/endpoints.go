@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -26,6 +27,8 @@ type endpointInput struct {
 	Timeout     field[seconds]   `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20s"`
 	RateLimit   field[float64]   `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
 	MaxInFlight field[int]       `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
+	Ordering    field[string]    `json:"ordering" doc:"which deliveries wait for each other: none, those of one ordering key, or all (strict); null: none" example:"key" enum:"none,key,strict"`
+	SkipAfter   field[int]       `json:"skip_after" doc:"of an ordered endpoint: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait until it is delivered or cancelled" example:"5"`
 	State       field[string]    `json:"state" doc:"active or paused" example:"active" enum:"active,paused"`
 
 	Fields   field[[]string]          `json:"fields" doc:"which parts of the data it gets, for a dialect that lets it choose: names, or paths such as price.value; empty or null: all" example:"[\"id\",\"name\"]"`
@@ -39,6 +42,13 @@ func (in *endpointInput) manage() manage.EndpointInput {
 		Description: in.Description.pointer(), Filter: in.Filter.pointer(), RateLimit: in.RateLimit.pointer(), MaxInFlight: in.MaxInFlight.pointer(),
 		Headers: (*[]hook.Header)(in.Headers.pointer()), Timeout: (*time.Duration)(in.Timeout.pointer()), State: (*hook.EndpointState)(in.State.pointer()),
 	}
+	out.SkipAfter = in.SkipAfter.pointer()
+	if in.Ordering.given {
+		out.Ordering = new(hook.Ordering(in.Ordering.value))
+		if *out.Ordering == unordered {
+			*out.Ordering = hook.Unordered
+		}
+	}
 	out.Fields, out.Settings, out.VendorID = in.Fields.pointer(), in.Settings.pointer(), in.VendorID.pointer()
 	if in.Schedule.given {
 		out.Schedule = new([]time.Duration) // nil inside: the dialect's
@@ -49,6 +59,9 @@ func (in *endpointInput) manage() manage.EndpointInput {
 	}
 	return out
 }
+
+// unordered is hook.Unordered as people write it.
+const unordered = "none"
 
 // endpointShape is an endpoint in answers.
 type endpointShape struct {
@@ -65,6 +78,8 @@ type endpointShape struct {
 	Timeout     *seconds          `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20"`
 	RateLimit   *float64          `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
 	MaxInFlight *int              `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
+	Ordering    string            `json:"ordering" doc:"which deliveries wait for each other: none, those of one ordering key, or all (strict)" example:"key" enum:"none,key,strict"`
+	SkipAfter   *int              `json:"skip_after" doc:"of an ordered endpoint: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait until it is delivered or cancelled" example:"5"`
 	Fields      []string          `json:"fields" doc:"which parts of the data it gets; empty: all" example:"[\"id\",\"name\"]"`
 	Settings    map[string]string `json:"settings" doc:"what its contract keeps of it besides" example:"{\"store_id\":\"2\"}"`
 	VendorID    *string           `json:"vendor_id" doc:"what the dialect's own API calls it; null: by its id" example:"17"`
@@ -100,7 +115,10 @@ func shapeEndpoint(e *hook.Endpoint) endpointShape {
 			return secretShape{stamp(s.CreatedAt), stamp(s.ExpiresAt), s.Public}
 		}),
 	}
-	s.Fields, s.Settings = e.Fields, e.Settings
+	s.Fields, s.Settings, s.Ordering = e.Fields, e.Settings, cmp.Or(string(e.Ordering), unordered)
+	if e.SkipAfter != 0 {
+		s.SkipAfter = &e.SkipAfter
+	}
 	if e.VendorID != "" {
 		s.VendorID = &e.VendorID
 	}

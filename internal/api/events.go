@@ -21,6 +21,7 @@ type eventShape struct {
 	Time       stamp  `json:"time" doc:"when it happened"`
 	AcceptedAt stamp  `json:"accepted_at" doc:"when it was accepted"`
 	Matched    int    `json:"matched" doc:"endpoints that it goes to" example:"1"`
+	Ordering   string `json:"ordering_key,omitzero" doc:"the ordering key that it was published with" example:"customer-17"`
 }
 
 // eventDetail is an event with all that is known of it.
@@ -35,7 +36,7 @@ type eventDetail struct {
 }
 
 func (c *call) shapeEvent(e *hook.Event) eventShape {
-	return eventShape{ID: e.ID.String(), Tenant: c.tenant.ID, Key: e.Key, Type: e.Type, Time: stamp(e.Time), AcceptedAt: stamp(e.ID.Time()), Matched: len(e.Targets)}
+	return eventShape{ID: e.ID.String(), Tenant: c.tenant.ID, Key: e.Key, Type: e.Type, Time: stamp(e.Time), AcceptedAt: stamp(e.ID.Time()), Matched: len(e.Targets), Ordering: e.OrderingKey}
 }
 
 func (a *API) getEvent(c *call) error {

@@ -75,14 +75,14 @@ func TestEndpoints(t *testing.T) {
 	const path = "/v1/tenants/acme/endpoints"
 	a := b.want(http.StatusCreated, "POST", path, `{
 		"url":"https://example.com/Hook?q=%7e","event_types":["invoice.*"],"description":"d","headers":{"X-B":"2","X-A":"1","Authorization":"Bearer customer"},
-		"filter":{"field":"data.n","operator":"gt","value":1},"schedule":[5,"1m30s",0.25],"timeout":"5s","rate_limit":2.5,"max_in_flight":4}`)
+		"filter":{"field":"data.n","operator":"gt","value":1},"schedule":[5,"1m30s",0.25],"timeout":"5s","rate_limit":2.5,"max_in_flight":4,"ordering":"key","skip_after":5}`)
 	id, secret := a.text("id"), a.text("secret")
 	if !strings.HasPrefix(secret, "whsec_") || a.header.Get("Location") != path+"/"+id {
 		t.Errorf("%s, Location %q", a.body, a.header.Get("Location"))
 	}
 	for _, part := range []string{
 		`"url":"https://example.com/Hook?q=%7e"`, `"headers":{"X-B":"2","X-A":"1","Authorization":"[secret]"}`, `"schedule":[5,90,0.25]`, `"timeout":5,`,
-		`"filter":{"field":"data.n","operator":"gt","value":1}`, `"rate_limit":2.5`, `"max_in_flight":4`, `"state":"active"`,
+		`"filter":{"field":"data.n","operator":"gt","value":1}`, `"rate_limit":2.5`, `"max_in_flight":4`, `"state":"active"`, `"ordering":"key","skip_after":5`,
 	} {
 		if !strings.Contains(a.body, part) {
 			t.Errorf("no %s in %s", part, a.body)
@@ -98,8 +98,8 @@ func TestEndpoints(t *testing.T) {
 	if b.opens(e)[0].Value != "Bearer customer" || e.Headers[0].Value != "" || e.Headers[1].Value != "9" {
 		t.Errorf("%+v", e.Headers)
 	}
-	got = b.want(http.StatusOK, "PATCH", path+"/"+id, `{"timeout":null,"schedule":null,"filter":null,"event_types":null,"rate_limit":null,"max_in_flight":null,"headers":null,"state":"paused"}`)
-	for _, part := range []string{`"timeout":null`, `"schedule":null`, `"filter":null`, `"event_types":[]`, `"rate_limit":null`, `"max_in_flight":null`, `"headers":{}`, `"description":"d"`, `"state":"paused"`} {
+	got = b.want(http.StatusOK, "PATCH", path+"/"+id, `{"timeout":null,"schedule":null,"filter":null,"event_types":null,"rate_limit":null,"max_in_flight":null,"headers":null,"state":"paused","ordering":null}`)
+	for _, part := range []string{`"timeout":null`, `"schedule":null`, `"filter":null`, `"event_types":[]`, `"rate_limit":null`, `"max_in_flight":null`, `"headers":{}`, `"description":"d"`, `"state":"paused"`, `"ordering":"none","skip_after":null`} {
 		if !strings.Contains(got.body, part) {
 			t.Errorf("no %s in %s", part, got.body)
 		}
@@ -273,6 +273,9 @@ func TestStrictBodies(t *testing.T) {
 		{`{"event_types":[1]}`, "/event_types/0", "want a text"},
 		{`{"rate_limit":"fast"}`, "/rate_limit", "want a number"},
 		{`{"max_in_flight":1.5}`, "/max_in_flight", "number"},
+		{`{"url":"https://a.example/","ordering":"fifo"}`, "/ordering", "none, key or strict"},
+		{`{"url":"https://a.example/","ordering":"strict","skip_after":-1}`, "/skip_after", "from 1 to 1000"},
+		{`{"url":"https://a.example/","skip_after":3}`, "/skip_after", "no event waits for another"},
 		{`{"timeout":true}`, "/timeout", "seconds"},
 		{`{"timeout":1e300}`, "/timeout", "seconds"},
 		{`{"schedule":[1,"x"]}`, "/schedule/1", "seconds"},

@@ -30,6 +30,7 @@ type eventInput struct {
 	Previous jsontext.Value `json:"previous,omitzero" doc:"the object before the change, for contracts that tell what changed"`
 	Time     stamp          `json:"time,omitzero" doc:"when it happened; absent: now"`
 	Metadata jsontext.Value `json:"metadata,omitzero" doc:"an object, for contracts that need more than the data" example:"{\"region\":\"eu\"}"`
+	Ordering string         `json:"ordering_key,omitzero" doc:"what it is about: endpoints whose ordering is key get those with the same one after the other" example:"customer-17"`
 	Suppress bool           `json:"suppress,omitzero" doc:"do not send it to endpoints whose contract knows suppression"`
 }
 

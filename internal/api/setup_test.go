@@ -167,7 +167,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	must(t, err)
 	b.reader = &flaky{Reader: b.store}
 	c := api.Config{
-		Auth: authenticator, Manager: b.manager, Directory: b.dir, Dialects: dialects(t), Publisher: in, Waker: b.woken, Canceller: recordingCanceller{b}, Replayer: b.replayer, Reader: b.reader,
+		Auth: authenticator, Manager: b.manager, Directory: b.dir, Dialects: dialects(t), Publisher: in, Waker: b.woken, Canceller: recordingCanceller{b}, Order: behindTheFirst{}, Replayer: b.replayer, Reader: b.reader,
 		Extent: b.store, Backup: b.store, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring}, Live: b.live,
 		Metrics: b.counts, Logger: logger, CursorKey: bytes.Repeat([]byte{7}, 32), MaxEventBytes: 4096, MaxBatchBytes: 1 << 20,
 	}

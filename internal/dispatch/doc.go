@@ -37,6 +37,9 @@
 // broken: see outage. Then only probes go out, and nothing counts against
 // endpoints or schedules until a host answers.
 //
+// Where an endpoint asks for order, deliveries that wait for each other go one
+// after the other, each when the end of the one before is recorded: see order.go.
+//
 // # Invariants under the mutex
 //
 //   - A delivery in memory is in exactly one of its lane's lists live, paged
@@ -56,6 +59,9 @@
 //   - A lane is in its tenant's ring exactly while it can send now; else a timer,
 //     a page, the end of a request or a change of its endpoint brings it back.
 //     Every change of a lane ends in settle, which sees to that.
+//   - In a lane whose endpoint asks for order, a delivery in a line that is not its
+//     first, or whose event is not before all that the lane has in the store
+//     alone, is in blocked instead of window, backlog and retries.
 //   - What is in flight, or over and not recorded, is bounded; it is what could
 //     be sent twice after a crash.
 //

@@ -1,6 +1,11 @@
 package hook
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Sealed is a secret as it is kept: encrypted by internal/keyring, bound to
 // its tenant and record. It is safe to store and useless to read.
@@ -61,6 +66,18 @@ func ValidEventKey(key string) error {
 		if key[i] < ' ' || key[i] > '~' {
 			return Errorf(CodeInvalid, "an event id of your own holds printable ASCII only; byte %d is %#02x", i, key[i])
 		}
+	}
+	return nil
+}
+
+// ValidOrderingKey checks what a caller wants to keep events in order by: 1 to
+// 255 bytes of UTF-8 without control characters.
+func ValidOrderingKey(key string) error {
+	if len(key) == 0 || len(key) > 255 {
+		return Errorf(CodeInvalid, "an ordering key has 1 to 255 bytes, this has %d: leave it out if the event is to wait for no other", len(key))
+	}
+	if !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
+		return Errorf(CodeInvalid, "an ordering key is text without control characters")
 	}
 	return nil
 }

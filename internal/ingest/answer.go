@@ -74,6 +74,10 @@ func fingerprint(it *Item) [16]byte {
 	if it.Suppress {
 		h.Write([]byte{1})
 	}
+	if it.OrderingKey != "" {
+		h.Write([]byte{2})
+		h.Write([]byte(it.OrderingKey))
+	}
 	return [16]byte(h.Sum(nil))
 }
 

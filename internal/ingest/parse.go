@@ -28,10 +28,12 @@ type Item struct {
 	Metadata []byte
 	Time     time.Time // zero: not given
 	Suppress bool
+
+	OrderingKey string // what endpoints keep in order by, or ""
 }
 
 // ParseEvent reads one event: a JSON object that holds type and data, and
-// maybe id, tenant, time, previous, metadata and suppress. It takes what
+// maybe id, tenant, time, previous, metadata, ordering_key and suppress. It takes what
 // RFC 8259 and I-JSON (RFC 7493) allow and nothing else: no name twice, no
 // bad UTF-8, nothing behind the object. maxData bounds data, previous and
 // metadata, in bytes each. Errors are hook.Errors with a JSON pointer and, in the text,
@@ -246,6 +248,11 @@ func (d *decoder) member(item *Item, name string) error {
 		if err := hook.ValidEventKey(item.Key); err != nil && d.refused == nil {
 			d.invalid("%v", err)
 		}
+	case "ordering_key":
+		item.OrderingKey = d.text(value)
+		if err := hook.ValidOrderingKey(item.OrderingKey); err != nil && d.refused == nil {
+			d.invalid("%v", err)
+		}
 	case "tenant":
 		item.Tenant = d.text(value)
 	case "time":
@@ -261,7 +268,7 @@ func (d *decoder) member(item *Item, name string) error {
 		}
 		item.Suppress = value.Kind() == 't'
 	default:
-		d.invalid("%q is not known here: an event has type, data, id, tenant, time, previous, metadata and suppress", hook.Clip(name))
+		d.invalid("%q is not known here: an event has type, data, id, tenant, time, previous, metadata, ordering_key and suppress", hook.Clip(name))
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const maxData = 1 << 20
 func TestParseEventKeepsTheBytes(t *testing.T) {
 	t.Parallel()
 	body := []byte(` { "type" : "invoice.paid", "data": {"n": 12345678901234567890, "e": 1e999, "s":"\u00e4\ud83d\ude00\/" } ,
-		"id":"inv-7","time":"2026-03-01T10:00:00.1239+02:00","previous":[ 1 ],"metadata":{"store_id":"2"},"suppress":true,"tenant":"acme"} `)
+		"id":"inv-7","time":"2026-03-01T10:00:00.1239+02:00","previous":[ 1 ],"metadata":{"store_id":"2"},"suppress":true,"tenant":"acme","ordering_key":"customer \u00e4"} `)
 	got, err := ingest.ParseEvent(body, maxData)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestParseEventKeepsTheBytes(t *testing.T) {
 		body[i] = 'x' // the item must own what it keeps
 	}
 	want := ingest.Item{
-		Tenant: "acme", Key: "inv-7", Type: "invoice.paid",
+		Tenant: "acme", Key: "inv-7", OrderingKey: "customer ä", Type: "invoice.paid",
 		Data:     []byte(`{"n": 12345678901234567890, "e": 1e999, "s":"\u00e4\ud83d\ude00\/" }`),
 		Previous: []byte(`[ 1 ]`), Metadata: []byte(`{"store_id":"2"}`),
 		Time: time.Date(2026, 3, 1, 8, 0, 0, 123e6, time.UTC), Suppress: true,
@@ -69,6 +69,8 @@ func TestParseEventRefuses(t *testing.T) {
 		`{"type":"a","data":1,"time":"yesterday"}`:                   {hook.CodeInvalid, "/time", "RFC 3339"},
 		`{"type":"a","data":1,"metadata":[]}`:                        {hook.CodeInvalid, "/metadata", "object"},
 		`{"type":"grapnel.endpoint.disabled","data":1}`:              {hook.CodeInvalid, "/type", "only events of the server"},
+		`{"type":"a","data":1,"ordering_key":""}`:                    {hook.CodeInvalid, "/ordering_key", "1 to 255"},
+		`{"type":"a","data":1,"ordering_key":"a\u0007"}`:             {hook.CodeInvalid, "/ordering_key", "control"},
 		`{"type":"a","data":1,"suppress":1}`:                         {hook.CodeInvalid, "/suppress", "true or false"},
 		`{"type":"a","data":"` + strings.Repeat("x", maxData) + `"}`: {hook.CodeTooLarge, "/data", "limit is 1048576"},
 	} {

@@ -83,7 +83,7 @@ func (s *submission) makeEvents() {
 			continue
 		}
 		it := &s.Items[i]
-		e := &hook.Event{Key: it.Key, Type: it.Type, Time: it.Time, Data: it.Data, Previous: it.Previous, Metadata: it.Metadata, Trace: s.trace}
+		e := &hook.Event{Key: it.Key, Type: it.Type, Time: it.Time, Data: it.Data, Previous: it.Previous, Metadata: it.Metadata, OrderingKey: it.OrderingKey, Trace: s.trace}
 		if it.Key != "" {
 			e.Fingerprint = fingerprint(it)
 		}

@@ -23,6 +23,7 @@ const (
 	minRate        = 0.001
 	maxRate        = 10_000
 	maxInFlight    = 1000
+	maxSkipAfter   = 1000
 )
 
 // fillEndpoint checks what is given and puts it into e.
@@ -175,7 +176,35 @@ func (m *Manager) fillPolicy(e *hook.Endpoint, in EndpointInput, d *dialect.Dial
 		}
 		e.Schedule = slices.Clone(*in.Schedule) // which keeps nil apart from empty
 	}
+	if err := fillOrder(e, in); err != nil {
+		return err
+	}
 	return m.checkSpan(d, e.Schedule)
+}
+
+// fillOrder takes over which deliveries wait for each other, and for how long.
+func fillOrder(e *hook.Endpoint, in EndpointInput) error {
+	if in.Ordering != nil {
+		switch *in.Ordering {
+		case hook.Unordered, hook.OrderedByKey, hook.OrderedStrict:
+		default:
+			return hook.Invalid("/ordering", "is %q; it may be none, key or strict", hook.Clip(string(*in.Ordering)))
+		}
+		if e.Ordering = *in.Ordering; e.Ordering == hook.Unordered {
+			e.SkipAfter = 0
+		}
+	}
+	if in.SkipAfter == nil {
+		return nil
+	}
+	switch n := *in.SkipAfter; {
+	case n < 0 || n > maxSkipAfter:
+		return hook.Invalid("/skip_after", "is %d failed attempts; it may be from 1 to %d, or null to hold what comes after", n, maxSkipAfter)
+	case n > 0 && e.Ordering == hook.Unordered:
+		return hook.Invalid("/skip_after", "is for an endpoint whose ordering is key or strict: with none, no event waits for another")
+	}
+	e.SkipAfter = *in.SkipAfter
+	return nil
 }
 
 // checkSpan refuses a schedule whose waits go on when its event is to be gone.

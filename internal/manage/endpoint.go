@@ -29,6 +29,8 @@ type EndpointInput struct {
 	Timeout     *time.Duration     // 0: the dialect's
 	RateLimit   *float64           // requests per second; 0: none
 	MaxInFlight *int               // 0: the server's
+	Ordering    *hook.Ordering
+	SkipAfter   *int // failed attempts of one delivery; 0: those behind it wait for it
 	State       *hook.EndpointState
 	Terms       Terms[hook.Endpoint]
 	Keep        Keep[hook.Endpoint] // only while it is created

@@ -166,7 +166,7 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	}
 	backuper, _ := s.store.(store.Backuper) // nil: the engine has a way of its own
 	native, err := api.New(api.Config{
-		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.dispatch, Replayer: s.replayer,
+		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.dispatch, Order: s.dispatch, Replayer: s.replayer,
 		Reader: s.store, Extent: s.store, Backup: backuper, KeyFile: s.keyFile(ring), Program: telemetry.ReadVersion().Version,
 		IdempotencyWindow: s.window(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL(), Pins: s.pins},
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
