@@ -24,6 +24,7 @@ type Config struct {
 
 	Data              string   `group:"Storage" placeholder:"DIR" default:"${data}" range:"folder" help:"Folder that holds everything the server keeps (default ${default})."`
 	Retention         Duration `group:"Storage" placeholder:"TIME" default:"30d" min:"1h" help:"How long events and their deliveries are kept (default ${default})." more:"It must be longer than every retry schedule."`
+	RetentionSize     Size     `group:"Storage" placeholder:"SIZE" default:"0" min:"0" max:"1024TiB" range:"0, or 64MiB or more" help:"Size of the log on the disk above which the oldest events go before --retention is over; 0 is no limit (default ${default})." more:"They go by whole files of the log, of up to 512 MiB each, so give it some GiB. A file with deliveries that can still be sent stays, and a warning says so; so does the file in use. Events that go before --idempotency-window is over take their keys with them."`
 	Compression       string   `group:"Storage" placeholder:"HOW" default:"off" oneof:"off,zstd" help:"How the data of events is stored: off for as it is, or zstd (default ${default})." more:"Compressed, usual JSON takes about half the room, or less, and some microseconds of CPU time for each event. What is stored already stays as it is, and both are read whatever is written here."`
 	IdempotencyWindow Duration `group:"Storage" placeholder:"TIME" default:"24h" min:"1m" range:"1m to the retention" help:"How long an event id of the publisher's own, or an Idempotency-Key, is remembered (default ${default})."`
 

@@ -49,6 +49,9 @@ func Located(err error, from Sources) error {
 	return err
 }
 
+// leastRetentionSize keeps a forgotten unit from removing everything.
+const leastRetentionSize = 64 << 20
+
 // Validate checks all settings and returns every fault, as joined *Errors. It
 // opens no files.
 func (c *Config) Validate(from Sources) error {
@@ -75,6 +78,9 @@ func (c *Config) Validate(from Sources) error {
 	v.proxy(c)
 	if c.Data == "" {
 		v.fault("data", "is empty", "name the folder that holds the server's data, such as /var/lib/grapnel")
+	}
+	if c.RetentionSize > 0 && c.RetentionSize < leastRetentionSize {
+		v.fault("retention-size", fmt.Sprintf("%s would leave hardly any event", c.RetentionSize), "write a size of 64MiB or more, better some GiB, or 0 for no limit")
 	}
 	if c.IdempotencyWindow > c.Retention {
 		v.fault("idempotency-window", fmt.Sprintf("%s is longer than the retention of %s", c.IdempotencyWindow, c.Retention),

@@ -24,6 +24,7 @@ func (s *Server) Start(ctx context.Context) error {
 	background, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.running.Go(func() { s.upkeep(background) })
+	s.running.Go(func() { s.keepSize(background) })
 	s.running.Go(func() { s.tellLost(background) })
 	s.running.Go(func() { s.noteKeyUses(background) })
 	s.running.Go(func() {

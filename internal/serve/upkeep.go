@@ -33,6 +33,49 @@ func (s *Server) upkeep(ctx context.Context) {
 	}
 }
 
+// sizeEvery is how often it is looked whether the log is too large: under load it
+// gets some hundred megabytes larger meanwhile.
+const sizeEvery = 15 * time.Second
+
+// keepSize removes the oldest events while the log is larger than it may be, until
+// ctx ends.
+func (s *Server) keepSize(ctx context.Context) {
+	if s.settings.RetentionSize == 0 {
+		return
+	}
+	tick := time.NewTicker(crashpoint.Set("size-every", sizeEvery))
+	defer tick.Stop()
+	for pinned := 0; ; {
+		pinned = s.pruneSize(ctx, pinned)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// pruneSize removes what is too much once. pinned is how many files had to stay
+// the last time, and then this time, so that each news of them is logged once.
+func (s *Server) pruneSize(ctx context.Context, pinned int) int {
+	pruned, err := s.store.Prune(ctx, store.PruneQuery{Bytes: int64(s.settings.RetentionSize), Inactive: s.inactive})
+	if pruned.Units > 0 {
+		s.logger.Info("oldest events removed, for the log was larger than --retention-size", "limit", s.settings.RetentionSize.String(),
+			"events", pruned.Events, "units", pruned.Units, "expired_deliveries", expired(pruned))
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return pinned
+	case err != nil:
+		s.logger.Error("the oldest events cannot be removed", "error", err)
+		return pinned
+	case pruned.Over > 0 && pruned.Pinned > pinned:
+		s.logger.Warn("the log is larger than --retention-size, for files of it have deliveries that can still be sent: see to the endpoints that are behind, or pause or delete them",
+			"limit", s.settings.RetentionSize.String(), "over_bytes", pruned.Over, "units", pruned.Pinned)
+	}
+	return pruned.Pinned
+}
+
 // lostEvery is how often it is looked whether endpoints are to be told again of
 // a lost connection, which happens hours apart.
 const lostEvery = time.Minute

@@ -434,7 +434,10 @@ type Upkeeper interface {
 	// them, in units of the engine's own. A unit with deliveries that can still
 	// be sent stays; deliveries of inactive endpoints, and those held, end with
 	// it as expired. Tombstones of replays that ended before q.Before go too, and
-	// requests that Configure stored before q.Requests.
+	// requests that Configure stored before q.Requests. If the log is larger than
+	// q.Bytes then, the oldest of the units that may go are removed until it is not,
+	// whatever the age of their events; the newest ones, which are still written to,
+	// never are.
 	Prune(ctx context.Context, q PruneQuery) (Pruned, error)
 
 	// Stats tells how the store is. It is cheap enough to be asked every second.
@@ -443,7 +446,8 @@ type Upkeeper interface {
 
 // PruneQuery says what may go.
 type PruneQuery struct {
-	Before   time.Time
+	Before   time.Time                   // zero: no age is too old
+	Bytes    int64                       // that the log may take on the disk; 0: any number
 	Requests time.Time                   // zero: Before
 	Inactive func(hook.EndpointNum) bool // endpoints that get nothing now
 	DryRun   bool                        // say what would go, and change nothing
@@ -454,6 +458,8 @@ type Pruned struct {
 	Units   int // segments or partitions removed
 	Events  int64
 	Expired map[hook.EndpointNum]int64 // deliveries that ended without having been sent
+	Over    int64                      // bytes by which the log is still larger than it may be
+	Pinned  int                        // units that would have had to go for that, but have deliveries that can still be sent
 }
 
 // Stats tells how the store is.

@@ -20,16 +20,20 @@ import (
 // file system is not busy for long while the writer waits for it.
 const truncateStep = 64 << 20
 
-// Prune removes sealed segments whose events are all old enough and which hold
-// nothing that can still be sent. If those of the active one are old as well, it
-// is ended, so that it can be sealed and a later call can remove it.
+// Prune removes sealed segments whose events are all old enough, or which are too
+// much, and which hold nothing that can still be sent. If the events of the active
+// one are old as well, it is ended, so that it can be sealed and a later call can
+// remove it.
 func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, error) {
 	if err := s.enter(ctx); err != nil {
 		return store.Pruned{}, err
 	}
 	defer s.leave()
 	out := store.Pruned{Expired: map[hook.EndpointNum]int64{}}
-	before := hook.FirstEventID(q.Before).Seq()
+	before := int64(0)
+	if !q.Before.IsZero() {
+		before = hook.FirstEventID(q.Before).Seq()
+	}
 	if q.DryRun {
 		return out, s.wouldPrune(ctx, before, q, &out)
 	}
@@ -51,14 +55,14 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 		return out, nil // a backup reads the files: the next call finds them
 	}
 	defer s.removing.Unlock()
-	list := s.list()
-	for _, g := range list[:len(list)-1] {
-		if g.memory() != nil || g.lastID() >= before {
-			continue
+	err := s.pruneList(before, q, &out, func(g *segment) (pinned bool, err error) {
+		if pinned, err = s.pruneSegment(ctx, g, q, &out); err != nil {
+			err = fmt.Errorf("remove %s: %w", filepath.Base(g.path), err)
 		}
-		if err := s.pruneSegment(ctx, g, q, &out); err != nil {
-			return out, fmt.Errorf("remove %s: %w", filepath.Base(g.path), err)
-		}
+		return pinned, err
+	})
+	if err != nil {
+		return out, err
 	}
 	if out.Units > 0 {
 		if err := s.keepReserve(); err != nil {
@@ -68,22 +72,61 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 	return out, nil
 }
 
+// pruneList removes segments that are too old, and the oldest while all are too
+// large together. remove removes one, unless it is pinned.
+func (s *Store) pruneList(before int64, q store.PruneQuery, out *store.Pruned, remove func(*segment) (pinned bool, err error)) error {
+	list := s.list()
+	sizes, total := make([]int64, len(list)), int64(0)
+	for i, g := range list {
+		sizes[i] = diskSize(g.path)
+		total += sizes[i]
+	}
+	for i, g := range list {
+		last, sealed := g.lastID(), g.memory() == nil
+		old := last != 0 && last < before && (sealed || q.DryRun)
+		much := q.Bytes > 0 && total > q.Bytes && sealed && i < len(list)-1
+		if !old && !much {
+			continue
+		}
+		pinned, err := remove(g)
+		switch {
+		case err != nil:
+			return err
+		case !pinned:
+			total -= sizes[i]
+		case much:
+			out.Pinned++
+		}
+	}
+	if q.Bytes > 0 {
+		out.Over = max(0, total-q.Bytes)
+	}
+	return nil
+}
+
+// diskSize is what a database takes on the disk.
+func diskSize(path string) (n int64) {
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(path + suffix); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
 // wouldPrune counts what a call, and a second one after the seal of what it ends,
 // would remove.
 func (s *Store) wouldPrune(ctx context.Context, before int64, q store.PruneQuery, out *store.Pruned) error {
-	for _, g := range s.list() {
-		if last := g.lastID(); last == 0 || last >= before {
-			continue
-		}
+	return s.pruneList(before, q, out, func(g *segment) (bool, error) {
 		expired, pinned, err := s.expires(ctx, g, q)
 		if err != nil {
-			return fmt.Errorf("look at %s: %w", filepath.Base(g.path), err)
+			return false, fmt.Errorf("look at %s: %w", filepath.Base(g.path), err)
 		}
 		if !pinned {
 			counted(out, g, expired)
 		}
-	}
-	return nil
+		return pinned, nil
+	})
 }
 
 // expires counts what would end with a segment, unless it is pinned.
@@ -126,36 +169,45 @@ func (s *Store) forgetReplays(before time.Time) error {
 
 // pruneSegment removes one segment, unless it is pinned. The long look for
 // fresh deliveries is done first; then, with writing held, what a call can have
-// changed meanwhile.
-func (s *Store) pruneSegment(ctx context.Context, g *segment, q store.PruneQuery, out *store.Pruned) error {
+// changed meanwhile. The file goes when nobody waits for it any more.
+func (s *Store) pruneSegment(ctx context.Context, g *segment, q store.PruneQuery, out *store.Pruned) (pinned bool, err error) {
 	inactive := inactive(q)
 	expired, pinned, err := s.freshExpired(ctx, g, inactive)
 	if err != nil || pinned {
-		return err
+		return pinned, err
 	}
 	if _, pinned, err := s.rowsExpired(ctx, g, inactive); err != nil || pinned {
-		return err
+		return pinned, err
 	}
+	if pinned, err := s.takeOut(ctx, g, inactive, expired); err != nil || pinned {
+		return pinned, err
+	}
+	crashpoint.Hit("mid-retention")
+	if err := s.removeFile(g.first); err != nil {
+		return false, err
+	}
+	counted(out, g, expired)
+	return false, nil
+}
+
+// takeOut counts what ends with a segment and takes that out of the list, unless
+// it is pinned by now.
+func (s *Store) takeOut(ctx context.Context, g *segment, inactive func(hook.EndpointNum) bool, expired map[hook.EndpointNum]int64) (pinned bool, err error) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	rows, pinned, err := s.rowsExpired(ctx, g, inactive)
 	if err != nil || pinned {
-		return err
+		return pinned, err
 	}
 	for e, n := range rows {
 		expired[e] += n
 	}
 	if err := s.count(g, expired); err != nil {
-		return err
+		return false, err
 	}
 	g.removed = true
 	s.forget(g)
-	crashpoint.Hit("mid-retention")
-	if err := s.removeFile(g.first); err != nil {
-		return err
-	}
-	counted(out, g, expired)
-	return nil
+	return false, nil
 }
 
 // counted adds a segment to what went.
@@ -352,11 +404,7 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 		paths = append(paths, g.path)
 	}
 	for _, path := range paths {
-		for _, suffix := range []string{"", "-wal"} {
-			if info, err := os.Stat(path + suffix); err == nil {
-				out.Bytes += info.Size()
-			}
-		}
+		out.Bytes += diskSize(path)
 	}
 	return out, nil
 }
