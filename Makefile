@@ -38,6 +38,24 @@ fuzz: ## every fuzz target; FUZZTIME=5000x inputs each
 bench: build ## the benchmark: server, load and receiver as processes of their own; ARGS="--scenario throughput"
 	bin/grapnel bench $(ARGS)
 
+# How long a window is, how much growth stores and backlog seeds, and where the
+# pictures go. With these it takes 20 to 25 minutes on two cores.
+BENCH_TIME ?= 4s
+BENCH_EVENTS ?= 5000000
+BENCH_PENDING ?= 10000000
+BENCH_PICTURES ?= bin/bench
+
+.PHONY: bench-all
+bench-all: build ## every scenario: 25 minutes; BENCH_TIME=4s BENCH_EVENTS=5000000 BENCH_PENDING=10000000
+	mkdir -p $(BENCH_PICTURES)
+	bin/grapnel bench --scenario throughput,batch,latency,hang,dead-30,flood,fan-out,in-flight,recovery,tls,million-endpoints --duration $(BENCH_TIME) --svg $(BENCH_PICTURES)
+	bin/grapnel bench --scenario backlog --pending $(BENCH_PENDING) --duration 10s --runs 2
+	bin/grapnel bench --scenario growth,disk --events $(BENCH_EVENTS) --duration $(BENCH_TIME) --runs 2
+
+.PHONY: sim
+sim: ## days of traffic in virtual time, and what came of them; SEED=7
+	go test ./sim -count=1 -v -seed $(or $(SEED),1)
+
 .PHONY: figures
 figures: ## the crash figures at full length: 200 kills, 100 restarts
 	./scripts/figures

@@ -51,7 +51,7 @@ var floors = map[string]int{
 
 // instruments stand beside the house: they drive it, or are driven by its
 // tests. Only the program and other instruments may import them.
-var instruments = []string{"bench", "docs", "internal/ledger", "internal/hostile", "internal/crash", "internal/child", "internal/testaid", "internal/vendortest"}
+var instruments = []string{"bench", "docs", "internal/ledger", "internal/hostile", "internal/crash", "internal/child", "internal/testaid", "internal/vendortest", "sim"}
 
 // lists are rooms whose reason is to name their neighbours.
 var lists = map[string]string{

@@ -3,7 +3,6 @@ package vendortest
 import (
 	"context"
 	"encoding/base64"
-	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
@@ -11,16 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"grapnel/internal/dialect/all"
-	"grapnel/internal/dispatch"
 	"grapnel/internal/egress"
-	"grapnel/internal/filter"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 	"grapnel/internal/keyring"
 	"grapnel/internal/manage"
-	"grapnel/internal/store/directory"
-	"grapnel/internal/store/sqlite"
 )
 
 // Case is a delivery whose way through hours and days is to be seen.
@@ -122,49 +116,20 @@ func (c *Case) run(t *testing.T, dir string, span time.Duration) Story {
 	if c.Data == "" {
 		c.Data = `{"id":1}`
 	}
-	dialects, err := all.Registry()
-	check(err)
-	ring, err := keyring.Open(keyring.Source{Env: base64.StdEncoding.EncodeToString(make([]byte, 32))})
-	check(err)
-	log := slog.New(slog.DiscardHandler)
-	s, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, Logger: log})
-	check(err)
-	defer s.Close()
-	lease, err := s.Acquire(ctx, "test")
-	check(err)
-	book, err := directory.Load(ctx, s)
-	check(err)
-	manager, err := manage.New(manage.Config{
-		Store: s, Deliveries: s, Directory: book, Dialects: dialects, Ring: ring, Logger: log,
-		CheckURL:    func(string) error { return nil },
-		CheckFilter: func(tree []byte) error { _, err := filter.Parse(tree); return err },
-	})
-	check(err)
 	w := &wire{replies: c.Answers}
-	d, err := dispatch.New(dispatch.Config{
-		Queue: s, Lease: lease, Directory: book, Dialects: dialects, Egress: w, Ring: ring, Manager: manager,
-		Logger: log, PublicURL: "https://hooks.example.com",
-	})
-	check(err)
-	check(d.Start(ctx))
-	defer func() { check(d.Stop(context.WithoutCancel(ctx))) }()
-	in, err := ingest.New(ctx, ingest.Config{
-		Log: s, Directory: book, Offer: d.Offer, Window: time.Hour, Logger: log,
-		Policy: ingest.Policies(dialects),
-	})
-	check(err)
-	defer in.Close()
+	site := NewSite(t, dir, keyring.Source{Env: base64.StdEncoding.EncodeToString(make([]byte, 32))}, w, nil)
+	defer site.Close(t)
 
-	_, err = manager.PutTenant(ctx, tenant, manage.TenantInput{Dialect: &c.Dialect})
+	_, err := site.Manager.PutTenant(ctx, tenant, manage.TenantInput{Dialect: &c.Dialect})
 	check(err)
 	url, types := "https://receiver.example.com/hooks", []string{c.Type}
 	input := manage.EndpointInput{URL: &url, EventTypes: &types, Dialect: &c.Dialect}
 	if c.Endpoint != nil {
 		c.Endpoint(&input)
 	}
-	e, _, err := manager.CreateEndpoint(ctx, tenant, input)
+	e, _, err := site.Manager.CreateEndpoint(ctx, tenant, input)
 	check(err)
-	results, _, err := in.Publish(ctx, &ingest.Submission{Items: []ingest.Item{
+	results, _, err := site.Ingest.Publish(ctx, &ingest.Submission{Items: []ingest.Item{
 		{Tenant: tenant, Type: c.Type, Data: []byte(c.Data), Metadata: []byte(c.Metadata)},
 	}})
 	check(err)
@@ -176,7 +141,7 @@ func (c *Case) run(t *testing.T, dir string, span time.Duration) Story {
 	for end := time.Now().Add(span); ; {
 		time.Sleep(time.Second)
 		synctest.Wait()
-		story.Delivery, err = s.Delivery(ctx, 0, key)
+		story.Delivery, err = site.Store.Delivery(ctx, 0, key)
 		check(err)
 		if story.Delivery.State.Terminal() || story.Delivery.State == hook.Held || time.Now().After(end) {
 			break
@@ -188,6 +153,6 @@ func (c *Case) run(t *testing.T, dir string, span time.Duration) Story {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	story.After, story.Requests = w.after, w.requests
-	story.Endpoint, _ = book.Endpoint(e.Num)
+	story.Endpoint, _ = site.Book.Endpoint(e.Num)
 	return story
 }
