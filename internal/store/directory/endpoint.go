@@ -186,9 +186,10 @@ func (d *Directory) outlines(t *tenant) iter.Seq[*Outline] { return d.outlinesOf
 
 func (d *Directory) outlinesOf(list place) iter.Seq[*Outline] {
 	return func(yield func(*Outline) bool) {
+		var o Outline // one for all: it is valid only until the next
 		for num := range d.numbers(list) {
 			_, record := d.arena.at(d.endpoints.at(int64(num)))
-			o := outlineOf(view(record), d.names.names)
+			o = outlineOf(view(record), d.names.names)
 			if !yield(&o) {
 				return
 			}

@@ -1,0 +1,86 @@
+package ingest_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/ingest"
+	"grapnel/internal/store"
+	"grapnel/internal/store/directory"
+)
+
+var benchTenants = flag.Int("tenants", 10_000, "tenants of the matcher's benchmarks, with ten endpoints each")
+
+// many is a configuration of many tenants, made piece by piece.
+type many struct {
+	store.Configurator
+	tenants int
+}
+
+func (m *many) LoadConfiguration(_ context.Context, each func(*store.Configuration) error) error {
+	for n := range m.tenants {
+		num := hook.TenantNum(n + 1)
+		c := &store.Configuration{Revision: 1, Tenants: []*hook.Tenant{{ID: fmt.Sprint("t", n), Num: num}}}
+		for i := range 10 {
+			e := ep(hook.EndpointNum(10*n+i+1), num, fmt.Sprint("type.", i), "other.*")
+			e.URL = fmt.Sprintf("https://hooks.customer-%d.example.com/grapnel/%d", n, i)
+			c.Endpoints = append(c.Endpoints, e)
+		}
+		if err := each(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BenchmarkManyTenants matches, and publishes, in turn for each of many tenants,
+// so that nothing of one is at hand, and for one alone. With -tenants 100000 it is
+// the million endpoints of docs/benchmarks.md.
+func BenchmarkManyTenants(b *testing.B) {
+	for _, c := range []struct {
+		name          string
+		tenants, used int
+	}{{"one tenant", 1, 1}, {"one of many", *benchTenants, 1}, {"many in turn", *benchTenants, *benchTenants}} {
+		d, err := directory.Load(b.Context(), &many{tenants: c.tenants})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids := d.TenantIDs()
+		b.Run("match/"+c.name, func(b *testing.B) {
+			m := ingest.NewMatcher(d, policyOf)
+			e := &hook.Event{Type: "type.3"}
+			b.ReportAllocs()
+			for i := range b.N {
+				if targets, err := m.Match(ids[i*7919%c.used], e, false); err != nil || len(targets) != 1 {
+					b.Fatal(targets, err)
+				}
+			}
+		})
+		b.Run("publish/"+c.name, func(b *testing.B) {
+			j := newJournal()
+			g, err := ingest.New(b.Context(), ingest.Config{
+				Log: j, Directory: d, Window: time.Hour, Logger: slog.New(slog.DiscardHandler), Policy: policyOf, Offer: func([]*hook.Event) {},
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer g.Close()
+			items := make([]ingest.Item, 100)
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += len(items) {
+				for i := range items {
+					items[i] = item(ids[(n+i)*7919%c.used], "", "type.3", `{"n":1}`)
+				}
+				if _, _, err := g.Publish(b.Context(), submission("", items...)); err != nil {
+					b.Fatal(err)
+				}
+				j.events = j.events[:0]
+			}
+		})
+	}
+}
