@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"grapnel/internal/dispatch"
 	"grapnel/internal/egress"
 	"grapnel/internal/hook"
+	"grapnel/internal/store"
+	"grapnel/internal/store/sqlite"
 )
 
 // orderly is a network that fails the test when a request begins while another
@@ -425,4 +428,75 @@ func TestWaitsFor(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Order is kept over restarts, on the engine itself: whatever fails, an event is
+// sent again until it is taken, and no later one of its line before that.
+func TestOrderOnSQLite(t *testing.T) {
+	t.Parallel()
+	w, dir := newWorld(t, 3), t.TempDir()
+	for num, by := range orderings {
+		e := hook.EndpointNum(num + 1)
+		w.change(e, func(e *hook.Endpoint) {
+			e.Ordering, e.Schedule = by, []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond, time.Millisecond, time.Millisecond}
+		})
+		w.answers(e, func(_ context.Context, n int) *egress.Result { return status(200 + 300*(n%7/6)) })
+	}
+	keys, last, total := map[string]string{}, int64(0), 0
+	for range 3 {
+		s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, SegmentEvents: 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease, err := s.Acquire(t.Context(), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := dispatch.New(dispatch.Config{
+			Queue: s, Lease: lease, Directory: w.book, Dialects: registry(t), Egress: w, Ring: w.ring, Manager: w,
+			Logger: slog.New(slog.DiscardHandler), Memory: 32 << 10,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			b := &store.Batch{}
+			for i := range 5 {
+				id := hook.NextEventID(last, time.Now(), 9)
+				last = id.Seq()
+				keys[id.String()] = fmt.Sprint(i % 4)
+				b.Events = append(b.Events, &hook.Event{ID: id, Tenant: 1, Type: "a.b", Time: time.Now(), Data: []byte(`{}`), OrderingKey: keys[id.String()],
+					Targets: []hook.Target{{Endpoint: 1}, {Endpoint: 2}, {Endpoint: 3}}})
+			}
+			if err := s.Append(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			total += len(b.Events)
+			d.Offer(b.Events)
+		}
+		if err := d.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.finish(t, dir, total)
+	newest := map[string]string{}
+	for _, r := range w.seen(0) {
+		line := fmt.Sprint(r.endpoint)
+		switch r.endpoint {
+		case 1:
+			continue
+		case 2:
+			line += keys[r.id]
+		}
+		if r.id < newest[line] {
+			t.Fatalf("line %s: %s came after %s", line, r.id, newest[line])
+		}
+		newest[line] = r.id
+	}
 }
