@@ -70,6 +70,7 @@ type dbPruneCmd struct {
 	folder
 	Before    past            `xor:"when" required:"" placeholder:"TIME" help:"Remove events that were accepted before this time (RFC 3339)."`
 	OlderThan config.Duration `xor:"when" required:"" placeholder:"TIME" help:"Remove events older than this, such as 30d."`
+	ToSize    config.Size     `xor:"when" required:"" placeholder:"SIZE" help:"Remove the oldest events until the log takes no more than this on the disk, such as 20GiB."`
 	destructive
 }
 
@@ -83,6 +84,7 @@ paused, disabled or deleted endpoints end with their events.
 Examples:
 
     grapnel db backup --to b.tar && grapnel db restore b.tar --data restored && grapnel db prune --data restored --older-than 30d --dry-run
+    grapnel db backup --to d.tar && grapnel db restore d.tar --data small && grapnel db prune --data small --to-size 20GiB --dry-run
     grapnel db backup --to c.tar && grapnel db restore c.tar --data again && grapnel db prune --data again --before 2026-01-31T00:00:00Z --yes`
 }
 
@@ -95,14 +97,21 @@ func (c *dbPruneCmd) Run(p *program) error {
 		}
 		before = time.Now().Add(-c.OlderThan.Std())
 	}
+	if before.IsZero() && c.ToSize <= 0 {
+		return fail(exitUsage, "write a size such as 20GiB", "--to-size is 0")
+	}
 	ctx, stop := untilSignal()
 	defer stop()
-	data, err := c.folder.open(ctx, "stop the server first, or give it a shorter --retention")
+	data, err := c.folder.open(ctx, "stop the server first, or give it a shorter --retention or a smaller --retention-size")
 	if err != nil {
 		return err
 	}
 	defer data.Close()
-	would, err := data.Prune(ctx, before, true)
+	prune, which := func(dry bool) (*offline.Pruned, error) { return data.Prune(ctx, before, dry) }, "of before "+before.UTC().Format(stampForm)
+	if c.ToSize > 0 {
+		prune, which = func(dry bool) (*offline.Pruned, error) { return data.Shrink(ctx, int64(c.ToSize), dry) }, "that are the oldest"
+	}
+	would, err := prune(true)
 	if err != nil {
 		return err
 	}
@@ -110,11 +119,11 @@ func (c *dbPruneCmd) Run(p *program) error {
 		would.DryRun = c.DryRun
 		return tellPruned(p, would)
 	}
-	what := fmt.Sprintf("remove %d events of before %s from %s, and end %d deliveries", would.Events, before.UTC().Format(stampForm), c.Data, would.Expired)
+	what := fmt.Sprintf("remove %d events %s from %s, and end %d deliveries", would.Events, which, c.Data, would.Expired)
 	if err := p.confirm(what, c.Yes); err != nil {
 		return err
 	}
-	gone, err := data.Prune(ctx, before, false)
+	gone, err := prune(false)
 	if err != nil {
 		return err
 	}
@@ -129,8 +138,24 @@ func tellPruned(p *program, out *offline.Pruned) error {
 	if out.DryRun {
 		verb = "would remove"
 	}
+	if out.Files == 0 && out.Before.IsZero() {
+		return p.printf("nothing to remove: %s\n", stillOver(out))
+	}
 	if out.Files == 0 {
 		return p.printf("nothing to remove: no file of the log is older than %s and over\n", out.Before.Format(stampForm))
 	}
+	if out.Over > 0 {
+		if err := p.printf("%s\n", stillOver(out)); err != nil {
+			return err
+		}
+	}
 	return p.printf("%s %d events in %d files; %d deliveries ended without having been made\n", verb, out.Events, out.Files, out.Expired)
+}
+
+// stillOver says how far a log is from the size that it was to have.
+func stillOver(out *offline.Pruned) string {
+	if out.Over == 0 {
+		return "the log is no larger than that"
+	}
+	return fmt.Sprintf("the log is %s larger, in the file in use and %d with deliveries that can still be sent", sizeText(out.Over), out.Pinned)
 }

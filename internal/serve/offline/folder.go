@@ -102,14 +102,16 @@ func (f *Folder) Stats(ctx context.Context) (*client.Store, error) {
 // Pruned says what went, or would go.
 type Pruned struct {
 	DryRun  bool      `json:"dry_run"`
-	Before  time.Time `json:"before"`
+	Before  time.Time `json:"before,omitzero"`
 	Events  int64     `json:"events"`
 	Files   int       `json:"files"`
-	Expired int64     `json:"expired"` // deliveries that end without having been made
+	Expired int64     `json:"expired"`          // deliveries that end without having been made
+	Over    int64     `json:"over,omitempty"`   // bytes by which the log is still larger than asked for
+	Pinned  int       `json:"pinned,omitempty"` // files that stay for deliveries that can still be sent
 }
 
 func (p *Pruned) count(by store.Pruned) {
-	p.Events, p.Files = p.Events+by.Events, p.Files+by.Units
+	p.Events, p.Files, p.Over, p.Pinned = p.Events+by.Events, p.Files+by.Units, by.Over, by.Pinned
 	for _, n := range by.Expired {
 		p.Expired += n
 	}
@@ -119,16 +121,26 @@ func (p *Pruned) count(by store.Pruned) {
 // the log; with dry it changes nothing. Deliveries to endpoints that get nothing
 // now end with their events.
 func (f *Folder) Prune(ctx context.Context, before time.Time, dry bool) (*Pruned, error) {
+	return f.prune(ctx, store.PruneQuery{Before: before, DryRun: dry})
+}
+
+// Shrink removes the oldest events, as Prune does, until the log takes no more
+// than so many bytes on the disk.
+func (f *Folder) Shrink(ctx context.Context, bytes int64, dry bool) (*Pruned, error) {
+	return f.prune(ctx, store.PruneQuery{Bytes: bytes, DryRun: dry})
+}
+
+func (f *Folder) prune(ctx context.Context, q store.PruneQuery) (*Pruned, error) {
 	endpoints, err := directory.Load(ctx, f.store)
 	if err != nil {
 		return nil, err
 	}
-	q := store.PruneQuery{Before: before, DryRun: dry, Inactive: func(n hook.EndpointNum) bool {
+	q.Inactive = func(n hook.EndpointNum) bool {
 		e, ok := endpoints.Endpoint(n)
 		return !ok || !e.Active()
-	}}
-	out := &Pruned{DryRun: dry, Before: before.UTC()}
-	if dry {
+	}
+	out := &Pruned{DryRun: q.DryRun, Before: q.Before.UTC()}
+	if q.DryRun {
 		p, err := f.store.Prune(ctx, q)
 		out.count(p)
 		return out, err
