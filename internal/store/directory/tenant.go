@@ -91,13 +91,17 @@ func (d *Directory) TenantIDs() []string {
 // Tenants lists the live tenants by id. It unpacks them all: see TenantIDs.
 func (d *Directory) Tenants() []*hook.Tenant {
 	ids := d.TenantIDs()
+	nums, at := make([]hook.TenantNum, 0, len(ids)), make([]found, 0, len(ids))
 	d.mu.RLock()
-	defer d.mu.RUnlock()
-	out := make([]*hook.Tenant, 0, len(ids))
 	for _, id := range ids {
 		if num, ok := d.byID[id]; ok {
-			out = append(out, d.tenantAt(num, d.tenants.at(int64(num)).record))
+			nums, at = append(nums, num), append(at, d.find(d.tenants.at(int64(num)).record))
 		}
+	}
+	d.mu.RUnlock()
+	out := make([]*hook.Tenant, len(at))
+	for i := range at {
+		out[i] = d.tenantOf(nums[i], at[i])
 	}
 	return out
 }
