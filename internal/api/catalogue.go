@@ -62,13 +62,13 @@ func catalogue() []meaning {
 			"The request is well formed, but the endpoint's dialect, which is the wire contract that it speaks, has no place for it.",
 			"Read detail: it says what the dialect cannot do. Leave it out, or use an endpoint of another dialect."},
 		{hook.CodeRateLimited, http.StatusTooManyRequests, "Too many requests",
-			"The key has made more requests than the operator allows it, or has as many live streams open as one may have, or too many requests with a wrong key came from the caller's address. detail says which. Nothing was stored.",
+			"The key has made more requests than the operator allows it, or a tenant has published more than its quota, has too many deliveries waiting or too much under way at once, or the key has as many live streams open as one may have, or too many requests with a wrong key came from the caller's address. detail says which. Nothing was stored.",
 			"Send the request again after the number of seconds that Retry-After gives, and slow down. Where there is no Retry-After, end a live stream first. Where the key was wrong, correct it."},
 		{hook.CodeInternal, http.StatusInternalServerError, "Internal error",
 			"The fault is the server's. Whether anything was stored is open.",
 			"Give the operator the request's id, which is in instance: the server's log says more under it. To try again safely, send the same id or Idempotency-Key."},
 		{hook.CodeUnavailable, http.StatusServiceUnavailable, "Unavailable",
-			"The server cannot do this just now: it is stopping, its storage is full or does not answer, or too much is being published at once.",
+			"The server cannot do this just now: it is stopping, its storage is full, too slow or does not answer, too many deliveries wait, or too much is being published at once.",
 			"Send the request again after the number of seconds that Retry-After gives, with the same id or Idempotency-Key, since what detail leaves open may have been stored."},
 	}
 }

@@ -58,11 +58,17 @@ func gatherMore(l *line) (cost int, closed bool) {
 // reason of its own is halved until the submission at fault stands alone; that
 // one fails as a whole, for its events are one request.
 func (c *committer) commit(group []*submission) {
-	err := c.try(group)
+	stored, err := c.try(group)
 	if err != nil && len(group) > 1 && ownFault(err) {
 		c.commit(group[:len(group)/2])
 		c.commit(group[len(group)/2:])
 		return
+	}
+	// Ten thousand first attempts keep all processors busy, and whoever published
+	// is not to wait for them. A few cost less than having to wait for them would.
+	wide := deliveriesOf(stored) > maxOfferFirst
+	if !wide {
+		c.offer(stored)
 	}
 	for _, s := range group {
 		if err != nil {
@@ -70,9 +76,24 @@ func (c *committer) commit(group []*submission) {
 		}
 		close(s.answered)
 	}
+	if wide {
+		runtime.Gosched()
+		c.offer(stored)
+	}
 	if err != nil {
 		c.cfg.Logger.Error("events could not be stored", "submissions", len(group), "error", err)
 	}
+}
+
+// maxOfferFirst is up to how many deliveries a group is offered before its
+// callers are answered.
+const maxOfferFirst = 2 * groupCost
+
+func deliveriesOf(events []*hook.Event) (n int) {
+	for _, e := range events {
+		n += len(e.Targets)
+	}
+	return n
 }
 
 // ownFault reports whether an error comes of what is to be stored, so that it
@@ -85,36 +106,36 @@ func ownFault(err error) bool {
 // or a key changed under it.
 const maxTries = 5
 
-func (c *committer) try(group []*submission) error {
+// try stores a group, and returns the events that are to be offered then.
+func (c *committer) try(group []*submission) ([]*hook.Event, error) {
 	ctx := context.Background() // callers who went away still get their events stored
 	for tries := 1; ; tries++ {
 		g, err := c.plan(ctx, group)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if c.cfg.Directory.Revision() != g.batch.Revision && tries < maxTries {
 			continue // the configuration moved while we matched
 		}
 		if len(g.batch.Events)+len(g.batch.Requests) == 0 {
-			return nil
+			return nil, nil
 		}
 		begin := time.Now()
 		err = c.cfg.Log.Append(ctx, &g.batch)
 		c.cfg.Metrics.Commit(telemetry.Events, time.Since(begin))
 		switch {
 		case err == nil:
-			c.offer(g.batch.Events)
-			return nil
+			return g.batch.Events, nil
 		case errors.Is(err, store.ErrUnknown):
 			return c.resolve(ctx, g.batch.Events, err)
 		case tries == maxTries:
-			return err
+			return nil, err
 		case errors.Is(err, store.ErrStale):
 			if err := c.cfg.Directory.Refresh(ctx); err != nil {
-				return err
+				return nil, err
 			}
 		case !errors.Is(err, store.ErrKeyTaken):
-			return err
+			return nil, err
 		}
 	}
 }
@@ -128,25 +149,24 @@ func (c *committer) offer(events []*hook.Event) {
 // resolve finds out what became of a commit that ended in doubt. Its events
 // must not be left in the store with nobody sending them, so it does not
 // give up before the program ends.
-func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt error) error {
+func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt error) ([]*hook.Event, error) {
 	if len(events) == 0 {
-		return doubt
+		return nil, doubt
 	}
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		last, err := c.cfg.Log.LastEvent(ctx)
 		switch {
 		case err == nil && last.Seq() >= events[0].ID.Seq():
-			c.offer(events)
-			return nil
+			return events, nil
 		case err == nil:
-			return doubt
+			return nil, doubt
 		case errors.Is(err, store.ErrClosed):
-			return doubt
+			return nil, doubt
 		}
 		select {
 		case <-time.After(wait):
 		case <-c.closing: // the next start finds what was stored
-			return doubt
+			return nil, doubt
 		}
 	}
 }
