@@ -43,9 +43,10 @@ func (u *unpacker) take(n uint64) string {
 	return s
 }
 
-// The forms of a text: as it is, or one that is shorter in bytes than in letters.
+// The forms of a text, in two bits: as it is, or one that is shorter in bytes than
+// in letters.
 const (
-	plainText = iota
+	_ = iota // as it is
 	endpointID
 	sealedText
 )
@@ -65,7 +66,7 @@ func (p *packer) text(s string) {
 	if strings.HasPrefix(s, idPrefix) && p.id(s) || strings.HasPrefix(s, sealedPrefix) && p.sealed(s) {
 		return
 	}
-	p.uint(uint64(len(s))<<2 | plainText)
+	p.uint(uint64(len(s)) << 2)
 	p.b = append(p.b, s...)
 }
 
@@ -148,23 +149,6 @@ func (p *packer) bytes(s string) {
 }
 
 func (u *unpacker) bytes() string { return u.take(u.uint()) }
-
-// maybe writes bytes that may be nil.
-func (p *packer) maybe(b []byte) {
-	if b == nil {
-		p.uint(0)
-		return
-	}
-	p.uint(uint64(len(b)) + 1)
-	p.b = append(p.b, b...)
-}
-
-func (u *unpacker) maybe() []byte {
-	if n := u.uint(); n > 0 {
-		return []byte(u.take(n - 1))
-	}
-	return nil
-}
 
 // The forms of a time.
 const (
