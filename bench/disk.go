@@ -6,8 +6,8 @@ import (
 )
 
 // diskEvents is how many events the scenario disk stores at most: two segments
-// and a part of a third.
-const diskEvents = 600_000
+// that are sealed, and the beginning of a third.
+const diskEvents = 510_000
 
 func diskTime(o Options) time.Duration {
 	return 2 * time.Duration(float64(min(o.Events, diskEvents))/fillRate) * time.Second

@@ -4,7 +4,7 @@ import "context"
 
 const (
 	fanOutEndpoints = 10_000
-	fanOuts         = 5  // in a window's time
+	fanOuts         = 4  // in a window's time: few enough that one is over when the next comes
 	fanOutOthers    = 50 // events a second
 	fanOutTenants   = 5  // which these are of
 	fanOutType      = "bench.fan"
@@ -13,9 +13,9 @@ const (
 // fanOut measures a pair on one server: a few tenants by themselves, and while
 // another one publishes events that go to thousands of endpoints each.
 func fanOut(ctx context.Context, r *run) error {
-	endpoints := r.endpoints(fanOutEndpoints)
+	endpoints, d := r.endpoints(fanOutEndpoints), 2*r.Duration
 	x, err := r.startSite(ctx, sitePlan{
-		endpoints: endpoints, hows: []string{"ok/1"}, groups: 2, slot: slotOf(r.Duration), env: manyEndpoints(endpoints),
+		endpoints: endpoints, hows: []string{"ok/1"}, groups: 2, slot: slotOf(d), env: manyEndpoints(endpoints),
 		seed: &seedPlan{tenants: 1, oneType: fanOutType},
 	})
 	if err != nil {
@@ -29,7 +29,7 @@ func fanOut(ctx context.Context, r *run) error {
 		Tenant: "other-", Tenants: fanOutTenants, Types: eventTypes(1), Size: r.Size, Connections: r.Connections,
 		Rate: orDefault(r.Rate, fanOutOthers),
 	}
-	fan := Stream{Tenant: seededTenants + "0", Types: []string{fanOutType}, Size: r.Size, Connections: 1, Rate: fanOuts / r.Duration.Seconds()}
+	fan := Stream{Tenant: seededTenants + "0", Types: []string{fanOutType}, Size: r.Size, Connections: 1, Rate: fanOuts / d.Seconds()}
 	copies := func(t string) int64 {
 		if t == fanOutType {
 			return int64(endpoints)
@@ -39,11 +39,11 @@ func fanOut(ctx context.Context, r *run) error {
 	var with, without *window
 	err = r.inTurn(func() (err error) {
 		r.progress.note("fan-out: without")
-		without, err = r.measure(ctx, x, loadPlan{streams: []Stream{others}, duration: r.Duration, copies: copies})
+		without, err = r.measure(ctx, x, loadPlan{streams: []Stream{others}, duration: d, copies: copies})
 		return err
 	}, func() (err error) {
 		r.progress.note("fan-out: with")
-		with, err = r.measure(ctx, x, loadPlan{streams: []Stream{others, fan}, duration: r.Duration, copies: copies})
+		with, err = r.measure(ctx, x, loadPlan{streams: []Stream{others, fan}, duration: d, copies: copies})
 		return err
 	})
 	if err != nil {

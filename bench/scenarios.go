@@ -46,7 +46,7 @@ func scenarios() []scenario {
 		{Name: "dead-30", About: fmt.Sprintf("30 %% of %d endpoints never answer; the others with and without them", deadEndpoints), Timetable: true, Windows: times(4), Measure: dead},
 		{Name: "flood", About: fmt.Sprintf("%d tenants with %d events/s each while one more floods, with a quota and without", floodTenants, floodRate),
 			Timetable: true, Windows: times(4), Measure: flood},
-		{Name: "fan-out", About: fmt.Sprintf("one event to %d endpoints, again and again, while %d others go on", fanOutEndpoints, fanOutOthers), Timetable: true, Windows: times(2), Measure: fanOut},
+		{Name: "fan-out", About: fmt.Sprintf("one event to %d endpoints, again and again, while %d others go on", fanOutEndpoints, fanOutOthers), Timetable: true, Windows: times(4), Measure: fanOut},
 		{Name: "in-flight", About: "attempts under way to endpoints that answer late, and what fast ones see of it", Timetable: true, Windows: times(3), Measure: inFlight},
 		{Name: "recovery", About: fmt.Sprintf("killed under load %d times, and started again", recoveryKills), Windows: times(2), Measure: recovery},
 		{Name: "tls", About: "single posts as fast as they are answered, to receivers of HTTPS against plain HTTP", Windows: times(3), Measure: secured},

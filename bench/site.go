@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -121,8 +122,16 @@ func (s *server) logTail() string {
 	if err != nil {
 		return err.Error()
 	}
-	return string(text[max(0, len(text)-1000):])
+	for _, mark := range []string{"panic: ", "fatal error: "} { // the reason, not the last goroutine's stack
+		if i := bytes.Index(text, []byte(mark)); i >= 0 {
+			return string(text[i:min(len(text), i+tailBytes)])
+		}
+	}
+	return string(text[max(0, len(text)-tailBytes):])
 }
+
+// tailBytes is how much of a server's log an error tells.
+const tailBytes = 1000
 
 // call calls the native API, as everybody else would.
 func (s *server) call(ctx context.Context, method, path string, in, out any) error {
@@ -311,7 +320,9 @@ func (r *rig) seed(ctx context.Context, x *site, p sitePlan) error {
 		if s.Over {
 			return nil
 		}
-		r.progress.note("seeding: %d of %d events", s.Done, s.Total)
+		if s.Total > 0 {
+			r.progress.note("seeding: %d of %d events", s.Done, s.Total)
+		}
 	}
 }
 
