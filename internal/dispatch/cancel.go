@@ -88,7 +88,7 @@ func (d *Dispatcher) standIn(l *lane, one *hook.Delivery) *delivery {
 	d.took(dl)
 	dl.join(&l.paged)
 	d.lineUpEnding(dl)
-	if dl.seq > d.progress.last {
+	if d.unoffered(dl.seq) {
 		// It was stored and is still to be offered.
 		if d.early == nil {
 			d.early = map[hook.DeliveryKey]bool{}
@@ -164,7 +164,7 @@ func (d *Dispatcher) cancelledEarly(id hook.EventID, num hook.EndpointNum) bool 
 // forgetEarly forgets what was cancelled and will not be offered any more.
 func (d *Dispatcher) forgetEarly() {
 	for key := range d.early {
-		if key.Event.Seq() <= d.progress.last {
+		if !d.unoffered(key.Event.Seq()) {
 			delete(d.early, key)
 		}
 	}

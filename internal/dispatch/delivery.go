@@ -26,17 +26,18 @@ type delivery struct {
 	body     []byte
 	trigger  hook.Trigger
 
-	fresh   bool  // nothing of it is recorded yet
-	size    int   // counted against the memory budget
-	load    int   // its weight while the attempt runs
-	class   class // the lane's, when the attempt began
-	probe   bool  // its attempt is to find out whether an outage of ours is over
-	kept    bool  // the store has the body
-	again   bool  // a redelivery was asked for since the attempt began
-	aside   bool  // the store refuses it; it waits for a change
-	heapPos int   // in the lane's retries, -1 when it is not there
-	begun   time.Time
-	offered time.Time
+	fresh    bool  // nothing of it is recorded yet
+	size     int   // counted against the memory budget
+	load     int   // its weight while the attempt runs
+	class    class // the lane's, when the attempt began
+	probe    bool  // its attempt is to find out whether an outage of ours is over
+	starting bool  // its attempt takes the processor, see starting.go
+	kept     bool  // the store has the body
+	again    bool  // a redelivery was asked for since the attempt began
+	aside    bool  // the store refuses it; it waits for a change
+	heapPos  int   // in the lane's retries, -1 when it is not there
+	begun    time.Time
+	offered  time.Time
 
 	outcome store.Outcome
 

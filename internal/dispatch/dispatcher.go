@@ -39,6 +39,7 @@ type Manager interface {
 const (
 	DefaultMaxInFlight = 4096
 	DefaultMemory      = 32 << 20
+	DefaultWide        = 128
 )
 
 // Config is what a Dispatcher works with. Fields are needed unless they say
@@ -58,6 +59,8 @@ type Config struct {
 	Pins      *Pins // nil: bodies are made with what there is now
 
 	MaxInFlight int // requests at once over all endpoints; 0: DefaultMaxInFlight
+	Starting    int // of them, how many may be on their way out, before they wait for the endpoint; 0: all
+	Wide        int // targets from which on an event is handed to its lanes apart from others; 0: DefaultWide
 	Memory      int // bytes of deliveries that wait in memory; 0: DefaultMemory. Requests may hold flyingFactor times that
 
 	// Observe is told of every attempt as soon as it is over, before it is
@@ -77,6 +80,9 @@ func (c *Config) complete() error {
 	}
 	if c.Memory == 0 {
 		c.Memory = DefaultMemory
+	}
+	if c.Wide == 0 {
+		c.Wide = DefaultWide
 	}
 	if c.Queue == nil || c.Directory == nil || c.Dialects == nil || c.Egress == nil || c.Ring == nil || c.Manager == nil || c.Logger == nil {
 		return errors.New("dispatch: the configuration is not complete")
@@ -100,31 +106,34 @@ type Dispatcher struct {
 	working sync.WaitGroup     // workers
 	record  *recorder
 
-	mu       sync.Mutex
-	phase    phase
-	barred   bool // a lost lease, or a store that does not take outcomes
-	lanes    map[hook.EndpointNum]*lane
-	tenants  map[hook.TenantNum]*tenant
-	rings    rings
-	timers   timers
-	pages    list[*lane] // that want a page
-	paging   sync.Cond   // pages or phase changed
-	idle     []*worker   // parked; the last one parked is the first to wake
-	inFlight [classes]int
-	busy     int           // tenants with requests running
-	drained  chan struct{} // closed when stopping and nothing is in flight
-	flying   [classes]int  // weight of what is in flight
-	bytes    int           // of deliveries in memory
-	waiting  int           // deliveries in windows and backlogs
-	backed   int           // outcomes that are not recorded yet
-	backedBy int           // bytes that they hold
-	progress progress
-	outage   outage
-	pending  atomic.Int64              // deliveries that are not over
-	counted  sync.Map                  // the tenants by number, for Pending
-	early    map[hook.DeliveryKey]bool // cancelled before they were offered
-	awake    bool                      // the janitor has something to do
-	stirred  chan struct{}             // wakes it
+	mu        sync.Mutex
+	phase     phase
+	barred    bool // a lost lease, or a store that does not take outcomes
+	lanes     map[hook.EndpointNum]*lane
+	tenants   map[hook.TenantNum]*tenant
+	rings     rings
+	timers    timers
+	wides     []*wide     // events that are being handed out, in their order
+	spreading sync.Cond   // wides or phase changed
+	pages     list[*lane] // that want a page
+	paging    sync.Cond   // pages or phase changed
+	idle      []*worker   // parked; the last one parked is the first to wake
+	starting  int         // attempts in flight that do not wait yet
+	inFlight  [classes]int
+	busy      int           // tenants with requests running
+	drained   chan struct{} // closed when stopping and nothing is in flight
+	flying    [classes]int  // weight of what is in flight
+	bytes     int           // of deliveries in memory
+	waiting   int           // deliveries in windows and backlogs
+	backed    int           // outcomes that are not recorded yet
+	backedBy  int           // bytes that they hold
+	progress  progress
+	outage    outage
+	pending   atomic.Int64              // deliveries that are not over
+	counted   sync.Map                  // the tenants by number, for Pending
+	early     map[hook.DeliveryKey]bool // cancelled before they were offered
+	awake     bool                      // the janitor has something to do
+	stirred   chan struct{}             // wakes it
 }
 
 // phase is where a dispatcher is in its life. It only goes on.
@@ -154,7 +163,7 @@ func New(c Config) (*Dispatcher, error) {
 		outage:  newOutage(),
 	}
 	d.send = d.attempt
-	d.paging.L = &d.mu
+	d.paging.L, d.spreading.L = &d.mu, &d.mu
 	d.record = newRecorder(d)
 	d.run, d.cancel = context.WithCancel(context.Background())
 	return d, nil
@@ -182,6 +191,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		d.restore(sl, now)
 	}
 	d.upkeep.Go(d.runTimers)
+	d.upkeep.Go(d.runSpreader)
 	d.upkeep.Go(d.runJanitor)
 	for range pagers {
 		d.upkeep.Go(d.runPager)
@@ -226,9 +236,17 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 		if d.progress.first == 0 {
 			d.progress.first = seq
 		}
+		if len(e.Targets) >= d.Wide {
+			d.spread(e, now)
+			d.progress.last = seq
+			continue
+		}
 		for _, t := range e.Targets {
 			if t.Disposition == hook.Deliver && d.Lease.Holds(t.Endpoint) {
-				d.offer(e, seq, t.Endpoint, now)
+				if len(d.wides) > 0 {
+					d.catchUp(t.Endpoint, now)
+				}
+				d.offer(e, seq, t.Endpoint, nil, now)
 			}
 			if n++; n%offerChunk == 0 {
 				d.kick(now)
@@ -245,7 +263,9 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 	d.stir()
 }
 
-func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now time.Time) {
+// offer hands a delivery to its lane. Its place in front is behind all others',
+// or behind after, if that is not nil.
+func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, after *delivery, now time.Time) {
 	l := d.lane(num)
 	if len(d.early) > 0 && d.cancelledEarly(e.ID, num) {
 		return
@@ -266,7 +286,11 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, now t
 	d.took(dl)
 	dl.join(&l.live)
 	d.await(dl)
-	d.progress.front.push(&dl.front)
+	if after != nil {
+		d.progress.front.insertAfter(&dl.front, &after.front)
+	} else {
+		d.progress.front.push(&dl.front)
+	}
 	d.waiting++
 	d.settle(l, now)
 }

@@ -205,7 +205,7 @@ func (w *world) make() {
 	w.book.mu.Unlock()
 	c := dispatch.Config{
 		Queue: w.queue, Lease: w.queue.restart(), Directory: w.book, Dialects: registry(w.t), Egress: w, Ring: w.ring, Manager: w,
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), Wide: 2,
 	}
 	if w.tune != nil {
 		w.tune(&c)

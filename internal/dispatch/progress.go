@@ -61,7 +61,7 @@ func (d *Dispatcher) toTell(l *lane) {
 // unstick declares the lanes behind that hold the floor back too long.
 func (d *Dispatcher) unstick(now time.Time) {
 	limit := now.Add(-slowAfter)
-	for first := d.progress.front.first; first != nil && first.of.offered.Before(limit); first = d.progress.front.first {
+	for first := d.progress.front.first; first != nil && first.of.lane != nil && first.of.offered.Before(limit); first = d.progress.front.first {
 		l := first.of.lane
 		for n := l.live.first; n != nil; n = n.next {
 			if n.of.front.leave() {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	maxBatch = 1000 // outcomes in one transaction
+	maxBatch = 256 // outcomes in one transaction: who publishes may have to wait for it
 	// batchEvery is how soon after each other batches begin at most. It saves
 	// transactions under load, and nobody waits for a record.
 	batchEvery  = 4 * time.Millisecond

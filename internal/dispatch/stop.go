@@ -23,6 +23,7 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 		close(d.drained)
 	}
 	d.paging.Broadcast()
+	d.spreading.Broadcast()
 	d.mu.Unlock()
 	defer d.cancel()
 	defer d.record.cancel()

@@ -25,6 +25,13 @@ func (a *attempt) mayUseHTTP2() bool {
 // calledOff reports whether the caller gave up, rather than time.
 func (a *attempt) calledOff() bool { return errors.Is(a.ctx.Err(), context.Canceled) }
 
+// waits tells the caller that nothing is to be done now.
+func (a *attempt) waits() {
+	if a.request.Waits != nil {
+		a.request.Waits()
+	}
+}
+
 // fail notes why there is no answer.
 func (a *attempt) fail(f *failure) {
 	res := a.result

@@ -64,36 +64,16 @@ func (c *committer) commit(group []*submission) {
 		c.commit(group[len(group)/2:])
 		return
 	}
-	// Ten thousand first attempts keep all processors busy, and whoever published
-	// is not to wait for them. A few cost less than having to wait for them would.
-	wide := deliveriesOf(stored) > maxOfferFirst
-	if !wide {
-		c.offer(stored)
-	}
+	c.offer(stored)
 	for _, s := range group {
 		if err != nil {
 			s.results, s.replayed, s.err = nil, false, unavailable(err)
 		}
 		close(s.answered)
 	}
-	if wide {
-		runtime.Gosched()
-		c.offer(stored)
-	}
 	if err != nil {
 		c.cfg.Logger.Error("events could not be stored", "submissions", len(group), "error", err)
 	}
-}
-
-// maxOfferFirst is up to how many deliveries a group is offered before its
-// callers are answered.
-const maxOfferFirst = 2 * groupCost
-
-func deliveriesOf(events []*hook.Event) (n int) {
-	for _, e := range events {
-		n += len(e.Targets)
-	}
-	return n
 }
 
 // ownFault reports whether an error comes of what is to be stored, so that it

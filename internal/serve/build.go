@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"grapnel/internal/api"
 	"grapnel/internal/auth"
@@ -23,6 +24,10 @@ import (
 	"grapnel/internal/store"
 	"grapnel/internal/telemetry"
 )
+
+// startingPerCore is how many attempts may be on their way out for each core:
+// enough to keep it busy, and few enough for nobody to wait long behind them.
+const startingPerCore = 8
 
 // build makes everything between the store and the listener.
 func (s *Server) build(ctx context.Context, cfg Config) error {
@@ -75,6 +80,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	s.dispatch, err = dispatch.New(dispatch.Config{
 		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), Pins: s.pins, MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
+		Starting: startingPerCore * runtime.GOMAXPROCS(0),
 		Recorded: s.live.Recorded,
 	})
 	if err != nil {

@@ -1,9 +1,6 @@
 package sqlite
 
-import (
-	"runtime"
-	"time"
-)
+import "time"
 
 const (
 	// gather is the most calls that go into one transaction.
@@ -25,21 +22,10 @@ func (s *Store) writeActive() {
 			if !ok {
 				return
 			}
-			letIn(s.writes)
 			s.commitActive(drain(o, s.writes))
 		case <-probe.C:
 			s.probe()
 		}
-	}
-}
-
-// letIn lets those who are about to call do so first, as long as more come. A
-// commit costs about the same for one call as for many; on an idle machine
-// nobody is about to, and nothing is waited for.
-func letIn(calls <-chan *op) {
-	for waiting := -1; waiting != len(calls) && len(calls) < gather; {
-		waiting = len(calls)
-		runtime.Gosched()
 	}
 }
 
