@@ -70,7 +70,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	}
 	if dl.body == nil {
 		if tenant.APIVersion != "" || len(tenant.PastAPIVersions) > 0 {
-			d.waits(dl) // for the converters, which are processes of their own
+			d.waits(dl, true) // for the converters, which are processes of their own
 		}
 		body, err := d.Pins.body(ctx, c, d.PublicURL, dl.event, endpoint, tenant)
 		switch {
@@ -101,7 +101,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	d.Metrics.ScheduleLag(now.Sub(dl.dueAt()))
 	r := d.Egress.Do(ctx, &egress.Request{
 		Method: c.Method(), URL: url, Header: header,
-		Body: dl.body, Timeout: timeout, HTTP1: c.HTTP1(), Waits: func() { d.waits(dl) },
+		Body: dl.body, Timeout: timeout, HTTP1: c.HTTP1(), Waits: func(long bool) { d.waits(dl, long) },
 	})
 	crashpoint.Hit("after-response")
 	return d.conclude(dl, c, endpoint, r)

@@ -26,18 +26,19 @@ type delivery struct {
 	body     []byte
 	trigger  hook.Trigger
 
-	fresh    bool  // nothing of it is recorded yet
-	size     int   // counted against the memory budget
-	load     int   // its weight while the attempt runs
-	class    class // the lane's, when the attempt began
-	probe    bool  // its attempt is to find out whether an outage of ours is over
-	starting bool  // its attempt takes the processor, see starting.go
-	kept     bool  // the store has the body
-	again    bool  // a redelivery was asked for since the attempt began
-	aside    bool  // the store refuses it; it waits for a change
-	heapPos  int   // in the lane's retries, -1 when it is not there
-	begun    time.Time
-	offered  time.Time
+	fresh   bool      // nothing of it is recorded yet
+	size    int       // counted against the memory budget
+	load    int       // its weight while the attempt runs
+	class   class     // the lane's, when the attempt began
+	probe   bool      // its attempt is to find out whether an outage of ours is over
+	busy    bool      // its attempt takes the processor, see starting.go
+	sent    time.Time // when its request was out, while it is busy
+	kept    bool      // the store has the body
+	again   bool      // a redelivery was asked for since the attempt began
+	aside   bool      // the store refuses it; it waits for a change
+	heapPos int       // in the lane's retries, -1 when it is not there
+	begun   time.Time
+	offered time.Time
 
 	outcome store.Outcome
 
@@ -49,12 +50,13 @@ type delivery struct {
 	home  node[*delivery] // one of the lane's live, paged and retrying
 	queue node[*delivery] // one of the lane's window, backlog and blocked
 	front node[*delivery] // the dispatcher's list that the floor is read from
+	out   node[*delivery] // the dispatcher's list of those whose request is out, while it is busy
 }
 
 func newDelivery(l *lane, e *hook.Event) *delivery {
 	dl := &delivery{lane: l, event: e, seq: e.ID.Seq(), fresh: true, heapPos: -1}
 	dl.size = deliverySize + eventSize(e)
-	dl.home.of, dl.queue.of, dl.front.of = dl, dl, dl
+	dl.home.of, dl.queue.of, dl.front.of, dl.out.of = dl, dl, dl, dl
 	return dl
 }
 

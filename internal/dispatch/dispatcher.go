@@ -59,7 +59,7 @@ type Config struct {
 	Pins      *Pins // nil: bodies are made with what there is now
 
 	MaxInFlight int // requests at once over all endpoints; 0: DefaultMaxInFlight
-	Starting    int // of them, how many may be on their way out, before they wait for the endpoint; 0: all
+	Busy        int // of them, how many may take the processor; 0: all
 	Wide        int // targets from which on an event is handed to its lanes apart from others; 0: DefaultWide
 	Memory      int // bytes of deliveries that wait in memory; 0: DefaultMemory. Requests may hold flyingFactor times that
 
@@ -118,7 +118,7 @@ type Dispatcher struct {
 	pages     list[*lane] // that want a page
 	paging    sync.Cond   // pages or phase changed
 	idle      []*worker   // parked; the last one parked is the first to wake
-	starting  int         // attempts in flight that do not wait yet
+	busyNow   busy        // attempts that take the processor
 	inFlight  [classes]int
 	busy      int           // tenants with requests running
 	drained   chan struct{} // closed when stopping and nothing is in flight

@@ -75,7 +75,7 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e *effect) *delivery {
 	d.holds(l, -1)
 	d.inFlight[dl.class]--
 	d.flying[dl.class] -= dl.load
-	d.hasStarted(dl)
+	d.rests(dl)
 	d.weigh(dl, e, now)
 	dl.endInstead(e, now)
 	if e.givenBack {
@@ -160,7 +160,7 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 	if d.phase != started || d.barred || d.backed >= maxBacked || d.backedBy >= maxBackedBytes {
 		return nil
 	}
-	if d.rings.empty() || d.held(now) || d.Starting > 0 && d.starting >= d.Starting {
+	if d.rings.empty() || d.held(now) || !d.mayStart(now) {
 		return nil
 	}
 	places, weight := d.MaxInFlight, flyingFactor*d.Memory
@@ -195,7 +195,7 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 		dl.probe = d.outage.begins(now)
 		d.holds(l, 1)
 		d.inFlight[dl.class]++
-		d.starts(dl)
+		d.starts(dl, now)
 		dl.load = dl.weight()
 		d.flying[dl.class] += dl.load
 		if l.mode == sending {

@@ -26,9 +26,9 @@ func (a *attempt) mayUseHTTP2() bool {
 func (a *attempt) calledOff() bool { return errors.Is(a.ctx.Err(), context.Canceled) }
 
 // waits tells the caller that nothing is to be done now.
-func (a *attempt) waits() {
+func (a *attempt) waits(long bool) {
 	if a.request.Waits != nil {
-		a.request.Waits()
+		a.request.Waits(long)
 	}
 }
 

@@ -137,10 +137,11 @@ type Request struct {
 	Body    []byte
 	Timeout time.Duration // over everything, from DNS to the end of the body; 0: ten minutes
 	HTTP1   bool          // speak HTTP/1.1 and nothing else
-	// Waits is called when there is nothing to do but wait: for a new connection,
-	// or, with the request sent, for the answer. It may be called several times,
-	// and not at all if the request comes to nothing before. nil: nobody is told.
-	Waits func()
+	// Waits is called when there is nothing to do but wait: for the answer, with
+	// the request sent, or (long) for a new connection or another goroutine. It may
+	// be called several times, and not at all if the request comes to nothing
+	// before. nil: nobody is told.
+	Waits func(long bool)
 }
 
 // Result is what became of a request.
@@ -226,7 +227,7 @@ func (c *Client) connection(a *attempt, http1 bool) (*conn, *failure) {
 	for key := a.target.key(http1); ; {
 		nc := c.pool.take(key)
 		if nc == nil {
-			a.waits()
+			a.waits(true)
 			return c.dial(a.ctx, a.target, http1, a.deadline, nil)
 		}
 		if nc.socket.SetDeadline(a.deadline) == nil && nc.usable() {

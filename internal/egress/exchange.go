@@ -40,7 +40,7 @@ func (c *Client) exchange(a *attempt, nc *conn) {
 		disarm = context.AfterFunc(a.ctx, nc.interrupt)
 	}
 	x.send()
-	x.waits()
+	x.waits(false)
 	end := x.receive(&c.cfg)
 	mine := disarm() // if not, the interruption is still to come, and must not hit another attempt
 	switch {

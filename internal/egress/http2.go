@@ -80,7 +80,7 @@ func (c *Client) overHTTP2(a *attempt, nc *conn) *conn {
 	s := &stream{attempt: a}
 	s.Context = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: s.gotConn, WroteRequest: s.wroteRequest, GotFirstResponseByte: s.firstByte})
 	s.handed.give(nc)
-	a.waits() // the transport writes on a goroutine of its own
+	a.waits(true) // the transport writes on a goroutine of its own
 	resp, err := c.http2.RoundTrip(newHTTP2Request(a.request, a.target).WithContext(s))
 	left := s.handed.end()
 	if left != nil && !left.http2 && errors.Is(err, errNotHTTP2) {

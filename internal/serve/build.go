@@ -25,9 +25,9 @@ import (
 	"grapnel/internal/telemetry"
 )
 
-// startingPerCore is how many attempts may be on their way out for each core:
-// enough to keep it busy, and few enough for nobody to wait long behind them.
-const startingPerCore = 8
+// busyPerCore is how many attempts may take each processor: enough to keep it
+// busy, and few enough for nobody to wait long behind them.
+const busyPerCore = 8
 
 // build makes everything between the store and the listener.
 func (s *Server) build(ctx context.Context, cfg Config) error {
@@ -80,7 +80,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	s.dispatch, err = dispatch.New(dispatch.Config{
 		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), Pins: s.pins, MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
-		Starting: startingPerCore * runtime.GOMAXPROCS(0),
+		Busy:     busyPerCore * runtime.GOMAXPROCS(0),
 		Recorded: s.live.Recorded,
 	})
 	if err != nil {
