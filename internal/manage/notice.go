@@ -136,16 +136,33 @@ func (m *Manager) TellAgain(ctx context.Context, since time.Time) {
 		return
 	}
 	m.told.forget(since)
-	for _, t := range m.Directory.Tenants() {
-		for _, e := range m.Directory.Endpoints(t.ID) {
-			if e.State == hook.EndpointDisabled && e.StateAt.After(since) {
+	for _, tenant := range m.Directory.TenantIDs() {
+		for _, e := range m.disabled(tenant) {
+			if e.StateAt.After(since) {
 				m.tellOf(ctx, NoticeDisabled, e)
 			}
 		}
-		for _, e := range m.Directory.DeletedEndpoints(t.ID) {
+		for _, e := range m.Directory.DeletedEndpoints(tenant) {
 			if e.StateReason != "" && e.StateAt.After(since) { // its owner would have given none
 				m.tellOf(ctx, NoticeRemoved, e)
 			}
 		}
 	}
+}
+
+// disabled are a tenant's endpoints in that state. There are few of them, so the
+// others are not unpacked.
+func (m *Manager) disabled(tenant string) (all []*hook.Endpoint) {
+	var nums []hook.EndpointNum
+	m.Directory.Outlines(tenant, func(o *directory.Outline) {
+		if o.State == hook.EndpointDisabled {
+			nums = append(nums, o.Num)
+		}
+	})
+	for _, num := range nums {
+		if e, ok := m.Directory.Endpoint(num); ok && e.State == hook.EndpointDisabled && !e.Deleted {
+			all = append(all, e)
+		}
+	}
+	return all
 }

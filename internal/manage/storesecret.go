@@ -11,6 +11,7 @@ import (
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
+	"grapnel/internal/store/directory"
 )
 
 // storeDialects are the dialects that sign with a tenant's secret: the first
@@ -143,31 +144,33 @@ func (m *Manager) EndpointSecret(e *hook.Endpoint) (hook.Secret, error) {
 }
 
 // Complete gives tenants and endpoints what this version of the program wants
-// of them and an earlier one did not, in one change: secrets of contracts that
-// are new, marks of secrets (also where the keyring has another first key), and
-// vendors' ids. It returns how many records it changed. Nobody asked for it, so
-// their UpdatedAt stays.
+// of them and an earlier one did not: secrets of contracts that are new, marks
+// of secrets (also where the keyring has another first key), and vendors' ids.
+// It returns how many records it changed; what an error leaves over, the next
+// call does. Nobody asked for it, so their UpdatedAt stays.
 func (m *Manager) Complete(ctx context.Context) (changed int, err error) {
+	for left := m.Directory.TenantIDs(); len(left) > 0; {
+		var n int
+		if n, left, err = m.completeSome(ctx, left); err != nil {
+			return changed, err
+		}
+		changed += n
+	}
+	return changed, nil
+}
+
+// completedAtOnce is how many records one change of Complete has, about: all of
+// them would be in memory at once, several times.
+const completedAtOnce = 2000
+
+// completeSome completes the first ones of these tenants, and says which are left.
+func (m *Manager) completeSome(ctx context.Context, ids []string) (changed int, left []string, err error) {
 	err = m.commit(ctx, "complete the configuration", func(time.Time) (*store.Change, error) {
 		var c store.Change
 		given := map[string]int64{}
-		for _, t := range m.Directory.Tenants() {
-			complete, err := m.completed(t)
-			if err != nil {
+		for left = ids; len(left) > 0 && len(c.Tenants)+len(c.Endpoints) < completedAtOnce; left = left[1:] {
+			if err := m.completeTenant(&c, left[0], given); err != nil {
 				return nil, err
-			}
-			if complete != nil {
-				c.Tenants = append(c.Tenants, complete)
-			}
-			for _, e := range m.Directory.Endpoints(t.ID) {
-				d, ok := m.Dialects.Get(e.Dialect)
-				if !ok || e.VendorID != "" || d.IDs() == dialect.OwnIDs {
-					continue
-				}
-				given[d.Family()]++
-				named := *e
-				named.VendorID = m.nextVendorID(d.Family(), d.IDs(), given[d.Family()])
-				c.Endpoints = append(c.Endpoints, &named)
 			}
 		}
 		if changed = len(c.Tenants) + len(c.Endpoints); changed == 0 {
@@ -175,7 +178,46 @@ func (m *Manager) Complete(ctx context.Context) (changed int, err error) {
 		}
 		return &c, nil
 	})
-	return changed, err
+	return changed, left, err
+}
+
+// completeTenant adds to a change what a tenant and its endpoints lack. given
+// counts the ids that the change gives, by family.
+func (m *Manager) completeTenant(c *store.Change, id string, given map[string]int64) error {
+	t, ok := m.Directory.Tenant(id)
+	if !ok {
+		return nil
+	}
+	complete, err := m.completed(t)
+	if err != nil {
+		return err
+	}
+	if complete != nil {
+		c.Tenants = append(c.Tenants, complete)
+	}
+	for _, num := range m.nameless(id) {
+		e, _ := m.Directory.Endpoint(num)
+		d, ok := m.Dialects.Get(e.Dialect)
+		if !ok {
+			continue
+		}
+		given[d.Family()]++
+		named := *e
+		named.VendorID = m.nextVendorID(d.Family(), d.IDs(), given[d.Family()])
+		c.Endpoints = append(c.Endpoints, &named)
+	}
+	return nil
+}
+
+// nameless are a tenant's endpoints that their dialect wants an id of its own
+// for, and that have none.
+func (m *Manager) nameless(tenant string) (nums []hook.EndpointNum) {
+	m.Directory.Outlines(tenant, func(o *directory.Outline) {
+		if d, ok := m.Dialects.Get(o.Dialect); ok && !o.HasVendorID() && d.IDs() != dialect.OwnIDs {
+			nums = append(nums, o.Num)
+		}
+	})
+	return nums
 }
 
 // completed is a tenant with all secrets and marks; nil: it has them. A secret

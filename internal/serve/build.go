@@ -35,8 +35,8 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if err := ring.Covers(s.sealed); err != nil {
-		return fmt.Errorf("open the secrets in the data folder: %w", err)
+	if err := s.covered(ring); err != nil {
+		return err
 	}
 	dialects, err := DialectsOf(s.settings.Data)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"grapnel/internal/store"
@@ -17,6 +18,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	s.replayer.Start()
+	s.tidy()
 	s.serve(s.http, s.listener, s.certificate)
 	if s.admin != nil {
 		s.serve(s.admin, s.adminListener, nil)
@@ -40,6 +42,21 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.logger.Info("server started", attrs...)
 	return nil
+}
+
+// largeStart is how many endpoints make a start large.
+const largeStart = 20_000
+
+// tidy gives back what a large start has used: else the collector would take it
+// for what is needed, and let the heap grow to twice that.
+func (s *Server) tidy() {
+	n := 0
+	for _, of := range s.directory.CountEndpoints() {
+		n += of
+	}
+	if n >= largeStart {
+		debug.FreeOSMemory()
+	}
 }
 
 // gateShare is the part of the drain that requests inside get to finish. One

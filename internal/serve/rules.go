@@ -1,14 +1,31 @@
 package serve
 
 import (
+	"fmt"
+	"slices"
+
 	"grapnel/internal/filter"
 	"grapnel/internal/hook"
+	"grapnel/internal/keyring"
 )
 
 // checkFilter refuses a condition tree that ingest could not evaluate.
 func checkFilter(tree []byte) error {
 	_, err := filter.Parse(tree)
 	return err
+}
+
+// covered refuses a keyring that lacks what sealed something that is needed. Only
+// if it lacks the key of anything at all is all looked through.
+func (s *Server) covered(ring *keyring.Ring) error {
+	err := ring.Covers(slices.Values(s.directory.Sealed()))
+	if err != nil {
+		err = ring.Covers(s.sealed)
+	}
+	if err != nil {
+		return fmt.Errorf("open the secrets in the data folder: %w", err)
+	}
+	return nil
 }
 
 // sealed goes through all sealed secrets that still sign, those of tenants and

@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -199,4 +200,24 @@ func TestDeletedEndpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(false)
+}
+
+func TestSealed(t *testing.T) {
+	t.Parallel()
+	one, two := endpoint(1, 1, "one"), endpoint(2, 1, "two")
+	one.Secrets = []hook.EndpointSecret{{Sealed: "k1.aaaa.x"}, {Sealed: "k1.bbbb.x"}}
+	two.Secrets = []hook.EndpointSecret{{Sealed: "k1.bbbb.y"}, {Sealed: "no form"}}
+	two.Headers = []hook.Header{{Name: "Authorization", Sealed: "k1.cccc.x"}}
+	src := &source{steps: []store.Configuration{{
+		Revision: 1, Tenants: []*hook.Tenant{{ID: "acme", Num: 1, Secrets: map[string]hook.Sealed{"smake": "k1.dddd.x"}}}, Endpoints: []*hook.Endpoint{one, two},
+	}}}
+	d, err := directory.Load(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := d.Sealed()
+	slices.Sort(got)
+	if diff := cmp.Diff([]hook.Sealed{"k1.aaaa.x", "k1.bbbb.x", "k1.cccc.x", "k1.dddd.x"}, got); diff != "" {
+		t.Errorf("one thing that each key has sealed (-want +got):\n%s", diff)
+	}
 }

@@ -80,7 +80,7 @@ func (d *Directory) DeletedEndpoints(tenant string) []*hook.Endpoint {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	t, ok := d.live(tenant)
-	if !ok {
+	if !ok || t.gone == 0 {
 		return nil
 	}
 	var all []*hook.Endpoint

@@ -76,6 +76,9 @@ func (o *Outline) Setting(name string) string {
 	return ""
 }
 
+// HasVendorID reports whether the endpoint has a VendorID.
+func (o *Outline) HasVendorID() bool { return o.head&hasVendorID != 0 }
+
 func (o *Outline) vendorID() string {
 	if o.vendor == "" {
 		return ""

@@ -1,6 +1,8 @@
 package directory
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"grapnel/internal/hook"
@@ -13,10 +15,11 @@ type tallies struct {
 	dialects map[string]*int               // the same ones
 	lost     map[hook.TenantNum]struct{}   // live tenants whose connection is lost
 	expiring map[hook.EndpointNum]struct{} // live endpoints with a secret that expires
+	sealed   map[string]hook.Sealed        // one of all that begin alike, see Sealed
 }
 
 func newTallies() tallies {
-	return tallies{states: map[hook.EndpointState]*int{}, dialects: map[string]*int{}, lost: map[hook.TenantNum]struct{}{}, expiring: map[hook.EndpointNum]struct{}{}}
+	return tallies{states: map[hook.EndpointState]*int{}, dialects: map[string]*int{}, lost: map[hook.TenantNum]struct{}{}, expiring: map[hook.EndpointNum]struct{}{}, sealed: map[string]hook.Sealed{}}
 }
 
 // count counts an endpoint of a tenant that is there or not.
@@ -57,6 +60,12 @@ func counted[K ~string](counts map[K]*int) map[K]int {
 // watch notes whether an endpoint has a secret that expires.
 func (t *tallies) watch(e *hook.Endpoint) {
 	for i := range e.Secrets {
+		t.seal(e.Secrets[i].Sealed)
+	}
+	for i := range e.Headers {
+		t.seal(e.Headers[i].Sealed)
+	}
+	for i := range e.Secrets {
 		if !e.Deleted && !e.Secrets[i].ExpiresAt.IsZero() {
 			t.expiring[e.Num] = struct{}{}
 			return
@@ -65,12 +74,32 @@ func (t *tallies) watch(e *hook.Endpoint) {
 	delete(t.expiring, e.Num)
 }
 
+// seal notes what was sealed, by what stands before the sealed text itself.
+func (t *tallies) seal(s hook.Sealed) {
+	by := s[:max(0, strings.LastIndexByte(string(s), '.'))]
+	if _, ok := t.sealed[string(by)]; !ok && by != "" {
+		s = hook.Sealed(strings.Clone(string(s)))
+		t.sealed[string(s[:len(by)])] = s
+	}
+}
+
 func (t *tallies) watchTenant(of *hook.Tenant) {
+	for _, s := range of.Secrets {
+		t.seal(s)
+	}
 	if of.Connection != nil && !of.Deleted {
 		t.lost[of.Num] = struct{}{}
 		return
 	}
 	delete(t.lost, of.Num)
+}
+
+// Sealed gives for each key that has sealed something one thing that it has
+// sealed, be it of a record that is deleted or that has another one by now.
+func (d *Directory) Sealed() []hook.Sealed {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Collect(maps.Values(d.tallies.sealed))
 }
 
 // CountEndpoints counts the live endpoints in each state.
