@@ -414,8 +414,9 @@ func (d *Dispatcher) EndpointChanged(num hook.EndpointNum) {
 // active again, is a new beginning.
 func (d *Dispatcher) configure(l *lane) {
 	e, _ := d.Directory.Endpoint(l.num)
-	old, was := l.endpoint, l.mode
-	l.endpoint, l.mode, l.most, l.rate = e, holding, defaultMaxInFlight, 0
+	old, was := l.url, l.mode
+	l.url, l.ordering, l.stays = 0, hook.Unordered, false
+	l.mode, l.most, l.rate = holding, defaultMaxInFlight, 0
 	if e == nil {
 		d.reorder(l)
 		return
@@ -426,10 +427,11 @@ func (d *Dispatcher) configure(l *lane) {
 	if e.MaxInFlight > 0 {
 		l.most = e.MaxInFlight
 	}
-	if old == nil || old.URL != e.URL {
+	l.url, l.ordering, l.stays = urlHash(e.URL), e.Ordering, neverSkips(e)
+	if old != l.url {
 		l.host = hostHash(e.URL)
 	}
-	if old != nil && (old.URL != e.URL || was != sending && l.mode == sending) {
+	if old != 0 && (old != l.url || was != sending && l.mode == sending) {
 		l.startAnew()
 	}
 	d.reorder(l)

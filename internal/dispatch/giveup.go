@@ -48,7 +48,7 @@ func (l *lane) isUp() {
 // givesUp reports whether there is something to look through for what to give
 // up.
 func (l *lane) givesUp() bool {
-	return l.cutoff != 0 && l.mode == sending && !neverSkips(l.endpoint)
+	return l.cutoff != 0 && l.mode == sending && !l.stays
 }
 
 // giveUpPage is what to read for it. The retries are read once each time; there

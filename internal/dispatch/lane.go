@@ -34,8 +34,10 @@ type lane struct {
 
 	complained atomic.Int64 // Unix time of the last complaint that it cannot send
 
-	host      uint64         // stands for the endpoint's host
-	endpoint  *hook.Endpoint // as it was when it was configured; nil: not known
+	host      uint64 // stands for the endpoint's host
+	url       uint64 // stands for the endpoint's URL, as it was when it was configured; 0: not known
+	ordering  hook.Ordering
+	stays     bool // no delivery may be skipped
 	mode      mode
 	acting    bool // its endpoint is being disabled or removed because of an answer
 	most      int  // the endpoint's own limit of requests at once

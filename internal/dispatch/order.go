@@ -289,8 +289,8 @@ func (d *Dispatcher) takePending(p *page) {
 // waits is read anew; what is under way comes before all that begins later.
 func (d *Dispatcher) reorder(l *lane) {
 	want, have := hook.Unordered, hook.Unordered
-	if l.endpoint != nil && l.mode != cancelling {
-		want = l.endpoint.Ordering
+	if l.mode != cancelling {
+		want = l.ordering
 	}
 	old := l.order
 	if old != nil {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -132,6 +133,11 @@ func hostHash(url string) uint64 {
 	}
 	return h ^ h>>29
 }
+
+var urlSeed = maphash.MakeSeed()
+
+// urlHash stands for a URL, within this process. It is never 0.
+func urlHash(url string) uint64 { return maphash.String(urlSeed, url) | 1 }
 
 // place is a host's place; mine reports whether it has it, or takes it now.
 func (o *outage) place(hash uint64, now time.Time, take bool) (p *host, mine bool) {

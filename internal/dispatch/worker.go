@@ -310,11 +310,14 @@ func (d *Dispatcher) evict(l *lane) {
 }
 
 // How long a lane without work stays in memory, for what it has learned of its
-// endpoint: shorter when there are many.
+// endpoint: shorter when there are very many. Where there are many it lets go of
+// its opened secrets, which are several times as large as the lane itself, and
+// opens them anew for its next delivery.
 const (
-	idleLane  = time.Minute
-	idleFew   = time.Second
-	manyLanes = 1 << 16
+	idleLane      = time.Minute
+	idleFew       = time.Second
+	manyLanes     = 1 << 12
+	veryManyLanes = 1 << 14
 )
 
 // retire says when a lane without work may go, or lets it go now.
@@ -322,6 +325,9 @@ func (d *Dispatcher) retire(l *lane, now time.Time) time.Time {
 	d.count(l, -l.pending)
 	keep := idleLane
 	if len(d.lanes) > manyLanes {
+		l.keys.Store(nil)
+	}
+	if len(d.lanes) > veryManyLanes {
 		keep = idleFew
 	}
 	if l.idleSince.IsZero() {
