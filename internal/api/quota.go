@@ -7,7 +7,7 @@ import (
 
 // quotaInput is a tenant's quota in requests.
 type quotaInput struct {
-	Events  field[*float64] `json:"events_per_second" doc:"events that are accepted a second, over a while: five seconds' worth may come at once; 0: no limit; null: what the server's --tenant-rate says" example:"100"`
+	Events  field[*float64] `json:"events_per_second" doc:"events that are accepted a second, over a while: a second's worth may come at once; 0: no limit; null: what the server's --tenant-rate says" example:"100"`
 	Pending field[*int64]   `json:"pending" doc:"how many deliveries may wait; while there are as many, events are refused; 0: no limit; null: what the server's --tenant-pending says" example:"100000"`
 }
 

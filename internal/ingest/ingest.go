@@ -19,7 +19,7 @@ type Config struct {
 	Log       store.Log
 	Directory *directory.Directory
 	Policy    func(dialect string) Policy
-	Offer     func([]*hook.Event) // takes committed events on, in the order of their ids; must not block
+	Offer     func([]*hook.Event) // takes committed events on, in the order of their ids, before their callers are answered; must not block
 	Window    time.Duration       // how long keys are remembered; as long as the store does, or longer
 	Limits    Limits
 	// Pending is about how many deliveries of a tenant wait or are under way, and of

@@ -17,9 +17,11 @@ type Limits struct {
 }
 
 const (
-	// burst is how much of its rate a tenant may use at once after a pause: enough
-	// for what comes in waves, and little enough for the others not to notice.
-	burst = 5 * time.Second
+	// burst is how much of its rate a tenant may use at once after a pause. What
+	// comes at once makes others wait, on a small machine for as long as it takes to
+	// be stored and sent: five seconds' worth was noticed there. A single request
+	// may be larger, and is owed.
+	burst = time.Second
 	// pendingRetry is when to come back where too many deliveries wait. How fast
 	// these are worked off is up to their receivers.
 	pendingRetry = 10 * time.Second
