@@ -29,8 +29,9 @@ type ImportRecord struct {
 	Kind   string `json:"kind,omitempty"` // "": a hook
 	Tenant string `json:"tenant,omitempty"`
 
-	Name       string `json:"name,omitempty"` // of a tenant
-	APIVersion string `json:"api_version,omitempty"`
+	Name       string            `json:"name,omitempty"` // of a tenant
+	APIVersion string            `json:"api_version,omitempty"`
+	Quota      Field[QuotaInput] `json:"quota,omitzero"`
 
 	Tenants []string `json:"tenants,omitempty"` // of a key, instead of Tenant; {"*"}: all
 	Scopes  []string `json:"scopes,omitempty"`  // of a key; none: manage
@@ -48,6 +49,8 @@ type ImportRecord struct {
 	Fields      []string        `json:"fields,omitempty"`
 	Filter      json.RawMessage `json:"filter,omitempty"`
 	Headers     Headers         `json:"headers,omitempty"`
+	Ordering    string          `json:"ordering,omitempty"`   // Unordered, ByKey or Strict
+	SkipAfter   int             `json:"skip_after,omitempty"` // failed attempts, then those behind a delivery go on
 	CreatedAt   string          `json:"created_at,omitempty"` // RFC 3339
 }
 

@@ -237,6 +237,7 @@ var csvColumns = map[string]func(string) (any, error){
 	"kind": csvText, "tenant": csvText, "tenants": csvList, "scopes": csvList, "key": csvText,
 	"name": csvText, "api_version": csvText, "dialect": csvText, "secret": csvText,
 	"vendor_id": csvText, "url": csvText, "event_types": csvList, "event": csvText, "state": csvText,
+	"ordering": csvText, "skip_after": csvJSON,
 	"description": csvText, "label": csvText, "fields": csvList, "filter": csvJSON, "created_at": csvText,
 }
 

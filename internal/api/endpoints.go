@@ -36,19 +36,24 @@ type endpointInput struct {
 	VendorID field[string]            `json:"vendor_id" doc:"what the dialect's own API calls it, for a dialect that has ids of its own: only while it is created, and with an admin key; absent or null: the next one" example:"17"`
 }
 
+// orderingOf is the ordering that a request asks for; nil: it says nothing.
+func orderingOf(in field[string]) *hook.Ordering {
+	if !in.given {
+		return nil
+	}
+	if in.value == unordered {
+		return new(hook.Unordered)
+	}
+	return new(hook.Ordering(in.value))
+}
+
 func (in *endpointInput) manage() manage.EndpointInput {
 	out := manage.EndpointInput{
 		URL: in.URL.pointer(), EventTypes: in.EventTypes.pointer(), Dialect: in.Dialect.pointer(), Secret: secretOf(in.Secret),
 		Description: in.Description.pointer(), Filter: in.Filter.pointer(), RateLimit: in.RateLimit.pointer(), MaxInFlight: in.MaxInFlight.pointer(),
 		Headers: (*[]hook.Header)(in.Headers.pointer()), Timeout: (*time.Duration)(in.Timeout.pointer()), State: (*hook.EndpointState)(in.State.pointer()),
 	}
-	out.SkipAfter = in.SkipAfter.pointer()
-	if in.Ordering.given {
-		out.Ordering = new(hook.Ordering(in.Ordering.value))
-		if *out.Ordering == unordered {
-			*out.Ordering = hook.Unordered
-		}
-	}
+	out.Ordering, out.SkipAfter = orderingOf(in.Ordering), in.SkipAfter.pointer()
 	out.Fields, out.Settings, out.VendorID = in.Fields.pointer(), in.Settings.pointer(), in.VendorID.pointer()
 	if in.Schedule.given {
 		out.Schedule = new([]time.Duration) // nil inside: the dialect's

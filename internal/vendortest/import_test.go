@@ -58,6 +58,21 @@ func TestImport(t *testing.T) {
 			`{"kind":"tenant","tenant":"moved","name":"Moved"}`, `{"kind":"key","tenants":["moved"],"key":"an old key 0123456789","scopes":["read"]}`,
 			`{"tenant":"moved","vendor_id":9,"state":"active"}`, `{"tenant":"moved","vendor_id":8,"headers":{}}`,
 		}, []string{"updated", "unchanged", "updated", "updated", "updated", "unchanged"}},
+		{"order", "", []string{
+			`{"tenant":"moved","vendor_id":9,"ordering":"key","skip_after":5}`,
+			`{"tenant":"moved","vendor_id":9,"ordering":"key"}`,
+			`{"kind":"tenant","tenant":"moved","quota":{"events_per_second":1000}}`,
+			`{"kind":"tenant","tenant":"moved","ordering":"key"}`,
+			`{"tenant":"moved","vendor_id":8,"ordering":"sideways"}`,
+			`{"tenant":"moved","vendor_id":8,"skip_after":3}`,
+			`{"tenant":"moved","vendor_id":8,"ordering":"strict","skip_after":-1}`,
+			`{"tenant":"moved","vendor_id":8,"ordering":"none","skip_after":null}`,
+			`{"tenant":"moved","vendor_id":8,"ordering":7}`,
+		}, []string{
+			"updated", "unchanged", "updated", "refused /ordering has no place", "refused /ordering is \"sideways\"", "refused /skip_after is for an endpoint",
+			"refused /skip_after is -1", "unchanged", "refused /ordering",
+		}},
+		{"no order any more", "", []string{`{"tenant":"moved","vendor_id":9,"ordering":null}`, `{"tenant":"moved","vendor_id":9,"skip_after":null}`}, []string{"updated", "unchanged"}},
 		{"twice in one request", "", []string{
 			`{"tenant":"moved","vendor_id":20,"url":"https://example.com/d","event":"client_created"}`,
 			`{"tenant":"moved","vendor_id":20,"event":"client_updated"}`,
