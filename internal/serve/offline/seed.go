@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/keyring"
+	"grapnel/internal/manage"
 	"grapnel/internal/serve"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
@@ -65,6 +67,7 @@ type seeder struct {
 	store    *sqlite.Store
 	lease    store.Lease
 	ring     *keyring.Ring
+	dialects *dialect.Registry
 	dialect  *dialect.Dialect
 	revision int64
 	now      time.Time
@@ -84,8 +87,8 @@ type seedLane struct {
 }
 
 // Seed fills a folder that nobody has open with tenants, endpoints and events
-// that wait to be delivered, faster than by the API. Endpoints sign with secrets
-// of their own, as those that the API makes do. What is in the folder stays; of
+// that wait to be delivered, faster than by the API. Tenants and endpoints have
+// secrets of their own, as those that the API makes do. What is in the folder stays; of
 // an earlier Seed's tenants and endpoints none is made twice, but endpoints get
 // the address and type of this plan. store.ErrLocked: a server has the folder.
 func Seed(ctx context.Context, plan SeedPlan) (err error) {
@@ -123,6 +126,9 @@ func (s *seeder) run(ctx context.Context) error {
 	if err := s.putTenants(ctx, there); err != nil {
 		return err
 	}
+	if err := s.complete(ctx, there); err != nil {
+		return err
+	}
 	if err := s.putEndpoints(ctx, there); err != nil {
 		return err
 	}
@@ -143,12 +149,11 @@ func (s *seeder) run(ctx context.Context) error {
 
 // prepare takes what the seeder works with from the store.
 func (s *seeder) prepare(ctx context.Context) (err error) {
-	dialects, err := serve.Dialects()
-	if err != nil {
+	if s.dialects, err = serve.Dialects(); err != nil {
 		return err
 	}
 	var ok bool
-	if s.dialect, ok = dialects.Get(seedDialect); !ok {
+	if s.dialect, ok = s.dialects.Get(seedDialect); !ok {
 		return fmt.Errorf("there is no dialect %q", seedDialect)
 	}
 	if s.lease, err = s.store.Acquire(ctx, "seed"); err != nil {
@@ -174,6 +179,24 @@ func (s *seeder) putTenants(ctx context.Context, there *directory.Directory) err
 		}
 	}
 	return nil
+}
+
+// complete gives the tenants the secrets that those which the API makes have:
+// else the first start would.
+func (s *seeder) complete(ctx context.Context, there *directory.Directory) error {
+	m, err := manage.New(manage.Config{
+		Store: s.store, Deliveries: s.store, Directory: there, Dialects: s.dialects, Ring: s.ring, Logger: slog.New(slog.DiscardHandler),
+		CheckURL: func(string) error { return nil },
+	})
+	if err != nil {
+		return err
+	}
+	if err := there.Refresh(ctx); err != nil {
+		return err
+	}
+	_, err = m.Complete(ctx)
+	s.revision = there.Revision()
+	return err
 }
 
 // configure stores a change once it is large enough, or the last one.
