@@ -88,9 +88,10 @@ type seedLane struct {
 
 // Seed fills a folder that nobody has open with tenants, endpoints and events
 // that wait to be delivered, faster than by the API. Tenants and endpoints have
-// secrets of their own, as those that the API makes do. What is in the folder stays; of
-// an earlier Seed's tenants and endpoints none is made twice, but endpoints get
-// the address and type of this plan. store.ErrLocked: a server has the folder.
+// secrets of their own, as those that the API makes do. What is in the folder
+// stays; of an earlier Seed's tenants and endpoints none is made twice, but
+// endpoints get the address and type of this plan. store.ErrLocked: a server has
+// the folder.
 func Seed(ctx context.Context, plan SeedPlan) (err error) {
 	if err := plan.check(); err != nil {
 		return err

@@ -13,7 +13,8 @@
 //
 // Nothing on the way of an event goes through all tenants or all endpoints, and a
 // change costs what the endpoints of its tenant cost. Load takes the configuration
-// in pieces where the store is a store.Loader.
+// in pieces where the store is a store.Loader. Whoever has to find something among
+// all of them goes from tenant to tenant by Outlines and unpacks what it has found.
 //
 // Whoever needs the configuration on the way of an event reads it here, never
 // from the store. Whoever changes it stores the change and calls Refresh. The
