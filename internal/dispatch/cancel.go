@@ -84,11 +84,11 @@ func (d *Dispatcher) cancelOne(one *hook.Delivery, reason string, now time.Time)
 // page brings it while it is being cancelled.
 func (d *Dispatcher) standIn(l *lane, one *hook.Delivery) *delivery {
 	dl := newDelivery(l, &hook.Event{ID: one.Key.Event, Tenant: one.Tenant, Type: one.Type})
-	dl.fresh, dl.attempts = false, one.Attempts // its lane's range goes on to cover it until it is recorded
+	dl.fresh, dl.attempts = false, one.Attempts // its lane's range covers it, or its event is still to be offered; see covers
 	d.took(dl)
 	dl.join(&l.paged)
 	d.lineUpEnding(dl)
-	if d.unoffered(dl.seq) {
+	if d.unoffered(dl.seq, l.num) {
 		// It was stored and is still to be offered.
 		if d.early == nil {
 			d.early = map[hook.DeliveryKey]bool{}
@@ -154,17 +154,27 @@ func (dl *delivery) wasRecorded() {
 }
 
 // cancelledEarly reports whether a delivery that is offered was cancelled before.
-func (d *Dispatcher) cancelledEarly(id hook.EventID, num hook.EndpointNum) bool {
-	key := hook.DeliveryKey{Event: id, Endpoint: num}
-	was := d.early[key]
+// From now on what stands in for it keeps the floor back until its end is
+// recorded, if it is not yet.
+func (d *Dispatcher) cancelledEarly(l *lane, id hook.EventID, after *delivery, now time.Time) bool {
+	key := hook.DeliveryKey{Event: id, Endpoint: l.num}
+	if !d.early[key] {
+		return false
+	}
 	delete(d.early, key)
-	return was
+	if dl := l.find(id); dl != nil && !dl.fresh && (dl.recorded != nil || dl.aside) {
+		dl.fresh, dl.offered = true, now
+		dl.home.leave()
+		dl.join(&l.live)
+		d.standInFront(dl, after)
+	}
+	return true
 }
 
 // forgetEarly forgets what was cancelled and will not be offered any more.
 func (d *Dispatcher) forgetEarly() {
 	for key := range d.early {
-		if !d.unoffered(key.Event.Seq()) {
+		if !d.unoffered(key.Event.Seq(), key.Endpoint) {
 			delete(d.early, key)
 		}
 	}

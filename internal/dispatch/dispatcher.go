@@ -267,7 +267,7 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 // or behind after, if that is not nil.
 func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, after *delivery, now time.Time) {
 	l := d.lane(num)
-	if len(d.early) > 0 && d.cancelledEarly(e.ID, num) {
+	if len(d.early) > 0 && d.cancelledEarly(l, e.ID, after, now) {
 		return
 	}
 	d.count(l, 1)
@@ -286,13 +286,18 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, after
 	d.took(dl)
 	dl.join(&l.live)
 	d.await(dl)
+	d.standInFront(dl, after)
+	d.waiting++
+	d.settle(l, now)
+}
+
+// standInFront lets a delivery that is offered keep the floor back.
+func (d *Dispatcher) standInFront(dl, after *delivery) {
 	if after != nil {
 		d.progress.front.insertAfter(&dl.front, &after.front)
 	} else {
 		d.progress.front.push(&dl.front)
 	}
-	d.waiting++
-	d.settle(l, now)
 }
 
 // took counts a delivery that is in memory from now on.

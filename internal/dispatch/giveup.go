@@ -81,7 +81,7 @@ func (d *Dispatcher) giveUp(p *page, now time.Time) {
 	}
 	have := l.inMemory(p.result.Work, &l.live, &l.paged)
 	for _, w := range p.result.Work {
-		if dl := newWork(l, w); have[dl.seq] == nil && !l.retired[dl.seq] {
+		if dl := newWork(l, w); !l.covers(dl.seq, have[dl.seq]) {
 			dl.join(&l.paged)
 			l.apart++
 			end(dl)

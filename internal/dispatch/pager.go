@@ -221,7 +221,7 @@ func (d *Dispatcher) takeFresh(p *page, now time.Time) {
 	for _, w := range p.result.Work {
 		seq := w.Event.ID.Seq()
 		l.seen = max(l.seen, seq)
-		if have[seq] != nil || l.retired[seq] {
+		if l.covers(seq, have[seq]) {
 			continue
 		}
 		dl := newWork(l, w)
@@ -235,6 +235,22 @@ func (d *Dispatcher) takeFresh(p *page, now time.Time) {
 	l.meanSize = meanSize(p.result.Work, l.meanSize)
 	l.advance(p, d.progress.first)
 	d.toTell(l)
+}
+
+// covers reports whether a fresh delivery that was read is to be left alone: it
+// is in memory as dl, or it was recorded while the page was read. What stands in
+// for it while it is cancelled takes the place of the lane's range.
+func (l *lane) covers(seq int64, dl *delivery) bool {
+	switch {
+	case l.retired[seq]:
+		return true
+	case dl == nil:
+		return false
+	case !dl.fresh:
+		dl.fresh = true
+		l.apart++
+	}
+	return true
 }
 
 // advance moves the beginning of the lane's range past what a page covers.

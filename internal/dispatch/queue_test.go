@@ -65,7 +65,7 @@ func (m *memory) append(tenant hook.TenantNum, data string, endpoints ...hook.En
 	id := hook.NextEventID(m.last, now, 7)
 	m.last = id.Seq()
 	e := &hook.Event{ID: id, Tenant: tenant, Type: "test.made", Time: now, Data: []byte(data), OrderingKey: m.key}
-	for _, num := range endpoints {
+	for _, num := range slices.Sorted(slices.Values(endpoints)) {
 		e.Targets = append(e.Targets, hook.Target{Endpoint: num})
 	}
 	m.events = append(m.events, e)

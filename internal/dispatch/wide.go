@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 	"time"
@@ -83,8 +84,7 @@ func (d *Dispatcher) offerOf(w *wide, t hook.Target, now time.Time) {
 // catchUp hands a lane what wide events before have for it.
 func (d *Dispatcher) catchUp(num hook.EndpointNum, now time.Time) {
 	for _, w := range d.wides {
-		rest := w.event.Targets[w.at:]
-		i, ok := slices.BinarySearchFunc(rest, num, func(t hook.Target, num hook.EndpointNum) int { return int(t.Endpoint - num) })
+		i, ok := w.find(num)
 		if !ok || w.ahead[num] {
 			continue
 		}
@@ -92,12 +92,24 @@ func (d *Dispatcher) catchUp(num hook.EndpointNum, now time.Time) {
 			w.ahead = map[hook.EndpointNum]bool{}
 		}
 		w.ahead[num] = true
-		d.offerOf(w, rest[i], now)
+		d.offerOf(w, w.event.Targets[i], now)
 	}
 }
 
 // unoffered reports whether a delivery of an event that was stored is still to
 // be offered, or may be.
-func (d *Dispatcher) unoffered(seq int64) bool {
-	return seq > d.progress.last || slices.ContainsFunc(d.wides, func(w *wide) bool { return w.seq == seq })
+func (d *Dispatcher) unoffered(seq int64, num hook.EndpointNum) bool {
+	for _, w := range d.wides {
+		if w.seq == seq {
+			_, rest := w.find(num)
+			return rest && !w.ahead[num]
+		}
+	}
+	return seq > d.progress.last
+}
+
+// find is an endpoint's place among the targets that are still to be handed out.
+func (w *wide) find(num hook.EndpointNum) (at int, ok bool) {
+	at, ok = slices.BinarySearchFunc(w.event.Targets[w.at:], num, func(t hook.Target, num hook.EndpointNum) int { return cmp.Compare(t.Endpoint, num) })
+	return w.at + at, ok
 }
