@@ -93,16 +93,19 @@ func (t *tx) append(b *store.Batch, stored []packed) error {
 
 const insertEvents = `INSERT INTO events (id, tail, tenant, type, number, targets, key, fingerprint, time, revision, data, previous, metadata, ordering)`
 
+// targetBytes is about what a target takes in a row of events.
+const targetBytes = 3
+
 func (t *tx) appendEvents(events []*hook.Event, stored []packed) error {
 	for i, e := range events {
 		if err := t.admit(e, t.hashes[i]); err != nil {
 			return err
 		}
-		t.bytes += int64(stored[i].size() + 128)
+		t.bytes += int64(stored[i].size() + targetBytes*len(e.Targets) + 128)
 	}
 	return t.c.newEvents.write(t.c, rowSource{
 		n:    len(events),
-		size: func(i int) int { return stored[i].size() },
+		size: func(i int) int { return stored[i].size() + targetBytes*len(events[i].Targets) },
 		bind: func(p *params, i int) { t.bindEvent(p, events[i], &stored[i]) },
 	})
 }
@@ -170,8 +173,9 @@ func (t *tx) writeIndex() error {
 }
 
 // checkKeys refuses keys that came into use since they were looked up: twice in
-// the batch itself, or in a segment that was not sealed yet. Sealed ones cannot
-// have changed between a look-up and its append. It leaves the keys' hashes in
+// the batch itself, by a call in the same transaction, or in a segment that was not
+// sealed yet. Sealed ones cannot have changed between a look-up and its append. It
+// leaves the keys' hashes in
 // t.hashes, one for each event.
 func (t *tx) checkKeys(b *store.Batch) error {
 	t.hashes = t.hashes[:0]
@@ -209,8 +213,15 @@ func (t *tx) checkKeys(b *store.Batch) error {
 	return nil
 }
 
-// keyTaken looks a key up in memory.
+// keyTaken looks a key up in what the transaction has and in memory.
 func (t *tx) keyTaken(k store.EventKey, hash uint64, since time.Time) (bool, error) {
+	for i := range t.entries {
+		if e := &t.entries[i]; e.keyed && e.hash == hash {
+			if found, err := t.c.knownEvent(e.id, k, since); err != nil || found != nil {
+				return found != nil, err
+			}
+		}
+	}
 	return t.inMemory(func(x *index) []int64 { return x.keys.get(hash) }, func(c *connection, id int64) (bool, error) {
 		found, err := c.knownEvent(id, k, since)
 		return found != nil, err
@@ -219,6 +230,13 @@ func (t *tx) keyTaken(k store.EventKey, hash uint64, since time.Time) (bool, err
 
 func (t *tx) requestTaken(k store.RequestKey, since time.Time) (bool, error) {
 	hash := hashRequestKey(t.g.s.seed, k)
+	for i, h := range t.requests {
+		if h == hash {
+			if found, err := t.c.knownRequest(t.request+int64(i), k, since); err != nil || found != nil {
+				return found != nil, err
+			}
+		}
+	}
 	return t.inMemory(func(x *index) []int64 { return x.requests.get(hash) }, func(c *connection, id int64) (bool, error) {
 		found, err := c.knownRequest(id, k, since)
 		return found != nil, err

@@ -26,7 +26,8 @@ const (
 	// packFrom is the size from which on compressing is tried.
 	packFrom = 200
 	// unpackMost bounds what a value can grow to when it is read: more than the
-	// largest event that can be taken. A damaged file must not cost more.
+	// largest event that can be taken. A damaged file must not cost more. A body
+	// that is larger, for its contract spells events out, is kept as it is.
 	unpackMost = 80 << 20
 )
 
@@ -58,7 +59,7 @@ type packer struct {
 // packer's buffer until reset.
 func (p *packer) pack(v []byte) []byte {
 	must := bytes.HasPrefix(v, magic)
-	if !must && (!p.on || len(v) < packFrom) {
+	if !must && (!p.on || len(v) < packFrom || len(v) > unpackMost) {
 		return v
 	}
 	from := len(p.buf)

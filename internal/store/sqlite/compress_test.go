@@ -241,3 +241,18 @@ func deliverMany(t testing.TB, st *sqlite.Store, n int) {
 		t.Fatal(err)
 	}
 }
+
+// What could not be read again, for it would grow to more than a damaged value may,
+// is not compressed: a form-encoded body can be three times as large as its event.
+func TestWhatIsTooLargeToUnpackIsNotCompressed(t *testing.T) {
+	t.Parallel()
+	v := make([]byte, sqlite.UnpackMost+1)
+	if got := sqlite.Pack(v); len(got) != len(v) {
+		t.Errorf("%d bytes are stored as %d", len(v), len(got))
+	}
+	if got := sqlite.Pack(v[:packedSize]); len(got) >= packedSize {
+		t.Errorf("%d bytes are stored as %d", packedSize, len(got))
+	}
+}
+
+const packedSize = 1 << 20

@@ -15,6 +15,26 @@ func (s *Store) HoldUpkeep() (release func()) {
 	return s.maintaining.Unlock
 }
 
+// HoldWrites keeps the active segment's writer in a transaction of its own until
+// release is called.
+func (s *Store) HoldWrites() (release func()) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	o := newOp(nil, func(*tx) error {
+		close(begun)
+		<-end
+		return nil
+	})
+	s.writes <- o
+	<-begun
+	return func() {
+		close(end)
+		<-o.done
+	}
+}
+
+// WaitingWrites is how many calls wait for the writer.
+func (s *Store) WaitingWrites() int { return len(s.writes) }
+
 // ListTwice lists up to n of a tenant's events in the first segment twice in one
 // read, and calls between.
 func (s *Store) ListTwice(ctx context.Context, tenant hook.TenantNum, n int, between func() error) (first, second []int64, err error) {
@@ -46,6 +66,12 @@ func (s *Store) Closing() bool {
 
 // LookAt lets Lanes look at no more than n events above the floor.
 func (s *Store) LookAt(n int) { s.lanesScan = n }
+
+// Pack gives the stored form of a value where values are compressed.
+func Pack(v []byte) []byte { return (&packer{on: true}).pack(v) }
+
+// UnpackMost is the most that a value can grow to when it is read.
+const UnpackMost = unpackMost
 
 // ReadEndpoint and ReadTenant are the fast ways to read documents.
 var (
