@@ -1,6 +1,8 @@
 package sqlite_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -88,11 +90,11 @@ func (b *backlog) start(t *testing.T, lookAt int) (st *sqlite.Store, lanes []sto
 	return st, lanes, b.fs.Count(faultvfs.Read)
 }
 
-// drain reads all pages of a lane.
-func drain(t *testing.T, st *sqlite.Store, l store.Lane) (ids []hook.EventID) {
+// drain reads all pages of a lane, of so many deliveries.
+func drain(t *testing.T, st *sqlite.Store, l store.Lane, limit int) (ids []hook.EventID) {
 	t.Helper()
 	for from := l.Fresh; !from.IsZero(); {
-		p, err := st.Fresh(t.Context(), store.FreshQuery{Endpoint: l.Endpoint, From: from, Limit: 100})
+		p, err := st.Fresh(t.Context(), store.FreshQuery{Endpoint: l.Endpoint, From: from, Limit: limit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +115,7 @@ func (b *backlog) check(t *testing.T, st *sqlite.Store, lanes []store.Lane) {
 	}
 	for _, l := range lanes {
 		want := b.of(l.Endpoint)
-		if got := drain(t, st, l); !slices.Equal(got, want) {
+		if got := drain(t, st, l, 100); !slices.Equal(got, want) {
 			t.Errorf("lane %d has %d fresh from %v on, want %d", l.Endpoint, len(got), l.Fresh, len(want))
 		}
 		if l.Waiting != int64(len(want)) {
@@ -170,7 +172,7 @@ func TestPagesReadFewSegments(t *testing.T) {
 	if err != nil || len(p.Work) > 20 || p.Next.IsZero() {
 		t.Errorf("a page has %d deliveries, next %v, %v", len(p.Work), p.Next, err)
 	}
-	if got, want := drain(t, b.st, store.Lane{Endpoint: 1, Fresh: b.events[0].ID}), b.of(1); !slices.Equal(got, want) {
+	if got, want := drain(t, b.st, store.Lane{Endpoint: 1, Fresh: b.events[0].ID}, 100), b.of(1); !slices.Equal(got, want) {
 		t.Errorf("pages have %d deliveries, want %d", len(got), len(want))
 	}
 }
@@ -189,5 +191,111 @@ func TestLanesShareEvents(t *testing.T) {
 	}
 	if got[0] != got[1] {
 		t.Error("an event with two targets was read twice")
+	}
+}
+
+// Lanes begin no later than at their first fresh delivery, wherever Lanes stops
+// looking: what was recorded, what dispatch had told, and which segments are sealed
+// does not matter.
+func TestLanesBeginEarlyEnough(t *testing.T) {
+	t.Parallel()
+	b := &backlog{folder: newFolder(t, sqlite.Options{SegmentEvents: 12}), now: time.Unix(1_800_000_000, 0)}
+	st := b.open(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	fresh := map[hook.DeliveryKey]bool{}
+	for round := range 60 {
+		from := len(b.events)
+		b.append(t, st, 1+random.IntN(20), random.IntN(3) == 0)
+		for _, e := range b.events[from:] {
+			for _, target := range e.Targets {
+				fresh[hook.DeliveryKey{Event: e.ID, Endpoint: target.Endpoint}] = true
+			}
+		}
+		if random.IntN(2) == 0 {
+			if err := st.Settle(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lease, err := st.Acquire(t.Context(), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.recordSome(t, st, lease, random, fresh)
+		if random.IntN(4) == 0 {
+			if err := st.Checkpoint(t.Context(), lease, b.progress(random, fresh)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, lookAt := range []int{0, 1, 7, 13, 50, 100_000} {
+			st.LookAt(lookAt)
+			lanes, err := st.Lanes(t.Context(), lease)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.checkFresh(t, st, lanes, fresh, fmt.Sprintf("round %d, looking at %d events", round, lookAt))
+		}
+	}
+}
+
+// recordSome records some deliveries, most of them as delivered.
+func (b *backlog) recordSome(t *testing.T, st *sqlite.Store, lease store.Lease, random *rand.Rand, fresh map[hook.DeliveryKey]bool) {
+	t.Helper()
+	var outs []*store.Outcome
+	upTo := random.IntN(len(b.events) + 1)
+	often := random.IntN(10)
+	for _, e := range b.events[:upTo] {
+		for _, target := range e.Targets {
+			k := hook.DeliveryKey{Event: e.ID, Endpoint: target.Endpoint}
+			if !fresh[k] || random.IntN(10) > often {
+				continue
+			}
+			delete(fresh, k)
+			o := &store.Outcome{Key: k, At: b.now, State: hook.Delivered, Attempt: &hook.Attempt{Key: k, N: 1, At: b.now, State: hook.Delivered}}
+			if random.IntN(5) == 0 {
+				o.State, o.Attempt = hook.Cancelled, nil
+			}
+			outs = append(outs, o)
+		}
+	}
+	if err := st.Record(t.Context(), lease, outs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// progress is one that dispatch may tell: a floor anywhere, and of each lane that
+// has something fresh before it, where that begins at the latest.
+func (b *backlog) progress(random *rand.Rand, fresh map[hook.DeliveryKey]bool) store.Progress {
+	floor := random.IntN(len(b.events))
+	p := store.Progress{Floor: b.events[floor].ID}
+	for _, lane := range []hook.EndpointNum{1, 2, 3, 4, 9} {
+		first := slices.IndexFunc(b.events[:floor], func(e *hook.Event) bool { return fresh[hook.DeliveryKey{Event: e.ID, Endpoint: lane}] })
+		if first < 0 {
+			p.CaughtUp = append(p.CaughtUp, lane)
+			continue
+		}
+		p.Behind = append(p.Behind, store.LaneMark{Endpoint: lane, From: b.events[random.IntN(first+1)].ID})
+	}
+	return p
+}
+
+// checkFresh sees to it that the lanes' pages have all that is fresh, in order and
+// once.
+func (b *backlog) checkFresh(t *testing.T, st *sqlite.Store, lanes []store.Lane, fresh map[hook.DeliveryKey]bool, when string) {
+	t.Helper()
+	for _, lane := range []hook.EndpointNum{1, 2, 3, 4, 9} {
+		var want, got []hook.EventID
+		for _, e := range b.events {
+			if fresh[hook.DeliveryKey{Event: e.ID, Endpoint: lane}] {
+				want = append(want, e.ID)
+			}
+		}
+		for _, l := range lanes {
+			if l.Endpoint == lane {
+				got = drain(t, st, l, 5)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%s: lane %d has %d fresh, want %d", when, lane, len(got), len(want))
+		}
 	}
 }
