@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -237,7 +238,7 @@ var csvColumns = map[string]func(string) (any, error){
 	"kind": csvText, "tenant": csvText, "tenants": csvList, "scopes": csvList, "key": csvText,
 	"name": csvText, "api_version": csvText, "dialect": csvText, "secret": csvText,
 	"vendor_id": csvText, "url": csvText, "event_types": csvList, "event": csvText, "state": csvText,
-	"ordering": csvText, "skip_after": csvJSON,
+	"ordering": csvText, "skip_after": csvNumber,
 	"description": csvText, "label": csvText, "fields": csvList, "filter": csvJSON, "created_at": csvText,
 }
 
@@ -257,6 +258,14 @@ func csvJSON(cell string) (any, error) {
 		return nil, errors.New("is no JSON")
 	}
 	return json.RawMessage(cell), nil
+}
+
+func csvNumber(cell string) (any, error) {
+	n, err := strconv.Atoi(cell)
+	if err != nil {
+		return nil, errors.New("is no whole number")
+	}
+	return n, nil
 }
 
 func newCSVRecords(in io.Reader) (recordReader, error) {

@@ -34,3 +34,21 @@ func TestLongLinesOfImports(t *testing.T) {
 		}
 	}
 }
+
+// A table has the order of hooks in columns too.
+func TestOrderInTables(t *testing.T) {
+	t.Parallel()
+	r, err := newCSVRecords(strings.NewReader("tenant,ordering,skip_after\na,key,5\na,,\na,key,many\na,key,1.5\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []record{
+		{json: []byte(`{"ordering":"key","skip_after":5,"tenant":"a"}`)}, {json: []byte(`{"tenant":"a"}`)},
+		{field: "/skip_after", wrong: "is no whole number"}, {field: "/skip_after", wrong: "is no whole number"},
+	} {
+		got, err := r.next()
+		if err != nil || string(got.json) != string(want.json) || got.field != want.field || got.wrong != want.wrong {
+			t.Errorf("%s, %s %s, %v; want %s, %s %s", got.json, got.field, got.wrong, err, want.json, want.field, want.wrong)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -134,6 +135,9 @@ func (f *tenantFields) input(p *program, r *remote) (in client.TenantInput, err 
 	in = client.TenantInput{Name: client.SetIf(f.Name), Dialect: client.SetIf(f.Dialect), APIVersion: client.SetIf(f.APIVersion)}
 	if f.Setting != nil {
 		in.Settings = client.Set(f.Setting)
+	}
+	if f.MaxEvents != nil && (math.IsNaN(*f.MaxEvents) || math.IsInf(*f.MaxEvents, 0)) {
+		return in, fail(exitUsage, "write a number such as 100 or 0.5; 0 is no limit", "--max-events: %g is no number of events", *f.MaxEvents)
 	}
 	if f.MaxEvents != nil || f.MaxPending != nil {
 		in.Quota = client.Set(client.QuotaInput{EventsPerSecond: client.SetIf(f.MaxEvents), Pending: client.SetIf(f.MaxPending)})

@@ -25,6 +25,9 @@ const (
 	// pendingRetry is when to come back where too many deliveries wait. How fast
 	// these are worked off is up to their receivers.
 	pendingRetry = 10 * time.Second
+	// longestWait is the latest that anybody is told to come back, however small
+	// the rate.
+	longestWait = 24 * time.Hour
 
 	maxBuckets = 1 << 17 // tenants whose rate is remembered
 	glance     = 64      // buckets that are looked at for one to forget
@@ -198,7 +201,7 @@ func (q *quotas) take(tenant hook.TenantNum, rate float64, events int) time.Dura
 		tokens = b.filled(rate, full, now)
 	}
 	if want := min(float64(events), full); tokens < want-1e-6 {
-		return time.Duration(math.Ceil((want - tokens) / rate * float64(time.Second)))
+		return time.Duration(math.Ceil(min((want-tokens)/rate, longestWait.Seconds()) * float64(time.Second)))
 	}
 	if !known && len(q.buckets) >= maxBuckets {
 		q.forget(now)

@@ -52,6 +52,18 @@ func TestQuotaOfEvents(t *testing.T) {
 	})
 }
 
+// case 56: a rate so small that the wait for it is no duration still holds.
+func TestQuotaOfNextToNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 1e-300 })
+		b.publish(t, batch("acme", 1))
+		if e := b.refusal(t, batch("acme", 1)); e.RetryAfter != 24*time.Hour || len(b.journal.events) != 1 {
+			t.Errorf("again in %s, %d stored", e.RetryAfter, len(b.journal.events))
+		}
+	})
+}
+
 // case 56: over a long time a tenant gets what its quota says, however it asks.
 func TestQuotaHoldsOverTime(t *testing.T) {
 	t.Parallel()
