@@ -132,6 +132,15 @@ func exchangeFailure(err error) *failure {
 	return &failure{class: ClassProtocol, detail: "the answer is not valid HTTP: " + plainWords(err)}
 }
 
+// outOfTurn is the failure of a request that was not sent, for its endpoint
+// had said something before (case 53).
+func outOfTurn(c *conn) *failure {
+	return &failure{
+		class: ClassProtocol, detail: "the endpoint said something before it was asked, which is not how HTTP goes",
+		remote: c.remote, phases: c.took,
+	}
+}
+
 func calledOff() *failure {
 	return &failure{class: ClassCanceled, detail: "the attempt was called off"}
 }

@@ -31,10 +31,24 @@ type conn struct {
 // the end of the connection, or more than the last answer announced (case 53).
 // What TLS sends for itself, such as a late session ticket, is taken in.
 func (c *conn) usable() bool {
-	c.socket.nowait = true
-	_, err := c.stream.Read(c.probe[:])
-	c.socket.nowait = false
+	_, err := c.peek()
 	return errors.Is(err, errNothing)
+}
+
+// spokeFirst reports whether something was said on a new connection, where
+// nothing has been asked yet: that is no answer either. Its end shows later, and
+// is not looked for here.
+func (c *conn) spokeFirst() bool {
+	n, _ := c.peek()
+	return n > 0
+}
+
+// peek reads a byte, if there is one, and errNothing if not.
+func (c *conn) peek() (int, error) {
+	c.socket.nowait = true
+	n, err := c.stream.Read(c.probe[:])
+	c.socket.nowait = false
+	return n, err
 }
 
 // interrupt ends all reading and writing, now and later.

@@ -25,7 +25,8 @@
 // A connection of HTTP/1.1 passes from request to request of one scheme, host
 // and port, if both sides are done with the last one and nothing was left over
 // (case 53), and if, as it is taken up again, the other side has neither closed
-// it nor said anything. A request that meets a connection which ends all the
+// it nor said anything. On a new one, too, what is there before the request has
+// gone out is not taken for its answer. A request that meets a connection which ends all the
 // same has failed: it is not sent again from here.
 //
 // A request that fails is data and not an error: Result.Class says how. An

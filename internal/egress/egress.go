@@ -137,9 +137,10 @@ type Request struct {
 	Body    []byte
 	Timeout time.Duration // over everything, from DNS to the end of the body; 0: ten minutes
 	HTTP1   bool          // speak HTTP/1.1 and nothing else
-	// Waits is called when there is nothing to do but wait: for the answer, with
-	// the request sent, or (long) for a new connection or another goroutine. It may
-	// be called several times, and not at all if the request comes to nothing
+	// Waits is called on the caller's goroutine when there is nothing to do but
+	// wait: for the answer, with the request sent or a long one being sent, or
+	// (long) for a new connection or for HTTP/2, which other goroutines write. It
+	// may be called several times, and not at all if the request comes to nothing
 	// before. nil: nobody is told.
 	Waits func(long bool)
 }

@@ -31,6 +31,11 @@ type exchange struct {
 // back. It sends nothing twice. The connection is kept if both sides are done
 // with it, and closed otherwise.
 func (c *Client) exchange(a *attempt, nc *conn) {
+	if !nc.used && nc.socket.SetDeadline(a.deadline) == nil && nc.spokeFirst() {
+		nc.abandon()
+		a.fail(outOfTurn(nc))
+		return
+	}
 	x := &exchange{attempt: a, conn: nc, head: newRequestHead(a.request, a.target)}
 	a.goesBy(nc, nc.used, x.head.lines())
 	nc.used = true
@@ -40,7 +45,9 @@ func (c *Client) exchange(a *attempt, nc *conn) {
 		disarm = context.AfterFunc(a.ctx, nc.interrupt)
 	}
 	x.send()
-	x.waits(false)
+	if x.written != nil || x.writeErr == nil {
+		x.waits(false)
+	}
 	end := x.receive(&c.cfg)
 	mine := disarm() // if not, the interruption is still to come, and must not hit another attempt
 	switch {

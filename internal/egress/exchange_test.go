@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -395,4 +396,43 @@ func TestAnswersAreOnesOwn(t *testing.T) {
 			t.Error("nothing was answered")
 		}
 	}
+}
+
+// Who waits is told when nothing is left to do but that: for a new connection,
+// for the answer once the request is out, and for the goroutines of HTTP/2.
+func TestWaits(t *testing.T) {
+	t.Parallel()
+	const connection, answer, others = true, false, true
+	read := make(chan struct{}, 1)
+	slow := hostile.Answer(func(*hostile.Request) hostile.Reply {
+		read <- struct{}{}
+		return hostile.Reply{Status: 204}
+	})
+	told := func(c *egress.Client, url string, want ...bool) {
+		t.Helper()
+		var got []bool
+		r := post(url, long)
+		r.Waits = func(long bool) {
+			got = append(got, long)
+			if long == answer {
+				<-read // it is not told before the request is out
+			}
+		}
+		c.Do(t.Context(), r)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: told %v, want %v", url, got, want)
+		}
+	}
+	for s, c := range plainAndTLS(t, slow) {
+		told(c, s.URL("/"), connection, answer)
+		told(c, s.URL("/"), answer)
+	}
+	s, c := listenTLS(t, hostile.HTTP2(func(f *http2.Framer, stream uint32) bool {
+		return hostile.HTTP2Status(f, stream, "204") == nil
+	}), true, nil)
+	told(c, s.URL("/"), connection, others)
+	told(c, s.URL("/"), others)
+	s.Close()
+	told(newClient(t, egress.Config{}), s.URL("/"), connection)
+	told(newClient(t, egress.Config{}), "http://a b/")
 }

@@ -189,3 +189,42 @@ func tlsPair(t *testing.T, serverCfg, clientCfg *tls.Config) (*conn, *tls.Conn) 
 	}
 	return &conn{Conn: s, stream: client, socket: s}, server
 }
+
+// talker is a stream that says something whenever it is asked.
+type talker struct {
+	net.Conn
+	wrote bool
+}
+
+func (s *talker) Read(p []byte) (int, error) { return copy(p, "HTTP/1.1 200 OK\r\n\r\n"), nil }
+
+func (s *talker) Write(p []byte) (int, error) {
+	s.wrote = true
+	return len(p), nil
+}
+
+// case 53: what is said on a new connection before the request is no answer to
+// it, and the request is not sent.
+func TestEndpointThatSpeaksFirst(t *testing.T) {
+	t.Parallel()
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	target, problem := parseTarget("http://a.example/")
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	s := &talker{Conn: ours}
+	a := &attempt{ctx: t.Context(), deadline: time.Now().Add(time.Hour), request: &Request{Method: "POST"}, target: target, result: &Result{}}
+	c.exchange(a, &conn{Conn: ours, stream: s, socket: newSocket(ours), remote: "192.0.2.1:80"})
+	if res := a.result; res.Class != ClassProtocol || res.Status != 0 || res.RemoteAddr == "" || s.wrote {
+		t.Errorf("wrote %v, %+v", s.wrote, res)
+	}
+	if _, err := theirs.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the connection is not closed: %v", err)
+	}
+}
