@@ -500,3 +500,62 @@ func TestOrderOnSQLite(t *testing.T) {
 		newest[line] = r.id
 	}
 }
+
+// While a page is read of what is recorded as pending, nothing of a later event is
+// sent, though it is due.
+func TestOrderWaitsForPageThatIsRead(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		w.change(1, func(e *hook.Endpoint) { e.Ordering = hook.OrderedStrict })
+		w.start()
+		first := w.publish(1)
+		time.Sleep(time.Second)
+		w.answers(1, func(ctx context.Context, n int) *egress.Result {
+			if n == 2 {
+				return after(ctx, time.Millisecond, status(500))
+			}
+			return after(ctx, time.Millisecond, status(200))
+		})
+		second := w.publish(1) // to be sent again in a second
+		time.Sleep(100 * time.Millisecond)
+		w.queue.readDelay = 5 * time.Second
+		key := hook.DeliveryKey{Event: first.ID, Endpoint: 1}
+		_ = w.queue.Redeliver(t.Context(), key, time.Now())
+		w.d.Wake(key)
+		time.Sleep(time.Minute)
+		var got []string
+		for _, r := range w.seen(1) {
+			got = append(got, r.id)
+		}
+		a, b := first.ID.String(), second.ID.String()
+		if diff := cmp.Diff([]string{a, b, a, b}, got); diff != "" {
+			t.Errorf("order of requests (-want +got):\n%s", diff)
+		}
+		w.stop()
+	})
+}
+
+// What is given back when its attempt had begun takes along what waits behind it:
+// a lane that is full of what has to wait for it would never read it again.
+func TestOrderOfWhatIsGivenBack(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		w.change(1, func(e *hook.Endpoint) { e.Ordering = hook.OrderedStrict })
+		w.start()
+		want, got := []string{w.publish(1).ID.String()}, []string(nil)
+		time.Sleep(time.Second)
+		w.put(&hook.Endpoint{Num: 1, TenantNum: 1, Dialect: "holds", State: hook.EndpointPaused, Ordering: hook.OrderedStrict}) // and nobody has told dispatch yet
+		for range 12 {
+			want = append(want, w.publish(1).ID.String())
+		}
+		w.queue.readDelay = time.Second
+		synctest.Wait()
+		w.put(&hook.Endpoint{Num: 1, TenantNum: 1, Dialect: "holds", State: hook.EndpointActive, Ordering: hook.OrderedStrict})
+		time.Sleep(time.Minute)
+		for _, r := range w.seen(1) {
+			got = append(got, r.id)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("order of requests (-want +got):\n%s", diff)
+		}
+		w.stop()
+	})
+}
