@@ -237,6 +237,12 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 			d.progress.first = seq
 		}
 		if len(e.Targets) >= d.Wide {
+			for len(d.wides) >= maxWides {
+				d.spreadSome(d.wides[0], now)
+				d.kick(now)
+				d.mu.Unlock()
+				d.mu.Lock()
+			}
 			d.spread(e, now)
 			d.progress.last = seq
 			continue

@@ -15,6 +15,10 @@
 // its due time by the outcome of the attempt before; a near one may wait in
 // memory as well, a far one is read back when it is due.
 //
+// An event of many targets is handed out by a goroutine of its own, a few at a
+// time, so that others do not wait for it; what comes later for one of its lanes
+// takes its delivery along: see wide.go.
+//
 // A worker is a goroutine that makes one attempt after the other: it ends one,
 // hands the outcome to the recorder, and picks the next delivery itself, under
 // the one mutex. Tenants take turns, and a tenant's lanes do, and so do a
@@ -32,6 +36,9 @@
 //
 // Places for requests are bounded. When they get scarce, lanes and tenants that
 // hold more than their part step aside: see share.
+//
+// Of the attempts that run only some may take the processor at once, until their
+// request is out and the endpoint has not answered for a moment: see starting.go.
 //
 // When hosts that had answered all fail at once, it is our own way out that is
 // broken: see outage. Then only probes go out, and nothing counts against
@@ -56,6 +63,15 @@
 //   - A fresh delivery in memory is in the dispatcher's front, or its lane is
 //     behind and counts it in apart. So the first one in front is the floor that
 //     Checkpoint may tell, and a lane that is behind has its own mark.
+//   - A wide event has a place of its own in front until all its lanes have it: a
+//     mark, which is no delivery and has no lane. A lane never gets a delivery by
+//     Offer before those that wide events of earlier ids have for it.
+//   - What stands in for a delivery that is being cancelled keeps the floor or the
+//     lane's mark back, as that would, from when its event is offered, or the lane
+//     read beyond it, until its end is recorded.
+//   - An attempt that counts as busy is running. It stops counting when it waits for
+//     long, a moment after its request was out, or when it ends, whatever way;
+//     finish sees to the last, and whatever ends it looks who may begin next.
 //   - A lane is in its tenant's ring exactly while it can send now; else a timer,
 //     a page, the end of a request or a change of its endpoint brings it back.
 //     Every change of a lane ends in settle, which sees to that.

@@ -20,6 +20,10 @@ import (
 // wideChunk is how many targets are handed out in one hold of the mutex.
 const wideChunk = 32
 
+// maxWides is how many such events may wait at once, for they are in memory and
+// count in no limit. Who offers more of them helps to hand them out.
+const maxWides = 64
+
 // wide is an event that is being handed out.
 type wide struct {
 	event *hook.Event

@@ -48,6 +48,22 @@ func TestWideEventsKeepOrder(t *testing.T) {
 	})
 }
 
+// No more than some wide events wait to be handed out: who offers more does it.
+func TestWideEventsThatWaitAreBounded(t *testing.T) {
+	inBubble(t, 3, func(w *world) {
+		for range 70 { // before the start nobody else hands them out
+			w.publish(1, 2, 3)
+		}
+		if _, all := w.d.Pending(1); all != 3*(70-64) {
+			t.Errorf("%d deliveries have been handed out", all)
+		}
+		w.start()
+		time.Sleep(time.Minute)
+		w.once()
+		w.stop()
+	})
+}
+
 // A restart while wide events are handed out loses nothing and doubles nothing,
 // whether they were offered before the start, after it, or during the stop.
 func TestRestartAmidWideEvents(t *testing.T) {
