@@ -17,6 +17,7 @@ const (
 // with a quota for each tenant, then without.
 func flood(ctx context.Context, r *run) error {
 	quota := []string{fmt.Sprintf("GRAPNEL_TENANT_RATE=%d/s", r.Quota)}
+	r.add("quota of a tenant, where there is one", "events/s", float64(r.Quota))
 	if err := r.floodPair(ctx, fmt.Sprintf("quota %d/s: ", r.Quota), quota); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 const (
 	svgWidth   = 870
 	svgPanel   = 250 // height of one scenario
-	plotLeft   = 62
+	plotLeft   = 70
 	plotRight  = 560 // the legend is right of it
 	plotTop    = 44
 	plotBottom = 206
@@ -133,8 +133,18 @@ func (p *panel) draw(b *strings.Builder) {
 	}
 }
 
-// plain writes a number of an axis.
-func plain(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) }
+// plain writes a number of an axis, to three digits and without an exponent.
+func plain(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	digits := max(2-int(math.Floor(math.Log10(math.Abs(v)))), 0)
+	text := strconv.FormatFloat(v, 'f', digits, 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return text
+}
 
 // line draws a quantile of a series, with gaps where nothing was due.
 func (p *panel) line(b *strings.Builder, l *Series, values []float64, quantile string, colour int) {
