@@ -124,6 +124,9 @@ func (r *freshReader) take(d delivery) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if missing && r.c.index == nil { // nothing comes into a sealed segment: to read on from here would never end
+		return false, fmt.Errorf("%w: event %d is listed but not there", errFormat, d.event)
+	}
 	if missing { // it came after the snapshot
 		r.page.Next = hook.EventIDFrom(d.event, 0)
 		return false, nil

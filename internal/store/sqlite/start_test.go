@@ -1,11 +1,14 @@
 package sqlite_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
@@ -174,6 +177,27 @@ func TestPagesReadFewSegments(t *testing.T) {
 	}
 	if got, want := drain(t, b.st, store.Lane{Endpoint: 1, Fresh: b.events[0].ID}, 100), b.of(1); !slices.Equal(got, want) {
 		t.Errorf("pages have %d deliveries, want %d", len(got), len(want))
+	}
+}
+
+// An event that a damaged segment lists but does not have is an error, not a page
+// that begins there again and again.
+func TestPagesOfADamagedSegment(t *testing.T) {
+	t.Parallel()
+	b := newBacklog(t, 12)
+	if err := b.st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite3.Open("file:" + b.files(t)[0])
+	if err == nil {
+		err = errors.Join(db.Exec(fmt.Sprint("DELETE FROM events WHERE id = ", b.of(1)[1].Seq())), db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := b.open(t)
+	if p, err := st.Fresh(t.Context(), store.FreshQuery{Endpoint: 1, From: b.events[0].ID, Limit: 100}); err == nil {
+		t.Errorf("a page of %d, next %v", len(p.Work), p.Next)
 	}
 }
 
