@@ -539,6 +539,7 @@ func TestOrderWaitsForPageThatIsRead(t *testing.T) {
 func TestOrderOfWhatIsGivenBack(t *testing.T) {
 	inBubble(t, 1, func(w *world) {
 		w.change(1, func(e *hook.Endpoint) { e.Ordering = hook.OrderedStrict })
+		w.queue.readDelay = time.Second
 		w.start()
 		want, got := []string{w.publish(1).ID.String()}, []string(nil)
 		time.Sleep(time.Second)
@@ -546,7 +547,6 @@ func TestOrderOfWhatIsGivenBack(t *testing.T) {
 		for range 12 {
 			want = append(want, w.publish(1).ID.String())
 		}
-		w.queue.readDelay = time.Second
 		synctest.Wait()
 		w.put(&hook.Endpoint{Num: 1, TenantNum: 1, Dialect: "holds", State: hook.EndpointActive, Ordering: hook.OrderedStrict})
 		time.Sleep(time.Minute)
