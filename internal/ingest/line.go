@@ -92,13 +92,21 @@ func (l *line) join(ctx context.Context, s *submission) error {
 // until it is stored.
 func (l *line) expect(ahead int) time.Duration {
 	ahead = min(ahead*max(1, l.waiting.Parties()), l.waiting.Cost()+ahead)
-	groups := 1 + ahead/groupCost
+	groups := 1 + ahead/l.most(time.Now())
 	wait := time.Duration(groups) * l.pace.group
 	if !l.pace.since.IsZero() {
 		// What has taken longer than usual is likely to take as long again.
 		wait += max(l.pace.group, time.Since(l.pace.since))
 	}
 	return wait
+}
+
+// most is the cost of a group.
+func (l *line) most(now time.Time) int {
+	if now.Before(l.shared) || l.waiting.Parties() > 1 {
+		return l.limit
+	}
+	return groupCost
 }
 
 func (l *line) stir() {
@@ -136,11 +144,7 @@ func (l *line) next(group []*submission) []*submission {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	limit := groupCost
-	if now.Before(l.shared) || l.waiting.Parties() > 1 {
-		limit = l.limit
-	}
-	cost := 0
+	limit, cost := l.most(now), 0
 	for most := lineLength * groupCost; cost < limit; most = limit - cost {
 		s, party, c, ok := l.waiting.Take(most) // the first may cost whatever it does
 		if !ok {

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
+	"grapnel/internal/store"
 )
 
 // refusal is the error of a publish that is refused as a whole.
@@ -140,6 +142,38 @@ func TestQuotaCountsWhatIsAccepted(t *testing.T) {
 		}
 		b.publish(t, batch("acme", 1))
 		b.refusal(t, batch("acme", 1))
+	})
+}
+
+// cases 17, 56: what the store did not take is not counted, whether it failed or
+// its caller gave up before its turn.
+func TestQuotaIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 2 })
+		b.journal.fail = func(*store.Batch) error { return store.ErrUnavailable }
+		for range 5 {
+			if e := b.refusal(t, batch("acme", 2)); e.Code != hook.CodeUnavailable {
+				t.Fatal(e)
+			}
+		}
+		b.journal.fail = nil
+		b.journal.gate = make(chan struct{})
+		var wg sync.WaitGroup
+		b.send(t, &wg, batch("bolt", 1)) // is at work
+		ctx, cancel := context.WithCancel(t.Context())
+		wg.Go(func() {
+			if _, _, err := b.Publish(ctx, batch("acme", 2)); hook.CodeOf(err) != hook.CodeUnavailable {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(b.journal.gate)
+		b.publish(t, batch("acme", 2))
+		b.refusal(t, batch("acme", 1)) // and no more than that
+		wg.Wait()
 	})
 }
 
