@@ -98,7 +98,7 @@ func (c *dbPruneCmd) Run(p *program) error {
 		before = time.Now().Add(-c.OlderThan.Std())
 	}
 	if before.IsZero() && c.ToSize <= 0 {
-		return fail(exitUsage, "write a size such as 20GiB", "--to-size is 0")
+		return fail(exitUsage, "write a size such as 20GiB", "--to-size has to be above 0")
 	}
 	ctx, stop := untilSignal()
 	defer stop()
@@ -156,6 +156,9 @@ func tellPruned(p *program, out *offline.Pruned) error {
 func stillOver(out *offline.Pruned) string {
 	if out.Over == 0 {
 		return "the log is no larger than that"
+	}
+	if out.Pinned == 0 {
+		return fmt.Sprintf("the log is %s larger, in the file in use", sizeText(out.Over))
 	}
 	return fmt.Sprintf("the log is %s larger, in the file in use and %d with deliveries that can still be sent", sizeText(out.Over), out.Pinned)
 }
