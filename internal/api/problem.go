@@ -47,13 +47,17 @@ func problemOf(err error, instance string) problem {
 
 // fail answers with an error, and logs it if it is ours.
 func (a *API) fail(c *call, err error) {
-	if e := manage.Told(err); e.Code == hook.CodeInternal || e.Code == hook.CodeUnavailable && c.r.Context().Err() == nil {
+	if e := manage.Told(err); e.Code == hook.CodeInternal || e.Code == hook.CodeUnavailable && !meant(e) && c.r.Context().Err() == nil {
 		a.Logger.Error("request failed", "request_id", c.id[0], "route", route(c.r), "code", e.Code, "error", err)
 	}
 	if c.Status == 0 { // else it is too late to say
 		c.problem(err)
 	}
 }
+
+// meant reports whether a refusal is back-pressure, which metrics count: a line in
+// the log for each would be one more flood.
+func meant(e *hook.Error) bool { return e.RetryAfter > 0 && e.Err == nil }
 
 // retryAfter is how many seconds a caller should wait. Most troubles that pass
 // do so within one.

@@ -1,15 +1,19 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"grapnel/internal/api"
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
+	"grapnel/internal/store"
 )
 
 // case 56: a tenant's quota is set member by member; null is what the server's
@@ -54,6 +58,30 @@ func TestQuotaRefusalSaysWhen(t *testing.T) {
 		a := b.want(http.StatusTooManyRequests, "POST", path, `{"tenant":"acme","type":"a","data":1}`)
 		if got := a.header.Get("Retry-After"); got != "5" {
 			t.Errorf("%s: Retry-After %q", path, got)
+		}
+	}
+}
+
+// case 56: back-pressure leaves no line in the log for each refusal; what is our
+// own trouble does.
+func TestBackPressureIsNotLogged(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err    hook.Error
+		logged bool
+	}{
+		{hook.Error{Code: hook.CodeUnavailable, Message: "too much", RetryAfter: time.Second}, false},
+		{hook.Error{Code: hook.CodeUnavailable, Message: "full", RetryAfter: time.Second, Err: store.ErrFull}, true},
+		{hook.Error{Code: hook.CodeUnavailable, Message: "away", Err: store.ErrUnavailable}, true},
+	} {
+		var log bytes.Buffer
+		b := setup(t, func(cfg *api.Config) {
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			cfg.Publisher = publisher(func(context.Context, *ingest.Submission) ([]ingest.Result, bool, error) { return nil, false, &c.err })
+		})
+		b.want(http.StatusServiceUnavailable, "POST", acmeEvents, `{"type":"a","data":1}`)
+		if got := strings.Contains(log.String(), "request failed"); got != c.logged {
+			t.Errorf("%v, again in %s: logged %t: %s", c.err.Err, c.err.RetryAfter, got, log.String())
 		}
 	}
 }
