@@ -167,7 +167,7 @@ func TestRefusesWhatCannotBeMeasured(t *testing.T) {
 		"--tenants is 2000000":                {Tenants: 2_000_000},
 		"none has a timetable":                {Scenarios: []string{"throughput", "tls"}, SVG: "a.svg"},
 		"there is no folder":                  {Scenarios: []string{"latency"}, SVG: filepath.Join("no", "such", "a.svg")},
-		"server: ended before it":             {Scenarios: []string{"latency"}, Serve: []string{"false"}, Work: []string{os.Args[0], "bench-worker"}},
+		"server: ended before it":             {Scenarios: []string{"latency"}, Duration: 100 * time.Millisecond, Serve: []string{"false"}, Work: []string{os.Args[0], "bench-worker"}},
 		"bench worker ended":                  {Scenarios: []string{"latency"}, Work: []string{"false"}},
 	} {
 		o.Dir = t.TempDir()

@@ -105,3 +105,12 @@ func TestSeries(t *testing.T) {
 		}
 	}
 }
+
+func TestNumbersOfAxes(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{0: "0", 0.01: "0.01", 0.4: "0.4", 1: "1", 1.5: "1.5", 2.3456: "2.35", 9.999: "10", 12.34: "12.3", 1000: "1000", 100000: "100000", 1234.5: "1234"} {
+		if got := plain(v); got != want {
+			t.Errorf("%v is written %q, want %q", v, got, want)
+		}
+	}
+}
