@@ -118,19 +118,19 @@ func TestSlowStoreRefusesEarly(t *testing.T) {
 
 		var wg sync.WaitGroup
 		b.send(t, &wg, batch("acme", 1))
-		try := func(within time.Duration) (error, time.Duration) {
+		try := func(within time.Duration) (took time.Duration, err error) {
 			ctx, cancel := context.WithTimeout(t.Context(), within)
 			defer cancel()
 			begin := time.Now()
-			_, _, err := b.Publish(ctx, batch("acme", 1))
-			return err, time.Since(begin)
+			_, _, err = b.Publish(ctx, batch("acme", 1))
+			return time.Since(begin), err
 		}
-		err, took := try(30 * time.Second)
+		took, err := try(30 * time.Second)
 		if e, ok := err.(*hook.Error); !ok || e.Code != hook.CodeUnavailable || e.RetryAfter < 20*time.Second || took != 0 {
 			t.Errorf("%v after %s", err, took)
 		}
 		wg.Go(func() {
-			err, took := try(41 * time.Second)
+			took, err := try(41 * time.Second)
 			if err != nil || took != 40*time.Second {
 				t.Errorf("%v after %s", err, took)
 			}
