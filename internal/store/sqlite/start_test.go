@@ -227,7 +227,7 @@ func TestLanesBeginEarlyEnough(t *testing.T) {
 	st := b.open(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	fresh := map[hook.DeliveryKey]bool{}
-	for round := range 60 {
+	for round := range 15 {
 		from := len(b.events)
 		b.append(t, st, 1+random.IntN(20), random.IntN(3) == 0)
 		for _, e := range b.events[from:] {
