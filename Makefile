@@ -54,7 +54,7 @@ bench-all: build ## every scenario: 25 minutes; BENCH_TIME=4s BENCH_EVENTS=50000
 
 .PHONY: sim
 sim: ## days of traffic in virtual time, and what came of them; SEED=7
-	go test ./sim -count=1 -v -seed $(or $(SEED),1)
+	go test ./sim -count=1 -v -seed $(or $(SEED),1) -due $(or $(DUE),100000)
 
 .PHONY: figures
 figures: ## the crash figures at full length: 200 kills, 100 restarts

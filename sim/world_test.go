@@ -20,7 +20,10 @@ import (
 	"grapnel/internal/vendortest"
 )
 
-var seed = flag.Uint64("seed", 1, "what the network and the traffic are made from")
+var (
+	seed = flag.Uint64("seed", 1, "what the network and the traffic are made from")
+	due  = flag.Int("due", 20_000, "deliveries that are due when an endpoint is back after an hour")
+)
 
 // reply is what a host does with a request: after a time it answers a status, or
 // fails with a class of egress.
