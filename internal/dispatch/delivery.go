@@ -31,7 +31,7 @@ type delivery struct {
 	load    int       // its weight while the attempt runs
 	class   class     // the lane's, when the attempt began
 	probe   bool      // its attempt is to find out whether an outage of ours is over
-	busy    bool      // its attempt takes the processor, see starting.go
+	busy    bool      // its attempt takes the processor, see processor.go
 	sent    time.Time // when its request was out, while it is busy
 	kept    bool      // the store has the body
 	again   bool      // a redelivery was asked for since the attempt began

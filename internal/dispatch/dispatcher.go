@@ -118,9 +118,9 @@ type Dispatcher struct {
 	pages     list[*lane] // that want a page
 	paging    sync.Cond   // pages or phase changed
 	idle      []*worker   // parked; the last one parked is the first to wake
-	busyNow   busy        // attempts that take the processor
+	processor processor   // attempts that take it
 	inFlight  [classes]int
-	busy      int           // tenants with requests running
+	active    int           // tenants with requests running
 	drained   chan struct{} // closed when stopping and nothing is in flight
 	flying    [classes]int  // weight of what is in flight
 	bytes     int           // of deliveries in memory
@@ -237,12 +237,6 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 			d.progress.first = seq
 		}
 		if len(e.Targets) >= d.Wide {
-			for len(d.wides) >= maxWides {
-				d.spreadSome(d.wides[0], now)
-				d.kick(now)
-				d.mu.Unlock()
-				d.mu.Lock()
-			}
 			d.spread(e, now)
 			d.progress.last = seq
 			continue

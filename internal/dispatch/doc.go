@@ -38,7 +38,7 @@
 // hold more than their part step aside: see share.
 //
 // Of the attempts that run only some may take the processor at once, until their
-// request is out and the endpoint has not answered for a moment: see starting.go.
+// request is out and the endpoint has not answered for a moment: see processor.go.
 //
 // When hosts that had answered all fail at once, it is our own way out that is
 // broken: see outage. Then only probes go out, and nothing counts against

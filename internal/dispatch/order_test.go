@@ -3,7 +3,6 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -18,7 +17,6 @@ import (
 	"grapnel/internal/egress"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
-	"grapnel/internal/store/sqlite"
 )
 
 // orderly is a network that fails the test when a request begins while another
@@ -444,24 +442,7 @@ func TestOrderOnSQLite(t *testing.T) {
 	}
 	keys, last, total := map[string]string{}, int64(0), 0
 	for range 3 {
-		s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, SegmentEvents: 30})
-		if err != nil {
-			t.Fatal(err)
-		}
-		lease, err := s.Acquire(t.Context(), "test")
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := dispatch.New(dispatch.Config{
-			Queue: s, Lease: lease, Directory: w.book, Dialects: registry(t), Egress: w, Ring: w.ring, Manager: w,
-			Logger: slog.New(slog.DiscardHandler), Memory: 32 << 10,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		s, d := w.startOn(t, dir, 30)
 		for range 8 {
 			b := &store.Batch{}
 			for i := range 5 {

@@ -28,7 +28,7 @@ type tenant struct {
 	aside   [classes]bool // it waits for one of its requests to end
 
 	inFlight int
-	busy     int // lanes with requests running
+	active   int // lanes with requests running
 	bytes    int // of its deliveries in memory
 }
 

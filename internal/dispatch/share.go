@@ -26,7 +26,7 @@ func (d *Dispatcher) shares(places int) (s scarce) {
 	for c := range s.lanes {
 		s.lanes[c] = math.MaxInt
 		if d.inFlight[c] >= most/2 {
-			s.lanes[c] = most/max(1, d.busy) + 1
+			s.lanes[c] = most/max(1, d.active) + 1
 		}
 		s.tenant[c] = max(1, tenantShare*(most-d.inFlight[c]))
 	}
@@ -35,25 +35,25 @@ func (d *Dispatcher) shares(places int) (s scarce) {
 
 // allows reports whether a lane may begin another request.
 func (s *scarce) allows(l *lane, c class) bool {
-	return l.inFlight == 0 || l.inFlight*l.tenant.busy < s.lanes[c] || l.mode != sending
+	return l.inFlight == 0 || l.inFlight*l.tenant.active < s.lanes[c] || l.mode != sending
 }
 
 // holds counts a request of the lane that begins (1) or ends (-1).
 func (d *Dispatcher) holds(l *lane, change int) {
 	t := l.tenant
 	if t.inFlight == 0 {
-		d.busy++
+		d.active++
 	}
 	if l.inFlight == 0 {
-		t.busy++
+		t.active++
 	}
 	l.inFlight += change
 	t.inFlight += change
 	if l.inFlight == 0 {
-		t.busy--
+		t.active--
 	}
 	if t.inFlight == 0 {
-		d.busy--
+		d.active--
 	}
 	if change < 0 {
 		d.rings.back(t)

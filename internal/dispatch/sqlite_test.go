@@ -16,6 +16,30 @@ import (
 	"grapnel/internal/store/sqlite"
 )
 
+// startOn starts a dispatcher on a folder of the engine itself.
+func (w *world) startOn(t *testing.T, dir string, segmentEvents int) (*sqlite.Store, *dispatch.Dispatcher) {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, SegmentEvents: segmentEvents})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, err := s.Acquire(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := dispatch.New(dispatch.Config{
+		Queue: s, Lease: lease, Directory: w.book, Dialects: registry(t), Egress: w, Ring: w.ring, Manager: w,
+		Logger: slog.New(slog.DiscardHandler), Memory: 32 << 10,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s, d
+}
+
 // The whole way on the real engine: small segments, an endpoint that fails half
 // of the time, one that is paused, a window that overflows, and restarts.
 func TestOnSQLite(t *testing.T) {
@@ -29,24 +53,7 @@ func TestOnSQLite(t *testing.T) {
 	dir := t.TempDir()
 	last, total := int64(0), 0
 	for range 3 {
-		s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, SegmentEvents: 150})
-		if err != nil {
-			t.Fatal(err)
-		}
-		lease, err := s.Acquire(t.Context(), "test")
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := dispatch.New(dispatch.Config{
-			Queue: s, Lease: lease, Directory: w.book, Dialects: registry(t), Egress: w, Ring: w.ring, Manager: w,
-			Logger: slog.New(slog.DiscardHandler), Memory: 32 << 10,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		s, d := w.startOn(t, dir, 150)
 		for range 20 {
 			b := &store.Batch{}
 			for range 10 {

@@ -33,8 +33,15 @@ type wide struct {
 	mark  delivery                  // stands for the event in front; it is no delivery
 }
 
-// spread begins to hand out an event, which is the last one so far.
+// spread begins to hand out an event, which is the last one so far. It lets go of
+// the mutex while too many wait.
 func (d *Dispatcher) spread(e *hook.Event, now time.Time) {
+	for len(d.wides) >= maxWides {
+		d.spreadSome(d.wides[0], now)
+		d.kick(now)
+		d.mu.Unlock()
+		d.mu.Lock()
+	}
 	w := &wide{event: e, seq: e.ID.Seq()}
 	w.mark.seq, w.mark.offered, w.mark.front.of = w.seq, now, &w.mark
 	d.progress.front.push(&w.mark.front)

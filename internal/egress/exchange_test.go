@@ -374,7 +374,11 @@ func TestAnswersAreOnesOwn(t *testing.T) {
 			running.Go(func() {
 				for i := range 60 {
 					ctx, cancel := context.WithCancel(t.Context())
-					stop := time.AfterFunc(time.Duration(rand.IntN(8))*time.Millisecond, cancel)
+					patience := time.Duration(rand.IntN(8)) * time.Millisecond
+					if i%4 == 0 {
+						patience = time.Hour // on a slow machine too, some are answered
+					}
+					stop := time.AfterFunc(patience, cancel)
 					r := post(s.URL("/"), long)
 					r.Body = []byte(strings.Repeat(fmt.Sprintf("%d %d ", worker, i), 1+i%3*2000))
 					res := c.Do(ctx, r)
@@ -385,7 +389,7 @@ func TestAnswersAreOnesOwn(t *testing.T) {
 						t.Errorf("%d bytes were answered by %d others", len(r.Body), len(res.Body))
 					case res.Class == "":
 						answered.Add(1)
-					case res.Class != egress.ClassCanceled:
+					case res.Class != egress.ClassCanceled || patience == time.Hour:
 						t.Errorf("class %q: %s", res.Class, res.Detail)
 					}
 				}

@@ -58,13 +58,12 @@ func gatherMore(l *line) (cost int, closed bool) {
 // reason of its own is halved until the submission at fault stands alone; that
 // one fails as a whole, for its events are one request.
 func (c *committer) commit(group []*submission) {
-	stored, err := c.try(group)
+	err := c.try(group)
 	if err != nil && len(group) > 1 && ownFault(err) {
 		c.commit(group[:len(group)/2])
 		c.commit(group[len(group)/2:])
 		return
 	}
-	c.offer(stored)
 	for _, s := range group {
 		if err != nil {
 			s.results, s.replayed, s.err = nil, false, unavailable(err)
@@ -86,36 +85,36 @@ func ownFault(err error) bool {
 // or a key changed under it.
 const maxTries = 5
 
-// try stores a group, and returns the events that are to be offered then.
-func (c *committer) try(group []*submission) ([]*hook.Event, error) {
+func (c *committer) try(group []*submission) error {
 	ctx := context.Background() // callers who went away still get their events stored
 	for tries := 1; ; tries++ {
 		g, err := c.plan(ctx, group)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if c.cfg.Directory.Revision() != g.batch.Revision && tries < maxTries {
 			continue // the configuration moved while we matched
 		}
 		if len(g.batch.Events)+len(g.batch.Requests) == 0 {
-			return nil, nil
+			return nil
 		}
 		begin := time.Now()
 		err = c.cfg.Log.Append(ctx, &g.batch)
 		c.cfg.Metrics.Commit(telemetry.Events, time.Since(begin))
 		switch {
 		case err == nil:
-			return g.batch.Events, nil
+			c.offer(g.batch.Events)
+			return nil
 		case errors.Is(err, store.ErrUnknown):
 			return c.resolve(ctx, g.batch.Events, err)
 		case tries == maxTries:
-			return nil, err
+			return err
 		case errors.Is(err, store.ErrStale):
 			if err := c.cfg.Directory.Refresh(ctx); err != nil {
-				return nil, err
+				return err
 			}
 		case !errors.Is(err, store.ErrKeyTaken):
-			return nil, err
+			return err
 		}
 	}
 }
@@ -129,24 +128,25 @@ func (c *committer) offer(events []*hook.Event) {
 // resolve finds out what became of a commit that ended in doubt. Its events
 // must not be left in the store with nobody sending them, so it does not
 // give up before the program ends.
-func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt error) ([]*hook.Event, error) {
+func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt error) error {
 	if len(events) == 0 {
-		return nil, doubt
+		return doubt
 	}
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		last, err := c.cfg.Log.LastEvent(ctx)
 		switch {
 		case err == nil && last.Seq() >= events[0].ID.Seq():
-			return events, nil
+			c.offer(events)
+			return nil
 		case err == nil:
-			return nil, doubt
+			return doubt
 		case errors.Is(err, store.ErrClosed):
-			return nil, doubt
+			return doubt
 		}
 		select {
 		case <-time.After(wait):
 		case <-c.closing: // the next start finds what was stored
-			return nil, doubt
+			return doubt
 		}
 	}
 }

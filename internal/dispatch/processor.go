@@ -18,8 +18,8 @@ const awhile = time.Millisecond
 // waits long for it because of the others.
 const sharedFor = time.Second
 
-// busy are the attempts that take the processor.
-type busy struct {
+// processor knows the attempts that take the processor, which are busy.
+type processor struct {
 	n     int
 	sent  list[*delivery] // those whose request is out, in that order
 	last  *tenant         // whose attempt began last
@@ -29,32 +29,32 @@ type busy struct {
 
 // starts counts an attempt as busy. Called with mu held.
 func (d *Dispatcher) starts(dl *delivery, now time.Time) {
-	b := &d.busyNow
+	p := &d.processor
 	dl.busy = true
-	b.n++
-	if t := dl.lane.tenant; t != b.last {
-		if b.last != nil {
-			b.until = now.Add(sharedFor)
+	p.n++
+	if t := dl.lane.tenant; t != p.last {
+		if p.last != nil {
+			p.until = now.Add(sharedFor)
 		}
-		b.last = t
+		p.last = t
 	}
-}
-
-// most is how many may be busy.
-func (b *busy) most(limit int, now time.Time) int {
-	if now.Before(b.until) {
-		return max(1, limit/2)
-	}
-	return limit
 }
 
 // rests ends that, if it has not ended before. Called with mu held.
 func (d *Dispatcher) rests(dl *delivery) {
 	if dl.busy {
 		dl.busy = false
-		d.busyNow.n--
+		d.processor.n--
 		dl.out.leave()
 	}
+}
+
+// most is how many may be busy.
+func (p *processor) most(limit int, now time.Time) int {
+	if now.Before(p.until) {
+		return max(1, limit/2)
+	}
+	return limit
 }
 
 // waits is told that an attempt has nothing to do but wait; for long, if it is
@@ -73,7 +73,7 @@ func (d *Dispatcher) waits(dl *delivery, long bool) {
 		d.rests(dl)
 	case dl.out.in == nil:
 		dl.sent = now
-		d.busyNow.sent.push(&dl.out)
+		d.processor.sent.push(&dl.out)
 	}
 	if !d.rings.empty() {
 		d.kick(now)
@@ -83,31 +83,31 @@ func (d *Dispatcher) waits(dl *delivery, long bool) {
 // mayStart reports whether another attempt may begin. If not, it sees to it that
 // one will. Called with mu held.
 func (d *Dispatcher) mayStart(now time.Time) bool {
-	b := &d.busyNow
-	most := b.most(d.Busy, now)
-	if d.Busy == 0 || b.n < most {
+	p := &d.processor
+	most := p.most(d.Busy, now)
+	if d.Busy == 0 || p.n < most {
 		return true
 	}
-	for b.sent.first != nil {
-		dl := b.sent.first.of
+	for p.sent.first != nil {
+		dl := p.sent.first.of
 		if left := awhile - now.Sub(dl.sent); left > 0 {
 			d.lookAgain(left)
 			break
 		}
 		d.rests(dl)
 	}
-	return b.n < most
+	return p.n < most
 }
 
 func (d *Dispatcher) lookAgain(in time.Duration) {
-	b := &d.busyNow
-	if b.alarm != nil {
+	p := &d.processor
+	if p.alarm != nil {
 		return
 	}
-	b.alarm = time.AfterFunc(in, func() {
+	p.alarm = time.AfterFunc(in, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		b.alarm = nil
+		p.alarm = nil
 		if !d.rings.empty() {
 			d.kick(time.Now())
 		}
