@@ -122,25 +122,39 @@ type flow struct {
 // load publishes as asked until the time is over, all events are sent, or ctx
 // ends.
 func load(ctx context.Context, c loadConfig) *loadResult {
-	l := &loader{config: c, until: time.Now().Add(c.Duration)}
+	l := &loader{config: c}
 	l.number.Store(c.From)
 	result := &loadResult{}
-	var all sync.WaitGroup
+	var ready []func()
 	for i := range c.Streams {
 		f := &flow{loader: l, Stream: &c.Streams[i], result: newStreamResult()}
 		result.Streams = append(result.Streams, f.result)
-		var due chan time.Time
-		if f.Rate > 0 {
-			due = make(chan time.Time, 1<<16)
-			all.Go(func() { f.timetable(ctx, due) })
-		}
-		for range f.Connections {
-			all.Go(func() { f.connection(ctx, due) })
-		}
+		ready = append(ready, f.prepare(ctx)...)
+	}
+	l.until = time.Now().Add(c.Duration)
+	var all sync.WaitGroup
+	for _, run := range ready {
+		all.Go(run)
 	}
 	all.Wait()
 	result.First, result.Last = l.first.Load(), l.last.Load()
 	return result
+}
+
+// prepare returns what has to run for a stream. Requests are built before, for
+// the work of it would take the processor from the server.
+func (f *flow) prepare(ctx context.Context) (ready []func()) {
+	var due chan time.Time
+	if f.Rate > 0 {
+		due = make(chan time.Time, 1<<16)
+		ready = append(ready, func() { f.timetable(ctx, due) })
+	}
+	for range f.Connections {
+		r := &requests{stream: f.Stream, host: f.config.Addr, key: f.config.Key}
+		r.of(f.address(0))
+		ready = append(ready, func() { f.connection(ctx, r, due) })
+	}
+	return ready
 }
 
 // timetable sends the due times of a stream's posts at those times. A
@@ -163,10 +177,9 @@ func (f *flow) timetable(ctx context.Context, due chan<- time.Time) {
 
 // connection posts one after the other. Tenant and type follow the number of the
 // post, so that each gets its share whichever connections are free.
-func (f *flow) connection(ctx context.Context, due <-chan time.Time) {
+func (f *flow) connection(ctx context.Context, requests *requests, due <-chan time.Time) {
 	w := &wire{addr: f.config.Addr}
 	defer w.drop()
-	requests := requests{stream: f.Stream, host: f.config.Addr, key: f.config.Key}
 	accepted := map[string]int64{}
 	defer f.count(accepted)
 	batch := int64(max(f.Batch, 1))

@@ -159,6 +159,10 @@ func (g *Ingester) enter(ctx context.Context, job *submission) error {
 	if err := g.quotas.admit(job); err != nil {
 		return err
 	}
+	if err := g.awaitTurn(ctx, job); err != nil {
+		g.quotas.refund(job)
+		return err
+	}
 	g.matcher.prepare(job)
 	if err := g.line.join(ctx, job); err != nil {
 		g.quotas.refund(job)
@@ -166,6 +170,25 @@ func (g *Ingester) enter(ctx context.Context, job *submission) error {
 		return err
 	}
 	return nil
+}
+
+// awaitTurn waits as long as a tenant's quota has a submission wait.
+func (g *Ingester) awaitTurn(ctx context.Context, job *submission) error {
+	turn := job.turn()
+	if turn == 0 {
+		return nil
+	}
+	timer := time.NewTimer(turn)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-g.closing:
+		return errStopping()
+	case <-ctx.Done():
+		return &hook.Error{Code: hook.CodeRateLimited, RetryAfter: time.Second,
+			Message: "the tenant publishes at its quota, and nothing of this was stored: send the request again later"}
+	}
 }
 
 func (g *Ingester) refused(reason string, n int) { g.cfg.Metrics.Refused(reason, n) }

@@ -67,7 +67,7 @@ func (l *line) join(ctx context.Context, s *submission) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return hook.Errorf(hook.CodeUnavailable, "the server is stopping: send the request again in a moment")
+		return errStopping()
 	}
 	party, cost := s.party(), s.cost()
 	length, ahead := l.waiting.Of(party)
@@ -86,6 +86,10 @@ func (l *line) join(ctx context.Context, s *submission) error {
 	s.place = l.waiting.Add(party, cost, s)
 	l.stir()
 	return nil
+}
+
+func errStopping() error {
+	return hook.Errorf(hook.CodeUnavailable, "the server is stopping: send the request again in a moment")
 }
 
 // expect is about how long what stands behind so much of its party's will wait

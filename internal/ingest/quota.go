@@ -17,14 +17,20 @@ type Limits struct {
 }
 
 const (
-	// burst is how much of its rate a tenant may use at once after a pause. What
-	// comes at once makes others wait, on a small machine for as long as it takes to
-	// be stored and sent: five seconds' worth was noticed there. A single request
-	// may be larger, and is owed.
+	// burst is how much of its rate a tenant may ask for at once after a pause. A
+	// single request may be larger, and is owed.
 	burst = time.Second
+	// atOnce is how many events of it, or which part of it if that is more, pass
+	// without waiting. What comes in one blow makes others wait for as long as it
+	// takes to be stored and sent, so the rest comes in at the tenant's rate.
+	atOnce       = 100
+	atOncePartOf = 20
 	// pendingRetry is when to come back where too many deliveries wait. How fast
 	// these are worked off is up to their receivers.
 	pendingRetry = 10 * time.Second
+	// crowd is by how much longer anybody has to wait because of others who were
+	// told to come back.
+	crowd = 3 * time.Second
 	// longestWait is the latest that anybody is told to come back, however small
 	// the rate.
 	longestWait = 24 * time.Hour
@@ -47,6 +53,7 @@ type bucket struct {
 	tokens float64
 	at     time.Time
 	rate   float64
+	told   time.Time // up to when those who were told to come back have what comes in
 }
 
 // charge is what a submission takes of a tenant's quota.
@@ -54,7 +61,8 @@ type charge struct {
 	id     string
 	events int
 	tenant hook.TenantNum
-	taken  bool // of its bucket; else it has none
+	taken  bool          // of its bucket; else it has none
+	wait   time.Duration // until its turn comes
 }
 
 func newQuotas(cfg *Config) *quotas {
@@ -150,13 +158,13 @@ func (q *quotas) charge(c *charge) *hook.Error {
 	if rate <= 0 {
 		return nil
 	}
-	wait := q.take(t.Num, rate, c.events)
-	if wait > 0 {
+	turn, later := q.take(t.Num, rate, c.events)
+	if later > 0 {
 		q.cfg.Metrics.Refused("rate", c.events)
-		return &hook.Error{Code: hook.CodeRateLimited, RetryAfter: wait, Message: fmt.Sprintf(
-			"the tenant has published more than its quota of %g events a second, and nothing of this was stored: send it again in %d s", rate, hook.Seconds(wait))}
+		return &hook.Error{Code: hook.CodeRateLimited, RetryAfter: later, Message: fmt.Sprintf(
+			"the tenant has published more than its quota of %g events a second, and nothing of this was stored: send it again in %d s", rate, hook.Seconds(later))}
 	}
-	c.tenant, c.taken = t.Num, true
+	c.tenant, c.taken, c.wait = t.Num, true, turn
 	return nil
 }
 
@@ -188,9 +196,19 @@ func limit[N int64 | float64](own, server N) N {
 	return own
 }
 
-// take takes tokens of a bucket, or says in how long there will be enough. What
-// is more than a bucket can hold needs a full one, and is owed.
-func (q *quotas) take(tenant hook.TenantNum, rate float64, events int) time.Duration {
+// turn is how long a submission that was admitted has to wait for its turn. One
+// over several tenants does not wait: it would do so for one tenant's sake.
+func (s *submission) turn() time.Duration {
+	if len(s.charges) != 1 {
+		return 0
+	}
+	return s.charges[0].wait
+}
+
+// take takes tokens of a bucket and says how long to wait before they are used,
+// or else in how long there will be enough. What is more than a bucket can hold
+// needs a full one, and is owed.
+func (q *quotas) take(tenant hook.TenantNum, rate float64, events int) (turn, later time.Duration) {
 	now := q.cfg.Now()
 	full := max(1, rate*burst.Seconds())
 	q.mu.Lock()
@@ -201,13 +219,28 @@ func (q *quotas) take(tenant hook.TenantNum, rate float64, events int) time.Dura
 		tokens = b.filled(rate, full, now)
 	}
 	if want := min(float64(events), full); tokens < want-1e-6 {
-		return time.Duration(math.Ceil(min((want-tokens)/rate, longestWait.Seconds()) * float64(time.Second)))
+		later = b.tell(now, inSeconds((want-tokens)/rate), inSeconds(want/rate))
+		q.buckets[tenant] = b
+		return 0, later
 	}
 	if !known && len(q.buckets) >= maxBuckets {
 		q.forget(now)
 	}
-	q.buckets[tenant] = bucket{tokens - float64(events), now, rate}
-	return 0
+	q.buckets[tenant] = bucket{tokens - float64(events), now, rate, b.told}
+	return inSeconds((full - max(atOnce, full/atOncePartOf) - tokens) / rate), 0
+}
+
+// tell says in how long to come back: not before there is enough, and not
+// together with others who were told before, for their sum would be refused
+// again.
+func (b *bucket) tell(now time.Time, enough, takes time.Duration) time.Duration {
+	after := min(max(enough, b.told.Sub(now)+takes), enough+crowd)
+	b.told = now.Add(after)
+	return min(after, longestWait)
+}
+
+func inSeconds(s float64) time.Duration {
+	return time.Duration(math.Ceil(min(max(0, s), longestWait.Seconds()) * float64(time.Second)))
 }
 
 func (b bucket) filled(rate, full float64, now time.Time) float64 {

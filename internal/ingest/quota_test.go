@@ -54,6 +54,79 @@ func TestQuotaOfEvents(t *testing.T) {
 	})
 }
 
+// case 56: what comes at once is let in at the tenant's rate, but for the first
+// of it, so that others need not wait for all of it.
+func TestQuotaSpreadsWhatComesAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 1000 })
+		begin := time.Now()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		passed := map[time.Duration]int{}
+		for range 20 {
+			wg.Go(func() {
+				b.publish(t, batch("acme", 50))
+				mu.Lock()
+				defer mu.Unlock()
+				passed[time.Since(begin)] += 50
+			})
+		}
+		synctest.Wait() // most of them wait for their turn
+		b.publish(t, batch("bolt", 1))
+		if !time.Now().Equal(begin) {
+			t.Error("another tenant waited")
+		}
+		wg.Wait()
+		if passed[0] != 150 || len(passed) != 18 || passed[850*time.Millisecond] != 50 {
+			t.Errorf("passed at %v", passed)
+		}
+	})
+}
+
+// A caller that goes away while it waits for its turn has used nothing up, and a
+// server that stops keeps nobody waiting.
+func TestQuotaTurnIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 1000 })
+		b.publish(t, batch("acme", 400))
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, _, err := b.Publish(ctx, batch("acme", 600)); hook.CodeOf(err) != hook.CodeRateLimited {
+			t.Fatal(err)
+		}
+		b.publish(t, batch("acme", 600))
+		time.Sleep(time.Hour)
+		b.publish(t, batch("acme", 1000))
+		time.Sleep(500 * time.Millisecond)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, _, err := b.Publish(t.Context(), batch("acme", 1)); hook.CodeOf(err) != hook.CodeUnavailable {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		b.Close()
+		wg.Wait()
+	})
+}
+
+// Who is refused is told to come back after those who were before, so that not
+// all of them come at once.
+func TestQuotaTellsApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 10 })
+		b.publish(t, batch("acme", 10))
+		for _, want := range []time.Duration{500, 1000, 1500, 2000, 2500, 3000, 3500, 3500, 3500} {
+			if e := b.refusal(t, batch("acme", 5)); e.RetryAfter != want*time.Millisecond {
+				t.Errorf("again in %s, want %d ms", e.RetryAfter, want)
+			}
+		}
+	})
+}
+
 // case 56: a rate so small that the wait for it is no duration still holds.
 func TestQuotaOfNextToNothing(t *testing.T) {
 	t.Parallel()
