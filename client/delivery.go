@@ -99,7 +99,8 @@ type Sent struct {
 type Response struct {
 	Protocol  string  `json:"protocol"`
 	Headers   Headers `json:"headers"`
-	Truncated bool    `json:"truncated"` // the body is not all that came
+	Truncated bool    `json:"truncated"`         // the body is not all that came
+	Omitted   int     `json:"omitted,omitempty"` // bytes that came and are not kept, for the endpoint had answered too much before
 	Body
 }
 

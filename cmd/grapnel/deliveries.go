@@ -195,6 +195,12 @@ func (p *program) exchange(a *client.Attempt) error {
 	if a.Response == nil {
 		return nil
 	}
+	if n := a.Response.Omitted; n > 0 {
+		err = p.printf("\n%d bytes of this answer are not kept: the endpoint had answered too much before.\n", n)
+		if err != nil {
+			return err
+		}
+	}
 	if err := p.headers(fmt.Sprintf("< %s %d", a.Response.Protocol, a.Status), "< ", a.Response.Headers); err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ type doctorCmd struct {
 func (*doctorCmd) Help() string {
 	return `Checks what a server needs of its machine, with the settings that grapnel serve would have: the
 settings themselves, the data folder (room, rights, how long a sync takes), the databases if no
-server has them open, file descriptors, ports, certificates, DNS, clocks, and that deliveries to
-forbidden addresses are refused. What cannot be looked at is skipped, with the reason. Nothing is
+server has them open, file descriptors, ports, certificates, DNS, clocks, whether a running server
+takes its own way out for broken, and that deliveries to forbidden addresses are refused. What cannot be looked at is skipped, with the reason. Nothing is
 changed. Exit code 1 if a check failed.
 
 Examples:
@@ -82,7 +82,7 @@ func (c *doctorCmd) Run(p *program) error {
 	d.checkSettings()
 	for _, check := range []func(){
 		d.checkFolder, d.checkRoom, d.checkDatabases, d.checkDescriptors, d.checkPorts, d.checkCertificate,
-		d.checkRoots, d.checkPublicName, d.checkLookup, d.checkClock, d.checkGuard,
+		d.checkRoots, d.checkPublicName, d.checkLookup, d.checkClock, d.checkWayOut, d.checkGuard,
 	} {
 		check()
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,6 +144,49 @@ func (d *doctor) skew(url string) (time.Duration, error) {
 		skew = 0
 	}
 	return skew, nil
+}
+
+// checkWayOut asks a running server whether it takes its own way out for broken,
+// as it does while no endpoint can be reached.
+func (d *doctor) checkWayOut() {
+	server, state := d.wayOut()
+	result, detail, _ := strings.Cut(state, ": ")
+	switch {
+	case server == "":
+		d.add("way out", checkSkipped, "", "no server answers that would know")
+	case state == "":
+		d.add("way out", checkSkipped, "name its admin listener with --url", "%s does not tell", server)
+	case result == "ok":
+		d.add("way out", checkOK, "", "%s says: %s", server, plain(detail))
+	default:
+		d.add("way out", checkFailed, "look at this machine's routes, firewall and name servers, and at --egress-proxy; deliveries go on by themselves",
+			"%s says: %s", server, plain(detail))
+	}
+}
+
+// wayOut is what a server tells of its own network, "" if it does not, and where
+// it was asked; "" if none answers.
+func (d *doctor) wayOut() (server, state string) {
+	servers := []string{d.url}
+	if d.url == "" {
+		servers = servers[:0]
+		for _, addr := range slices.Backward(d.listeners()) { // the admin listener tells, where there is one
+			servers = append(servers, "http://"+reachable(addr), "https://"+reachable(addr))
+		}
+	}
+	for _, base := range servers {
+		out := healthShape{URL: base + "/readyz?verbose"}
+		if err := (&healthCmd{Timeout: d.timeout}).ask(&out, true); err != nil || !strings.Contains(out.Detail, "ready") {
+			continue
+		}
+		server = cmp.Or(server, base)
+		for line := range strings.SplitSeq(out.Detail, "; ") {
+			if state, ok := strings.CutPrefix(line, "network "); ok {
+				return base, state
+			}
+		}
+	}
+	return server, ""
 }
 
 // ownClient asks a server that is ours: its certificate is not looked at, for

@@ -43,6 +43,7 @@ type responseShape struct {
 	Protocol  string  `json:"protocol" doc:"the HTTP version" example:"HTTP/1.1"`
 	Headers   headers `json:"headers" doc:"in the order received; a name may be there twice"`
 	Truncated bool    `json:"truncated" doc:"the body is not all that came"`
+	Omitted   int     `json:"omitted,omitzero" doc:"bytes of body and headers that were read and are not kept, because the endpoint had answered too much before; absent: none" example:"65024"`
 	bytesText
 }
 
@@ -84,7 +85,7 @@ func shapeAttempt(at *hook.Attempt) attemptShape {
 	}
 	if at.Status != 0 {
 		s.Response = &responseShape{
-			Protocol: at.Proto, Headers: parseHeaders(at.ResponseHeader), Truncated: at.Truncated, bytesText: textOf(at.ResponseBody),
+			Protocol: at.Proto, Headers: parseHeaders(at.ResponseHeader), Truncated: at.Truncated, Omitted: at.Omitted, bytesText: textOf(at.ResponseBody),
 		}
 	}
 	return s

@@ -49,7 +49,7 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	b.attempt(receipt.ID, full.ID, hook.Attempt{
 		N: 1, At: time.Now(), State: hook.Pending, Reason: "answered 500", NextAt: time.Now().Add(time.Hour), Status: 500, Class: "body_timeout", Detail: "slow", BodySize: 2,
 		Method: "POST", URL: "https://example.com/", RequestHeader: []byte("webhook-id: 1\r\nX-A: 1\r\nX-A: 2\r\n"), Proto: "HTTP/1.1", ResponseHeader: []byte("Server: x\r\n"),
-		ResponseBody: []byte("\xff"), Truncated: true, RemoteAddr: "192.0.2.1:443", TLSVersion: "TLS 1.3", Reused: true,
+		ResponseBody: []byte("\xff"), Truncated: true, Omitted: 9, RemoteAddr: "192.0.2.1:443", TLSVersion: "TLS 1.3", Reused: true,
 		Timing: hook.Timing{DNS: 1e6, Connect: 2e6, TLS: 3e6, Wait: 4e6, Body: 5e6, Total: 15e6},
 	})
 	event, err := c.Event(ctx, "acme", receipt.ID)

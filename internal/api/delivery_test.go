@@ -40,7 +40,7 @@ func TestDeliveryWithAttempts(t *testing.T) {
 	})
 	b.attempt(event, endpoint, hook.Attempt{
 		N: 2, At: at.Add(time.Minute), Trigger: hook.Manual, Method: "POST", URL: "https://example.com/", BodySHA256: sha256.Sum256([]byte(body)), BodySize: len(body),
-		Status: 500, Proto: "HTTP/1.1", ResponseHeader: []byte("Set-Cookie: a\r\nSet-Cookie: b\r\nX-Odd: \xff\r\n"), ResponseBody: []byte("\xff\x00odd"), Truncated: true,
+		Status: 500, Proto: "HTTP/1.1", ResponseHeader: []byte("Set-Cookie: a\r\nSet-Cookie: b\r\nX-Odd: \xff\r\n"), ResponseBody: []byte("\xff\x00odd"), Truncated: true, Omitted: 65024,
 		RemoteAddr: "93.184.216.34:443", TLSVersion: "TLS 1.3", Reused: true, Timing: hook.Timing{Wait: 1500 * time.Microsecond, Total: 2 * time.Millisecond},
 		State: hook.Failed, Reason: "given up",
 	})
@@ -50,7 +50,7 @@ func TestDeliveryWithAttempts(t *testing.T) {
 		`"request":{"body":"{\"type\":\"invoice.paid\",\"timestamp\":\"2026-01-31T08:00:00.000Z\",\"data\":{\"n\":1}}"}`,
 		`"n":1,"at":"2026-11-01T12:00:00.123Z","trigger":"scheduled","state":"pending"`, `"class":"timeout","detail":"no answer within 20s"`,
 		`"headers":{"webhook-id":"x","Authorization":"[secret]","X-Two":" spaced"}`, `"timing_ms":{"dns":1,"total":20000}`,
-		`"trigger":"manual"`, `"headers":{"Set-Cookie":"a","Set-Cookie":"b","X-Odd":"` + "\ufffd" + `"}`, `"truncated":true,"body":"/wBvZGQ=","body_encoding":"base64"`,
+		`"trigger":"manual"`, `"headers":{"Set-Cookie":"a","Set-Cookie":"b","X-Odd":"` + "\ufffd" + `"}`, `"truncated":true,"omitted":65024,"body":"/wBvZGQ=","body_encoding":"base64"`,
 		`"connection":{"remote_address":"93.184.216.34:443","tls":"TLS 1.3","reused":true}`, `"timing_ms":{"wait":1.5,"total":2}`,
 		`"body_sha256":"` + fmt.Sprintf("%x", sha256.Sum256([]byte(body))) + `"`,
 	} {

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
 	"grapnel/internal/hook"
 	"grapnel/internal/manage"
+	"grapnel/internal/store"
 )
 
 // problem is an error as RFC 9457 shapes it.
@@ -56,8 +58,10 @@ func (a *API) fail(c *call, err error) {
 }
 
 // meant reports whether a refusal is back-pressure, which metrics count: a line in
-// the log for each would be one more flood.
-func meant(e *hook.Error) bool { return e.RetryAfter > 0 && e.Err == nil }
+// the log for each would be one more flood. Of a full storage ingest tells the log.
+func meant(e *hook.Error) bool {
+	return e.RetryAfter > 0 && (e.Err == nil || errors.Is(e.Err, store.ErrFull))
+}
 
 // retryAfter is how many seconds a caller should wait. Most troubles that pass
 // do so within one.

@@ -62,8 +62,8 @@ func TestQuotaRefusalSaysWhen(t *testing.T) {
 	}
 }
 
-// case 56: back-pressure leaves no line in the log for each refusal; what is our
-// own trouble does.
+// cases 56 and 113: back-pressure and a full disk leave no line in the log for each
+// refusal; what else is our own trouble does.
 func TestBackPressureIsNotLogged(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -71,7 +71,7 @@ func TestBackPressureIsNotLogged(t *testing.T) {
 		logged bool
 	}{
 		{hook.Error{Code: hook.CodeUnavailable, Message: "too much", RetryAfter: time.Second}, false},
-		{hook.Error{Code: hook.CodeUnavailable, Message: "full", RetryAfter: time.Second, Err: store.ErrFull}, true},
+		{hook.Error{Code: hook.CodeUnavailable, Message: "full", RetryAfter: time.Second, Err: store.ErrFull}, false},
 		{hook.Error{Code: hook.CodeUnavailable, Message: "away", Err: store.ErrUnavailable}, true},
 	} {
 		var log bytes.Buffer

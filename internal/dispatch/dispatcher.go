@@ -130,6 +130,7 @@ type Dispatcher struct {
 	progress  progress
 	outage    outage
 	pending   atomic.Int64              // deliveries that are not over
+	listed    int64                     // deliveries of events up to here are counted by what the store tells at the start
 	counted   sync.Map                  // the tenants by number, for Pending
 	early     map[hook.DeliveryKey]bool // cancelled before they were offered
 	awake     bool                      // the janitor has something to do
@@ -176,6 +177,7 @@ func (d *Dispatcher) Lost() <-chan struct{} { return d.lost }
 // Start finds the lanes that have work and begins to deliver.
 func (d *Dispatcher) Start(ctx context.Context) error {
 	d.Directory.Watch(d.changed)
+	d.countAnew()
 	lanes, err := d.Queue.Lanes(ctx, d.Lease)
 	if err != nil {
 		return fmt.Errorf("list the lanes with work: %w", err)
@@ -270,7 +272,9 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, after
 	if len(d.early) > 0 && d.cancelledEarly(l, e.ID, after, now) {
 		return
 	}
-	d.count(l, 1)
+	if seq > d.listed {
+		d.count(l, 1)
+	}
 	if seq <= l.seen {
 		return
 	}

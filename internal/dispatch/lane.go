@@ -48,6 +48,7 @@ type lane struct {
 	limit     limiter
 	breaker   breaker
 	pacer     pacer
+	allowance allowance
 	bytes     int   // of its deliveries in memory
 	pending   int64 // deliveries that are not over
 	idleSince time.Time

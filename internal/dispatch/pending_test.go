@@ -57,6 +57,27 @@ func TestPending(t *testing.T) {
 	}
 }
 
+// What was offered before the start is counted once, whether it goes to few or to
+// many endpoints.
+func TestPendingFromBeforeTheStart(t *testing.T) {
+	inBubble(t, 3, func(w *world) {
+		for num := range hook.EndpointNum(3) {
+			w.answers(num+1, always(time.Millisecond, 503))
+		}
+		for range 5 {
+			w.publish(1)
+			w.publish(1, 2, 3)
+		}
+		w.start()
+		w.publish(2)
+		time.Sleep(3 * time.Second)
+		if n, all := w.d.Pending(1); n != 21 || all != 21 {
+			t.Errorf("%d of %d are pending, want 21", n, all)
+		}
+		w.stop()
+	})
+}
+
 // A redelivery counts again.
 func TestPendingOfRedeliveries(t *testing.T) {
 	inBubble(t, 1, func(w *world) {

@@ -84,6 +84,9 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e *effect) *delivery {
 		if dl.again {
 			dl.startOver(now)
 		}
+		if a := dl.outcome.Attempt; a != nil {
+			l.excerpt(a, now)
+		}
 		d.backed++
 		d.backedBy += outcomeSize(dl)
 	}
@@ -310,7 +313,8 @@ func (d *Dispatcher) evict(l *lane) {
 }
 
 // How long a lane without work stays in memory, for what it has learned of its
-// endpoint: shorter when there are very many. Where there are many it lets go of
+// endpoint: shorter when there are very many, but until its allowance is full, so
+// that coming and going does not fill it. Where there are many it lets go of
 // its opened secrets, which are several times as large as the lane itself, and
 // opens them anew for its next delivery.
 const (
@@ -333,7 +337,7 @@ func (d *Dispatcher) retire(l *lane, now time.Time) time.Time {
 	if l.idleSince.IsZero() {
 		l.idleSince = now
 	}
-	gone := l.idleSince.Add(keep)
+	gone := latest(l.idleSince.Add(keep), l.allowance.full)
 	if gone.After(now) {
 		return gone
 	}

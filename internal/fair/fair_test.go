@@ -3,6 +3,7 @@ package fair_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -52,6 +53,95 @@ func TestQueueSavesForLargeItems(t *testing.T) {
 	q.Add("large", 1000, 0)
 	if got := take(q); len(got) != 1 {
 		t.Errorf("alone: %v", got)
+	}
+}
+
+// A very large item comes at its turn as well, and is found without going round
+// for each of the quanta that it costs.
+func TestQueueSkipsRounds(t *testing.T) {
+	t.Parallel()
+	const huge = 1 << 50
+	q := fair.NewQueue[int](1)
+	for i := range 3 {
+		q.Add("a", huge+i, 0)
+		q.Add("b", huge, 0)
+	}
+	var got []string
+	for q.Len() > 0 {
+		_, party, _, _ := q.Take(math.MaxInt)
+		got = append(got, party)
+	}
+	if want := []string{"a", "b", "b", "a", "b", "a"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// naive is deficit round robin as it is written down: round by round.
+type naive struct {
+	quantum int
+	ring    []*share // whose turn it is comes first
+	paid    bool
+}
+
+type share struct {
+	name    string
+	costs   []int
+	deficit int
+}
+
+func (n *naive) add(name string, cost int) {
+	for _, p := range n.ring {
+		if p.name == name {
+			p.costs = append(p.costs, cost)
+			return
+		}
+	}
+	n.ring = append(n.ring, &share{name: name, costs: []int{cost}})
+}
+
+func (n *naive) take(most int) (party string, cost int) {
+	for len(n.ring) > 0 {
+		p := n.ring[0]
+		if !n.paid {
+			p.deficit, n.paid = p.deficit+n.quantum, true
+		}
+		if cost = p.costs[0]; cost > p.deficit {
+			n.ring, n.paid = append(n.ring[1:], p), false
+			continue
+		}
+		if cost > most {
+			return "", 0
+		}
+		p.deficit -= cost
+		if p.costs = p.costs[1:]; len(p.costs) == 0 {
+			n.ring, n.paid = n.ring[1:], false
+		}
+		return p.name, cost
+	}
+	return "", 0
+}
+
+// However much larger than a quantum items are, they come in the order that going
+// round quantum by quantum gives.
+func TestQueueIsDeficitRoundRobin(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(56, 2))
+	for range 300 {
+		quantum := 1 + random.IntN(20)
+		q, n := fair.NewQueue[int](quantum), &naive{quantum: quantum}
+		for range 200 {
+			if random.IntN(2) == 0 {
+				name, cost := fmt.Sprint(random.IntN(6)), 1+random.IntN(1<<(1+random.IntN(12)))
+				q.Add(name, cost, 0)
+				n.add(name, cost)
+				continue
+			}
+			most := 1 << random.IntN(14)
+			_, party, cost, _ := q.Take(most)
+			if wantParty, wantCost := n.take(most); party != wantParty || cost != wantCost {
+				t.Fatalf("quantum %d: got %d of %q, want %d of %q", quantum, cost, party, wantCost, wantParty)
+			}
+		}
 	}
 }
 

@@ -1,10 +1,13 @@
 package fair
 
+import "math"
+
 // Queue holds what several parties wait with, and gives it out by deficit
 // round robin (Shreedhar and Varghese, 1995): a party whose turn it is may
 // spend its quantum, in whatever unit costs are given in, and what it cannot
 // spend yet it keeps for its next turn. Within a party the order is kept. Each
-// call costs the same however much waits.
+// call costs the same however much waits; Take looks at each party a few times at
+// most, whatever its items cost.
 //
 // A Queue is not safe for concurrent use.
 type Queue[T any] struct {
@@ -34,8 +37,7 @@ type party[T any] struct {
 	before, behind *party[T]
 }
 
-// NewQueue makes a queue. A quantum much below the cost of an item makes that
-// item cost as many turns.
+// NewQueue makes a queue with a quantum.
 func NewQueue[T any](quantum int) *Queue[T] {
 	return &Queue[T]{quantum: max(1, quantum), parties: map[string]*party[T]{}}
 }
@@ -134,15 +136,9 @@ func (q *Queue[T]) Take(most int) (value T, party string, cost int, ok bool) {
 	if q.turn == nil {
 		return value, "", 0, false
 	}
-	for {
-		p := q.turn
-		if !q.paid {
-			p.deficit, q.paid = p.deficit+q.quantum, true
-		}
-		if p.oldest.cost <= p.deficit {
-			break
-		}
-		q.turn, q.paid = p.behind, false
+	if !q.goRound() {
+		q.skipRounds()
+		q.goRound()
 	}
 	it := q.turn.oldest
 	if it.cost > most {
@@ -152,4 +148,32 @@ func (q *Queue[T]) Take(most int) (value T, party string, cost int, ok bool) {
 	it.of.deficit -= cost
 	q.Remove(it)
 	return it.Value, party, cost, true
+}
+
+// goRound goes on until it is the turn of a party that may spend what its oldest
+// item costs, once round all parties at most. It reports whether it found one.
+func (q *Queue[T]) goRound() bool {
+	for range len(q.parties) {
+		p := q.turn
+		if !q.paid {
+			p.deficit, q.paid = p.deficit+q.quantum, true
+		}
+		if p.oldest.cost <= p.deficit {
+			return true
+		}
+		q.turn, q.paid = p.behind, false
+	}
+	return false
+}
+
+// skipRounds gives all parties their quanta of the rounds in which none of them
+// could spend anything. Each has just had a turn, and not enough to spend.
+func (q *Queue[T]) skipRounds() {
+	rounds := math.MaxInt
+	for _, p := range q.parties {
+		rounds = min(rounds, (p.oldest.cost-p.deficit-1)/q.quantum)
+	}
+	for _, p := range q.parties {
+		p.deficit += rounds * q.quantum
+	}
 }

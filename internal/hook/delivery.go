@@ -104,6 +104,7 @@ type Attempt struct {
 	ResponseHeader []byte // as received, in the form of RequestHeader
 	ResponseBody   []byte // at most the server's limit
 	Truncated      bool   // ResponseBody is not all that came
+	Omitted        int    // bytes of the answer that were read and are not kept, for the endpoint answers too much
 	RemoteAddr     string
 	TLSVersion     string
 	Reused         bool // the connection had been used before

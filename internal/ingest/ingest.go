@@ -41,6 +41,7 @@ type Ingester struct {
 	line    *line
 	matcher *matcher
 	quotas  *quotas
+	full    shortage
 
 	once    sync.Once
 	closing chan struct{}
@@ -86,7 +87,7 @@ func New(ctx context.Context, cfg Config) (*Ingester, error) {
 	}
 	g := &Ingester{
 		cfg: cfg, line: newLine(), matcher: newMatcher(cfg.Directory, cfg.Policy), quotas: newQuotas(&cfg),
-		closing: make(chan struct{}), done: make(chan struct{}),
+		full: shortage{logger: cfg.Logger}, closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	c := &committer{cfg: cfg, last: last.Seq(), matcher: g.matcher, closing: g.closing}
 	go func() {
@@ -124,6 +125,7 @@ func (g *Ingester) Publish(ctx context.Context, s *Submission) (results []Result
 func (g *Ingester) publish(ctx context.Context, s *Submission, trace *hook.Trace) (results []Result, replayed bool, err error) {
 	job := &submission{Submission: s, trace: trace, answered: make(chan struct{})}
 	if err := g.enter(ctx, job); err != nil {
+		g.full.refused(err, len(s.Items), g.cfg.Now())
 		g.cfg.Metrics.Accepted("refused", len(s.Items))
 		return nil, false, err
 	}
@@ -195,6 +197,7 @@ func (g *Ingester) refused(reason string, n int) { g.cfg.Metrics.Refused(reason,
 
 func (g *Ingester) count(job *submission) {
 	if job.err != nil {
+		g.full.refused(job.err, len(job.Items), g.cfg.Now())
 		g.cfg.Metrics.Accepted("failed", len(job.Items))
 		return
 	}
@@ -208,6 +211,9 @@ func (g *Ingester) count(job *submission) {
 		default:
 			accepted++
 		}
+	}
+	if accepted > 0 {
+		g.full.stored(g.cfg.Now())
 	}
 	m := g.cfg.Metrics
 	m.Accepted("accepted", accepted)

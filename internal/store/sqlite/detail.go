@@ -28,6 +28,7 @@ const (
 	flagTruncated = 1 << iota
 	flagReused
 	flagManual
+	flagOmitted
 )
 
 // appendDetail writes a detail: version, flags, then texts, header blocks and
@@ -43,6 +44,9 @@ func (h *headerCoder) appendDetail(b []byte, a *hook.Attempt, pack *packer) []by
 	if a.Trigger == hook.Manual {
 		flags |= flagManual
 	}
+	if a.Omitted > 0 {
+		flags |= flagOmitted
+	}
 	b = append(b, detailCoded, flags)
 	b = append(b, a.BodySHA256[:]...)
 	b = binary.AppendUvarint(b, uint64(max(a.BodySize, 0)))
@@ -55,6 +59,9 @@ func (h *headerCoder) appendDetail(b []byte, a *hook.Attempt, pack *packer) []by
 	body := pack.pack(a.ResponseBody)
 	b = append(binary.AppendUvarint(b, uint64(len(body))), body...)
 	pack.reset()
+	if a.Omitted > 0 {
+		b = binary.AppendUvarint(b, uint64(a.Omitted))
+	}
 	t := a.Timing
 	for _, d := range [...]time.Duration{t.DNS, t.Connect, t.TLS, t.Wait, t.Body, t.Total} {
 		b = binary.AppendVarint(b, int64(d))
@@ -94,6 +101,9 @@ func parseDetail(b []byte, a *hook.Attempt) error {
 		if a.ResponseBody, err = unpack(a.ResponseBody); err != nil {
 			return err
 		}
+	}
+	if head[1]&flagOmitted != 0 {
+		a.Omitted = int(r.uint())
 	}
 	t := &a.Timing
 	for _, d := range [...]*time.Duration{&t.DNS, &t.Connect, &t.TLS, &t.Wait, &t.Body, &t.Total} {

@@ -3,7 +3,10 @@ package sqlite
 import (
 	"context"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"grapnel/internal/hook"
+	"grapnel/internal/store"
 )
 
 // Settle seals what is full and waits for it.
@@ -78,3 +81,21 @@ var (
 	ReadEndpoint = readEndpoint
 	ReadTenant   = readTenant
 )
+
+// PendingSteps reads a page of what is pending of a lane in the first segment, and
+// counts the steps that SQLite takes for it.
+func (s *Store) PendingSteps(ctx context.Context, endpoint hook.EndpointNum, from hook.EventID, limit int) (page store.FreshPage, steps int, err error) {
+	err = s.read(ctx, s.list()[0], func(c *connection) error {
+		for _, st := range c.stmts {
+			st.Status(sqlite3.STMTSTATUS_VM_STEP, true)
+		}
+		if err := c.pendingInOrder(endpoint, from.Seq(), limit, &page); err != nil {
+			return err
+		}
+		for _, st := range c.stmts {
+			steps += st.Status(sqlite3.STMTSTATUS_VM_STEP, true)
+		}
+		return nil
+	})
+	return page, steps, err
+}

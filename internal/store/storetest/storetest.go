@@ -210,7 +210,7 @@ func (w *world) attempt(k hook.DeliveryKey, n, status int, state hook.DeliverySt
 		Key: k, N: n, At: w.now.Add(time.Duration(n) * time.Millisecond), Method: "POST", URL: "https://example.com/hook?a=b",
 		RequestHeader: []byte("content-type: application/json\r\n"), BodySHA256: [32]byte{1, 2, byte(n)}, BodySize: 1234,
 		Status: status, Proto: "HTTP/1.1", ResponseHeader: []byte("x: \xff\x00\r\n"), ResponseBody: []byte("no\x00\xffdice"),
-		RemoteAddr: "192.0.2.1:443", TLSVersion: "TLS 1.3", Reused: n%2 == 0, Truncated: n%2 == 1,
+		RemoteAddr: "192.0.2.1:443", TLSVersion: "TLS 1.3", Reused: n%2 == 0, Truncated: n%2 == 1, Omitted: n % 2 * 70_000,
 		Timing: hook.Timing{DNS: 1, Connect: 2, TLS: 3, Wait: 4 * time.Millisecond, Body: 5, Total: 6 * time.Second},
 		State:  state, Reason: "because",
 	}
