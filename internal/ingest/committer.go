@@ -70,7 +70,7 @@ func (c *committer) commit(group []*submission) {
 		}
 		close(s.answered)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrFull) { // of a full disk shortage tells
 		c.cfg.Logger.Error("events could not be stored", "submissions", len(group), "error", err)
 	}
 }
