@@ -392,16 +392,17 @@ func TestSlowTenantLeavesPlaces(t *testing.T) {
 		}
 		w.publish(1)
 		time.Sleep(10 * time.Millisecond)
-		from, begin := len(w.seen(1)), time.Now()
+		from, begin, most := len(w.seen(1)), time.Now(), 0
 		for range 100 {
 			w.publish(1)
 			time.Sleep(10 * time.Millisecond)
+			most = max(most, w.d.Gauges().InFlight) // fewer for a moment when many end at once
 		}
 		if seen := w.seen(1)[from:]; len(seen) != 100 || seen[99].at.Sub(begin) > time.Second {
 			t.Errorf("%d of 100 deliveries were made beside a slow tenant", len(seen))
 		}
-		if g := w.d.Gauges(); g.InFlight < 150 {
-			t.Errorf("the slow tenant has %d places of 256 alone", g.InFlight)
+		if most < 150 {
+			t.Errorf("the slow tenant has at most %d places of 256 alone", most)
 		}
 		over, cancel := context.WithCancel(context.Background())
 		cancel()
