@@ -111,6 +111,7 @@ type Dispatcher struct {
 	barred    bool // a lost lease, or a store that does not take outcomes
 	lanes     map[hook.EndpointNum]*lane
 	tenants   map[hook.TenantNum]*tenant
+	spent     allowances // of lanes that have gone
 	rings     rings
 	timers    timers
 	wides     []*wide     // events that are being handed out, in their order
@@ -160,6 +161,7 @@ func New(c Config) (*Dispatcher, error) {
 		stirred: make(chan struct{}, 1),
 		lanes:   map[hook.EndpointNum]*lane{},
 		tenants: map[hook.TenantNum]*tenant{},
+		spent:   allowances{},
 		timers:  newTimers(),
 		outage:  newOutage(),
 	}
@@ -486,6 +488,7 @@ func (d *Dispatcher) lane(num hook.EndpointNum) *lane {
 	}
 	t.lanes++
 	l := newLane(num, t)
+	l.allowance = d.spent.take(num)
 	d.configure(l)
 	d.lanes[num] = l
 	return l

@@ -39,6 +39,36 @@ func (a *allowance) spend(n int, now time.Time) bool {
 	return true
 }
 
+// allowances are those of lanes that have gone and that are not full again, so that
+// coming and going does not fill them. They hold much less than the lanes did.
+type allowances map[hook.EndpointNum]allowance
+
+// glance is how many allowances are looked at for those that are full again, for
+// each one that comes.
+const glance = 4
+
+func (s allowances) keep(num hook.EndpointNum, a allowance, now time.Time) {
+	if !a.full.After(now) {
+		return
+	}
+	looked := 0
+	for other, a := range s {
+		if !a.full.After(now) {
+			delete(s, other)
+		}
+		if looked++; looked == glance {
+			break
+		}
+	}
+	s[num] = a
+}
+
+func (s allowances) take(num hook.EndpointNum) allowance {
+	a := s[num]
+	delete(s, num)
+	return a
+}
+
 // excerpt leaves of an attempt's answer what may be kept of it.
 func (l *lane) excerpt(a *hook.Attempt, now time.Time) {
 	size := len(a.ResponseBody) + len(a.ResponseHeader)

@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"grapnel/internal/egress"
+	"grapnel/internal/hook"
 )
 
 // case 113: what an endpoint answers at length, for ever, does not fill the disk,
@@ -61,4 +63,26 @@ func TestAnswersAreKeptWithinBounds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// case 113: what is remembered of long answers keeps no lane in memory, or many
+// endpoints that answer at length would fill that instead.
+func TestLanesGoWhateverWasAnswered(t *testing.T) {
+	const many = 100
+	inBubble(t, many, func(w *world) {
+		body := bytes.Repeat([]byte("x"), 64<<10)
+		w.start()
+		for num := range hook.EndpointNum(many) {
+			w.answers(num+1, func(context.Context, int) *egress.Result {
+				return &egress.Result{Status: 200, Proto: "HTTP/1.1", Body: body}
+			})
+			w.publish(num + 1)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := w.d.Gauges().Lanes; n != 0 {
+			t.Errorf("%d lanes without work are in memory", n)
+		}
+		w.stop()
+	})
 }

@@ -313,8 +313,7 @@ func (d *Dispatcher) evict(l *lane) {
 }
 
 // How long a lane without work stays in memory, for what it has learned of its
-// endpoint: shorter when there are very many, but until its allowance is full, so
-// that coming and going does not fill it. Where there are many it lets go of
+// endpoint: shorter when there are very many. Where there are many it lets go of
 // its opened secrets, which are several times as large as the lane itself, and
 // opens them anew for its next delivery.
 const (
@@ -337,12 +336,12 @@ func (d *Dispatcher) retire(l *lane, now time.Time) time.Time {
 	if l.idleSince.IsZero() {
 		l.idleSince = now
 	}
-	gone := latest(l.idleSince.Add(keep), l.allowance.full)
-	if gone.After(now) {
+	if gone := l.idleSince.Add(keep); gone.After(now) {
 		return gone
 	}
 	d.timers.drop(l)
 	delete(d.lanes, l.num)
+	d.spent.keep(l.num, l.allowance, now)
 	if l.tenant.lanes--; l.tenant.lanes == 0 {
 		delete(d.tenants, l.tenant.num)
 		d.counted.Delete(l.tenant.num)

@@ -188,6 +188,7 @@ func (g *Ingester) awaitTurn(ctx context.Context, job *submission) error {
 	case <-g.closing:
 		return errStopping()
 	case <-ctx.Done():
+		g.refused("rate", len(job.Items))
 		return &hook.Error{Code: hook.CodeRateLimited, RetryAfter: time.Second,
 			Message: "the tenant publishes at its quota, and nothing of this was stored: send the request again later"}
 	}

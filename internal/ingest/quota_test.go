@@ -2,6 +2,8 @@ package ingest_test
 
 import (
 	"context"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"grapnel/internal/hook"
 	"grapnel/internal/ingest"
 	"grapnel/internal/store"
+	"grapnel/internal/telemetry"
 )
 
 // refusal is the error of a publish that is refused as a whole.
@@ -89,12 +92,18 @@ func TestQuotaSpreadsWhatComesAtOnce(t *testing.T) {
 func TestQuotaTurnIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(t, func(c *ingest.Config) { c.Limits.Events = 1000 })
+		m := telemetry.NewMetrics()
+		b := setup(t, func(c *ingest.Config) { c.Limits.Events, c.Metrics = 1000, m })
 		b.publish(t, batch("acme", 400))
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		if _, _, err := b.Publish(ctx, batch("acme", 600)); hook.CodeOf(err) != hook.CodeRateLimited {
 			t.Fatal(err)
+		}
+		page := httptest.NewRecorder()
+		m.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+		if !strings.Contains(page.Body.String(), `grapnel_events_refused_total{reason="rate"} 600`) {
+			t.Error("what was refused is not counted")
 		}
 		b.publish(t, batch("acme", 600))
 		time.Sleep(time.Hour)
