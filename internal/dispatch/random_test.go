@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,7 +65,7 @@ func (w *world) random(seed uint64, steps []string) {
 	w.queue.recordDelay = time.Duration(seed%5) * 2 * time.Millisecond
 	w.queue.recordLag = time.Duration(seed%3) * 2 * time.Millisecond
 	w.start()
-	may := 0
+	var may atomic.Int64
 	for _, step := range steps {
 		num := hook.EndpointNum(rnd.IntN(12) + 1)
 		switch step {
@@ -80,7 +81,7 @@ func (w *world) random(seed uint64, steps []string) {
 		case "refuse":
 			w.refuseSome(rnd, &may)
 		default:
-			may += w.step(step, num, rnd)
+			may.Add(int64(w.step(step, num, rnd)))
 		}
 	}
 	w.heal()
@@ -90,8 +91,8 @@ func (w *world) random(seed uint64, steps []string) {
 	if c := w.queue.count(); c[0]+c[hook.Pending]+c[hook.Held] != 0 {
 		w.t.Errorf("in the end the deliveries are %v", c)
 	}
-	if extra := len(w.seen(0)) - len(w.queue.tried()); extra > may {
-		w.t.Errorf("%d requests were repeated, %d could be", extra, may)
+	if extra := len(w.seen(0)) - len(w.queue.tried()); int64(extra) > may.Load() {
+		w.t.Errorf("%d requests were repeated, %d could be", extra, may.Load())
 	}
 	w.stop()
 	if w.queue.behind() != 0 {
@@ -176,7 +177,7 @@ func (w *world) breakStore(rnd *rand.Rand) {
 
 // refuseSome lets the store refuse outcomes of one endpoint for good, some of
 // them altogether. What was sent then may be sent again.
-func (w *world) refuseSome(rnd *rand.Rand, may *int) {
+func (w *world) refuseSome(rnd *rand.Rand, may *atomic.Int64) {
 	num, rest := hook.EndpointNum(rnd.IntN(12)+1), rnd.IntN(20)
 	w.queue.mu.Lock()
 	defer w.queue.mu.Unlock()
@@ -188,7 +189,7 @@ func (w *world) refuseSome(rnd *rand.Rand, may *int) {
 		if len(outcomes) == 1 {
 			rest--
 			if outcomes[i].Attempt != nil {
-				*may++
+				may.Add(1)
 			}
 		}
 		return errNever

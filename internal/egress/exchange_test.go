@@ -315,7 +315,7 @@ func TestHTTP2ComesAndGoes(t *testing.T) {
 	t.Parallel()
 	var newer atomic.Bool
 	both := hostile.HTTP2(func(f *http2.Framer, stream uint32) bool {
-		return hostile.HTTP2Status(f, stream, "202") == nil && f.WriteGoAway(stream, http2.ErrCodeNo, nil) == nil
+		return f.WriteGoAway(stream, http2.ErrCodeNo, nil) == nil && hostile.HTTP2Status(f, stream, "202") == nil
 	})
 	s, c := listenTLS(t, func(c *hostile.Conn) {
 		if c.Conn.(*tls.Conn).ConnectionState().NegotiatedProtocol == "h2" {

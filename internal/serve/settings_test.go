@@ -64,7 +64,7 @@ func TestLimits(t *testing.T) {
 		{"PUT", "/v1/tenants/acme", "{}", 201, `"key";r=4;t=3600`},
 		{"POST", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, 201, `"key";r=3;t=7200`},
 		{"POST", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, 409, `"key";r=2;t=10800`},
-		{"POST", "/v1/events", `[` + strings.Repeat(" ", 300<<10) + `]`, 413, `"key";r=1;t=14400`},
+		{"POST", "/v1/events", `[` + strings.Repeat(" ", 100<<10) + `]`, 413, `"key";r=1;t=14400`},
 		{"GET", "/v1/tenants", "", 200, `"key";r=0;t=18000`},
 		{"GET", "/v1/tenants", "", 429, `"key";r=0;t=18000`},
 	} {
