@@ -22,8 +22,8 @@ func (*doctorCmd) Help() string {
 	return `Checks what a server needs of its machine, with the settings that grapnel serve would have: the
 settings themselves, the data folder (room, rights, how long a sync takes), the databases if no
 server has them open, file descriptors, ports, certificates, DNS, clocks, whether a running server
-takes its own way out for broken, and that deliveries to forbidden addresses are refused. What cannot be looked at is skipped, with the reason. Nothing is
-changed. Exit code 1 if a check failed.
+takes its own way out for broken, and that deliveries to forbidden addresses are refused. What
+cannot be looked at is skipped, with the reason. Nothing is changed. Exit code 1 if a check failed.
 
 Examples:
 
