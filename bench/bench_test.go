@@ -7,18 +7,23 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"grapnel/bench"
 	"grapnel/internal/config"
 	"grapnel/internal/serve"
+	"grapnel/internal/store/postgres/pgserver"
 )
 
 // The test binary is its own worker and its own server.
@@ -47,7 +52,7 @@ func serveUntilTerm(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	c.EgressAllow, c.AdminKey = []string{"127.0.0.0/8"}, os.Getenv(config.EnvAdminKey)
+	c.EgressAllow, c.AdminKey, c.SecretKey = []string{"127.0.0.0/8"}, os.Getenv(config.EnvAdminKey), os.Getenv(config.EnvSecretKey)
 	err := c.Assemble(func(setting string) ([]string, string) {
 		name := "GRAPNEL_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
 		if v, ok := os.LookupEnv(name); ok && name != config.EnvAdminKey {
@@ -73,7 +78,7 @@ func serveUntilTerm(args []string) error {
 func options(t *testing.T, scenarios ...string) bench.Options {
 	t.Helper()
 	return bench.Options{
-		Scenarios: scenarios, Duration: 100 * time.Millisecond, Runs: 1, Connections: 4, Batch: 10, Events: 500,
+		Scenarios: scenarios, Duration: 300 * time.Millisecond, Runs: 1, Connections: 4, Batch: 10, Events: 500,
 		Pending: 300, InFlight: 20, Tenants: 5, Endpoints: 10,
 		Dir: t.TempDir(), Serve: []string{os.Args[0], "bench-serve"}, Work: []string{os.Args[0], "bench-worker"},
 		Version: "v0", Commit: "c0ffee", Dialects: []string{"sixpark"},
@@ -96,6 +101,55 @@ func TestEveryScenarioAccountsForAllEvents(t *testing.T) {
 			}
 			checkScenario(t, report.Scenarios[0])
 		})
+	}
+}
+
+// TestOnPostgreSQL: servers keep their events in databases, which the report tells the
+// costs of, and which are gone afterwards.
+func TestOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	o := options(t, "throughput", "batch")
+	c, err := pgserver.Start(pgserver.Options{Durable: true})
+	if errors.Is(err, pgserver.ErrMissing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.End()
+	o.JSON, o.Store = true, c.URL("postgres")
+	report := runJSON(t, o)
+	if len(report.Scenarios) != 2 || report.Settings.Store != "postgres" {
+		t.Fatalf("%d scenarios reported, on %q", len(report.Scenarios), report.Settings.Store)
+	}
+	for _, s := range report.Scenarios {
+		checkScenario(t, s)
+		if !slices.ContainsFunc(s.Figures, func(f bench.Figure) bool {
+			return f.Name == "write-ahead log" && f.Median > float64(report.Settings.Size)
+		}) {
+			t.Errorf("%s: an event is not in the write-ahead log", s.Name)
+		}
+	}
+	conn, err := pgx.Connect(t.Context(), o.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	left := 0
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_database WHERE datname LIKE 'grapnel\_bench\_%'`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d databases are left: %v", left, err)
+	}
+}
+
+func TestStoreIsChecked(t *testing.T) {
+	t.Parallel()
+	for store, scenario := range map[string]string{"mysql://secret@there/db": "throughput", "postgres": "growth"} {
+		o := options(t, scenario)
+		o.Store = store
+		err := bench.Run(t.Context(), o, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "--store") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s on %s: %v", scenario, store, err)
+		}
 	}
 }
 

@@ -29,6 +29,11 @@ type Options struct {
 	JSON        bool          // print JSON instead of a table
 	SVG         string        // where to draw latency over time: a file, or a folder that is there; "": nowhere
 
+	// Store says where servers keep events: "" in a data folder, "postgres" in
+	// databases of a PostgreSQL server that the benchmark starts for itself, or the URL of
+	// one that is there, whose user may create databases.
+	Store string
+
 	Binary  string   // the program; default: the running one
 	Dir     string   // where data folders are made and removed; default: the system's temporary folder
 	Env     []string // added to the server's environment, "NAME=value"
@@ -69,7 +74,7 @@ func (o Options) Validate() error {
 	case o.InFlight < 0 || o.InFlight > mostInFlight:
 		return fmt.Errorf("--in-flight is %d, it must be 1 to %d", o.InFlight, mostInFlight)
 	}
-	return nil
+	return checkStore(o.Store)
 }
 
 // What a server takes, by its settings' bounds.
@@ -112,6 +117,9 @@ func (o Options) complete() (Options, error) {
 		s, ok := find(name)
 		if !ok {
 			return o, fmt.Errorf("there is no scenario %q; there are %s", name, strings.Join(Scenarios(), ", "))
+		}
+		if s.Folder && o.Store != "" {
+			return o, fmt.Errorf("the scenario %s is about what is in a data folder: there is none with --store", name)
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)

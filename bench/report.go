@@ -30,7 +30,8 @@ type Settings struct {
 	Size          int     `json:"size"`
 	Connections   int     `json:"connections"`
 	Batch         int     `json:"batch"`
-	Rate          float64 `json:"rate"` // 0: the scenario's own
+	Rate          float64 `json:"rate"`  // 0: the scenario's own
+	Store         string  `json:"store"` // "data folder" or "postgres"
 }
 
 // ScenarioReport is what one scenario measured.
@@ -99,12 +100,20 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
+// storeKind says where events are kept. A URL may hold a password.
+func storeKind(o Options) string {
+	if o.Store == "" {
+		return "data folder"
+	}
+	return privateStore
+}
+
 func newReport(o Options, now time.Time) *Report {
 	return &Report{
 		Started: now, Version: o.Version, Commit: o.Commit, Machine: thisMachine(),
 		Settings: Settings{
 			WindowSeconds: o.Duration.Seconds(), Runs: o.Runs, Endpoints: o.Endpoints, Size: o.Size,
-			Connections: o.Connections, Batch: o.Batch, Rate: o.Rate,
+			Connections: o.Connections, Batch: o.Batch, Rate: o.Rate, Store: storeKind(o),
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +23,9 @@ type rig struct {
 	key      string // the server's admin key
 	http     *http.Client
 	progress *progress
-	started  int // servers so far
-	turn     int // pairs so far
+	started  int        // servers so far
+	stores   *databases // nil: servers have data folders
+	turn     int        // pairs so far
 }
 
 func newRig(o Options, p *progress) (*rig, error) {
@@ -31,11 +33,25 @@ func newRig(o Options, p *progress) (*rig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	return &rig{Options: o, dir: dir, key: rand.Text(), http: &http.Client{Timeout: publishTimeout}, progress: p}, nil
+	r := &rig{Options: o, dir: dir, key: rand.Text(), http: &http.Client{Timeout: publishTimeout}, progress: p}
+	if r.stores, err = newDatabases(o.Store, newSecretKey()); err != nil {
+		return nil, errors.Join(fmt.Errorf("bench: %w", err), r.close())
+	}
+	return r, nil
+}
+
+// newSecretKey makes a key that servers seal secrets with.
+func newSecretKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	return base64.StdEncoding.EncodeToString(key)
 }
 
 func (r *rig) close() error {
 	r.http.CloseIdleConnections()
+	if r.stores != nil && r.stores.Cluster != nil {
+		r.stores.End()
+	}
 	return os.RemoveAll(r.dir)
 }
 

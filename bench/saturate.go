@@ -51,8 +51,10 @@ func (r *run) saturate(ctx context.Context, batch int) error {
 	r.add("bare limit", "posts/s", r.bare)
 	r.add("delivered ÷ bare limit", "", w.perSecond()/r.bare)
 	w.costs(r.figures)
-	_, bytes := x.files()
-	r.add("on disk, not sealed yet", "B/event", float64(bytes)/float64(w.unique))
+	if r.stores == nil {
+		_, bytes := x.files()
+		r.add("on disk, not sealed yet", "B/event", float64(bytes)/float64(w.unique))
+	}
 	r.quantiles("publish", w.load.all().Publish, 0.5, 0.99)
 	r.quantiles("due to arrived", w.age(), 0.5, 0.99)
 	w.faults(r.figures)

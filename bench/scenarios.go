@@ -15,6 +15,7 @@ type scenario struct {
 	Bare      bool                        // its figures are held against the bare limit
 	Once      bool                        // it does all runs at once, for its preparation is long
 	Timetable bool                        // it has latency over time
+	Folder    bool                        // it writes a data folder itself, or looks into it
 	Windows   func(Options) time.Duration // how long one run's load takes, for the progress
 	Measure   func(context.Context, *run) error
 }
@@ -52,11 +53,11 @@ func scenarios() []scenario {
 		{Name: "tls", About: "single posts as fast as they are answered, to receivers of HTTPS against plain HTTP", Windows: times(3), Measure: secured},
 		{Name: "dialects", About: fmt.Sprintf("server CPU for an event in dialects against standard, in turns, %d events/s; needs --dialect", dialectRate),
 			Windows: func(o Options) time.Duration { return 2 * o.Duration * time.Duration(len(o.Dialects)) }, Measure: dialects},
-		{Name: "million-endpoints", About: fmt.Sprintf("what an event costs with %d tenants of ten endpoints, against one endpoint", millionTenants), Once: true,
+		{Name: "million-endpoints", About: fmt.Sprintf("what an event costs with %d tenants of ten endpoints, against one endpoint", millionTenants), Once: true, Folder: true,
 			Windows: func(o Options) time.Duration { return 3 * o.Duration * time.Duration(o.Runs) }, Measure: million},
-		{Name: "backlog", About: "a start with many deliveries waiting, and how fast they go, against fresh events", Once: true, Windows: backlogTime, Measure: backlog},
-		{Name: "growth", About: "throughput with many events stored, against an empty store", Once: true, Windows: growthTime, Measure: growth},
-		{Name: "disk", About: "bytes on disk and bytes written for an event, plain and compressed", Once: true, Windows: diskTime, Measure: disk},
+		{Name: "backlog", About: "a start with many deliveries waiting, and how fast they go, against fresh events", Once: true, Folder: true, Windows: backlogTime, Measure: backlog},
+		{Name: "growth", About: "throughput with many events stored, against an empty store", Once: true, Folder: true, Windows: growthTime, Measure: growth},
+		{Name: "disk", About: "bytes on disk and bytes written for an event, plain and compressed", Once: true, Folder: true, Windows: diskTime, Measure: disk},
 	}
 }
 

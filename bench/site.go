@@ -66,10 +66,11 @@ type server struct {
 	data string
 	env  []string
 	log  *os.File
+	name string // of its database; "": it has a data folder
 }
 
 // newServer prepares a server on a data folder that is not there yet.
-func (r *rig) newServer(env []string) (*server, error) {
+func (r *rig) newServer(ctx context.Context, env []string) (*server, error) {
 	r.started++
 	data := filepath.Join(r.dir, fmt.Sprintf("data-%d", r.started))
 	addr, err := child.FreeAddr()
@@ -80,7 +81,15 @@ func (r *rig) newServer(env []string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{rig: r, addr: addr, data: data, env: env, log: log}, nil
+	s := &server{rig: r, addr: addr, data: data, env: env, log: log}
+	if r.stores == nil {
+		return s, nil
+	}
+	if s.name, err = r.stores.create(ctx); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	s.env = slices.Concat(s.env, r.stores.env(s.name))
+	return s, nil
 }
 
 // start starts the server on its data folder, whatever that holds, and waits
@@ -114,7 +123,11 @@ func (s *server) end() error {
 	if s.Process != nil {
 		s.Kill()
 	}
-	return errors.Join(s.log.Close(), os.RemoveAll(s.data))
+	err := errors.Join(s.log.Close(), os.RemoveAll(s.data))
+	if s.name != "" {
+		err = errors.Join(err, s.rig.stores.drop(s.name))
+	}
+	return err
 }
 
 func (s *server) logTail() string {
@@ -244,7 +257,7 @@ func (r *rig) newSite(ctx context.Context, p sitePlan) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.newServer(p.env)
+	s, err := r.newServer(ctx, p.env)
 	if err != nil {
 		t.end()
 		return nil, err

@@ -37,6 +37,7 @@ type window struct {
 	peakRSS  int64 // since the server's start
 	known    bool  // cpu, written, rss and peakRSS are known on this system
 	slot     time.Duration
+	database [2]databaseUsage // at the beginning and at the end, if there is one
 }
 
 // stalled is how long nothing may arrive before the rest counts as lost.
@@ -72,6 +73,9 @@ func (r *rig) begin(ctx context.Context, x *site, p loadPlan) (*underway, error)
 	}
 	u := &underway{rig: r, plan: p, site: x, before: before, pid: x.server.PID(), ended: make(chan error, 1), window: &window{slot: x.slot}}
 	u.usage, u.usageErr = child.ReadUsage(u.pid)
+	if err := u.askDatabase(ctx, 0); err != nil {
+		return nil, err
+	}
 	orders := loadConfig{Addr: x.server.addr, Key: r.key, Streams: p.streams, Duration: p.duration, Events: p.events, From: p.from}
 	go func() {
 		var err error
@@ -104,7 +108,10 @@ func (u *underway) end(ctx context.Context) (*window, error) {
 		// Late duplicates and the recording of the last outcomes belong to the window.
 		pause(ctx, 300*time.Millisecond)
 	}
-	return w, u.read(ctx)
+	if err := u.read(ctx); err != nil {
+		return nil, err
+	}
+	return w, u.askDatabase(ctx, 1)
 }
 
 // read takes the window's numbers.
@@ -124,6 +131,14 @@ func (u *underway) read(ctx context.Context) (err error) {
 	w.known = u.usageErr == nil && err == nil && u.site.server.PID() == u.pid
 	w.cpu, w.written, w.rss, w.peakRSS = after.CPU-u.usage.CPU, after.Written-u.usage.Written, after.RSS, after.PeakRSS
 	return nil
+}
+
+// askDatabase takes the database's numbers, if there is one.
+func (u *underway) askDatabase(ctx context.Context, when int) (err error) {
+	if name := u.site.server.name; name != "" {
+		u.window.database[when], err = u.stores.usage(ctx, name)
+	}
+	return err
 }
 
 // await waits until all that is expected has arrived, or nothing comes any
@@ -203,6 +218,7 @@ func (w *window) costs(f *figures) {
 	f.add("server CPU", "µs/event", w.cost())
 	f.add("server memory, peak", "MiB", mebibytes(w.peakRSS))
 	f.add("written to disk", "B/event", float64(w.written)/float64(w.unique))
+	w.databaseCosts(f)
 }
 
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }

@@ -178,6 +178,44 @@ func (c *Client) EventPage(ctx context.Context, tenant string, f EventFilter, wh
 	return page[EventInfo](ctx, c, at("tenants", tenant, "events"), f.query(), where, options)
 }
 
+// RejectedEvent is an event that an application published in the database, by
+// grapnel.publish, and that could not be taken. It is as it was published.
+type RejectedEvent struct {
+	ID          string     `json:"id"` // what grapnel.publish returned
+	Tenant      string     `json:"tenant"`
+	Type        string     `json:"type"`
+	Data        string     `json:"data"` // the text, which need not be valid JSON
+	Code        string     `json:"code"` // what kind of thing is wrong with it
+	Reason      string     `json:"reason"`
+	Time        *time.Time `json:"time"` // nil: not given
+	PublishedAt time.Time  `json:"published_at"`
+	RejectedAt  time.Time  `json:"rejected_at"`
+}
+
+// RejectedFilter selects rejected events.
+type RejectedFilter struct {
+	ID string // "": all
+}
+
+func (f RejectedFilter) query() url.Values {
+	v := url.Values{}
+	if f.ID != "" {
+		v.Set("id", f.ID)
+	}
+	return v
+}
+
+// RejectedEvents lists events that were rejected, the latest first. It ends after the
+// first error.
+func (c *Client) RejectedEvents(ctx context.Context, tenant string, f RejectedFilter) iter.Seq2[*RejectedEvent, error] {
+	return list[RejectedEvent](ctx, c, at("tenants", tenant, "rejected-events"), f.query())
+}
+
+// RejectedEventPage gets one page of RejectedEvents.
+func (c *Client) RejectedEventPage(ctx context.Context, tenant string, f RejectedFilter, where At, options ...Option) (*Page[RejectedEvent], error) {
+	return page[RejectedEvent](ctx, c, at("tenants", tenant, "rejected-events"), f.query(), where, options)
+}
+
 // Cancellation says what became of an event's deliveries that were waiting.
 type Cancellation struct {
 	Cancelled int `json:"cancelled"`         // they will not be sent

@@ -20,6 +20,7 @@ type Store struct {
 	Writable   bool       `json:"writable"`
 	Problem    string     `json:"problem,omitempty"` // why it is not
 	LastEvent  string     `json:"last_event,omitempty"`
+	Warnings   []string   `json:"warnings,omitempty"` // what threatens a database though it works, and what to do about it
 }
 
 // Store gets what the server's store tells of itself.

@@ -30,6 +30,7 @@ type benchCmd struct {
 	Pending     int64         `default:"10000000" placeholder:"N" help:"Deliveries that wait when backlog starts the server (default ${default})."`
 	InFlight    int           `default:"10000" placeholder:"N" help:"Attempts that in-flight keeps under way (default ${default})."`
 	Quota       int           `default:"2000" placeholder:"N" help:"Events a second that flood allows a tenant (default ${default})."`
+	Store       string        `placeholder:"URL" help:"Have servers keep events in databases of this PostgreSQL server; postgres starts one for the benchmark. Default: in data folders."`
 	SVG         string        `name:"svg" placeholder:"FILE" help:"Draw latency over time: all scenarios in one file, or a file for each in a folder that is there."`
 }
 
@@ -48,6 +49,7 @@ Examples:
     grapnel bench latency --duration 1s --runs 1
     grapnel bench --scenario throughput,tls --duration 1s --runs 1 --json > throughput.json
     grapnel bench --scenario hang --duration 1s --runs 1 --svg hang.svg
+    grapnel bench --store postgres throughput batch --duration 1s --runs 1
     grapnel bench --scenario backlog --pending 100000 --duration 1s --runs 1
     grapnel bench --dialect customers1st,api2cart --duration 1s --runs 1`
 }
@@ -60,7 +62,7 @@ func (c *benchCmd) options() bench.Options {
 	return bench.Options{
 		Scenarios: c.scenarios(), Dialects: c.Dialect, Duration: c.Duration, Runs: c.Runs, Endpoints: c.Endpoints, Tenants: c.Tenants, Size: c.Size,
 		Connections: c.Connections, Batch: c.Batch, Rate: c.Rate, Events: c.Events, Pending: c.Pending, InFlight: c.InFlight, Quota: c.Quota,
-		SVG: c.SVG, Version: v.Version, Commit: v.Revision,
+		SVG: c.SVG, Store: c.Store, Version: v.Version, Commit: v.Revision,
 	}
 }
 

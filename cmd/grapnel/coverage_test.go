@@ -37,7 +37,11 @@ func TestScriptsCoverEveryCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
+	onPostgreSQL, err := filepath.Glob(filepath.Join("testdata", "postgres", "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range slices.Concat(files, onPostgreSQL) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

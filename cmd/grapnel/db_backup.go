@@ -103,6 +103,9 @@ func (c *dbBackupCmd) source(ctx context.Context, p *program, w io.Writer) error
 	if asks {
 		return c.fromServer(ctx, p, w)
 	}
+	if c.Store != "" {
+		return c.noCopy("backup", "run pg_dump --format=custom --schema=grapnel --file=grapnel.dump "+c.shown())
+	}
 	data, err := c.folder.open(ctx, "take it from the running server: grapnel db backup --url URL, with an admin key in GRAPNEL_KEY")
 	if err != nil {
 		return err
@@ -233,8 +236,12 @@ Examples:
 
 // Run restores a backup.
 func (c *dbRestoreCmd) Run(p *program) error {
+	c.settle(p)
 	ctx, stop := untilSignal()
 	defer stop()
+	if c.Store != "" {
+		return c.noCopy("restore", "run pg_restore --dbname="+c.shown()+" grapnel.dump, on a database without the schema grapnel")
+	}
 	in, size, err := openInput(c.File, p.stdin)
 	if err != nil {
 		return err

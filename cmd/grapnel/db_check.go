@@ -21,8 +21,9 @@ func (*dbCheckCmd) Help() string {
 that no file of the log is missing, and, if the key is there, that the secrets can be opened. In
 a backup every file is held against its hash as well, by which any change of it is found; in a
 folder a flipped bit inside an event's data cannot be told from other data. Nothing is changed.
-No server may have the folder open: check a backup of it instead. The exit code is 1 if anything
-is wrong.
+No server may have the folder open: check a backup of it instead. With --store every row of a
+PostgreSQL database is read, in the state of one moment, and held against the others. The exit
+code is 1 if anything is wrong.
 
 Examples:
 
@@ -43,9 +44,13 @@ type checked struct {
 
 // Run checks.
 func (c *dbCheckCmd) Run(p *program) error {
+	c.settle(p)
 	ctx, stop := untilSignal()
 	defer stop()
 	path := c.Path
+	if path == "" && c.Store != "" {
+		return c.database(ctx, p)
+	}
 	if path == "" {
 		path = c.Data
 	}
@@ -65,6 +70,23 @@ func (c *dbCheckCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	return out.tell(p)
+}
+
+// database checks a PostgreSQL database.
+func (c *dbCheckCmd) database(ctx context.Context, p *program) error {
+	if err := c.current(ctx, ""); err != nil {
+		return err
+	}
+	bar := p.progress(0, "checking, tables")
+	defer bar.end()
+	r, err := offline.CheckDatabase(ctx, c.Store, func(string) { bar.add(1) })
+	if err != nil {
+		return unreached(err)
+	}
+	out := &checked{Path: c.shown(), Findings: []offline.Finding{}, Secrets: r.TrySecrets(p.getenv("GRAPNEL_SECRET_KEY")), Files: r.Files, Bytes: r.Bytes}
+	out.Findings = append(out.Findings, r.Findings...)
+	bar.end()
 	return out.tell(p)
 }
 
@@ -154,9 +176,11 @@ type dbMigrateCmd struct {
 
 // Help gives examples.
 func (*dbMigrateCmd) Help() string {
-	return `A server brings its folder up to date by itself when it starts; this does it beforehand, and
-shows what would be done. There is no way back but a backup: an older version refuses a newer
-schema.
+	return `A server brings its folder or its database (--store) up to date by itself when it starts; this
+does it beforehand, and shows what would be done. There is no way back but a backup: an older
+version refuses a newer schema. Of a database, servers of the version before go on working where
+the migrations say so; where they do not, nothing is done while such servers run. Replace the
+servers one after the other: see docs/postgresql.md.
 
 Examples:
 
@@ -181,7 +205,10 @@ const stopFirst = "stop the server that has it, or restart it: it migrates when 
 
 // Run shows the versions.
 func (c *dbMigrateStatusCmd) Run(p *program) error {
-	files, err := c.files()
+	c.settle(p)
+	ctx, stop := untilSignal()
+	defer stop()
+	files, err := c.files(ctx, stopFirst)
 	if err != nil {
 		return err
 	}
@@ -224,14 +251,6 @@ func standing(f offline.File) string {
 	return "up to date"
 }
 
-func (f *folder) files() ([]offline.File, error) {
-	if err := f.there(); err != nil {
-		return nil, err
-	}
-	files, err := offline.Schemas(f.Data)
-	return files, inUse(err, stopFirst)
-}
-
 type dbMigrateUpCmd struct {
 	folder
 	rehearsed
@@ -253,7 +272,10 @@ type migrated struct {
 
 // Run migrates. Opening a store does it.
 func (c *dbMigrateUpCmd) Run(p *program) error {
-	files, err := c.files()
+	c.settle(p)
+	ctx, stop := untilSignal()
+	defer stop()
+	files, err := c.files(ctx, stopFirst)
 	if err != nil {
 		return err
 	}
@@ -264,10 +286,8 @@ func (c *dbMigrateUpCmd) Run(p *program) error {
 		}
 	}
 	if len(out.Files) > 0 && !c.DryRun {
-		ctx, stop := untilSignal()
-		defer stop()
-		if err := offline.Migrate(ctx, c.Data); err != nil {
-			return inUse(err, stopFirst)
+		if err := c.migrate(ctx); err != nil {
+			return err
 		}
 	}
 	if p.JSON {
@@ -275,9 +295,17 @@ func (c *dbMigrateUpCmd) Run(p *program) error {
 	}
 	switch {
 	case len(out.Files) == 0:
-		return p.printf("%s is up to date\n", plain(c.Data))
+		return p.printf("%s is up to date\n", plain(c.shown()))
 	case c.DryRun:
 		return p.printf("%d files would be migrated\n", len(out.Files))
 	}
 	return p.printf("%d files migrated\n", len(out.Files))
+}
+
+// migrate brings a folder or a database up to date.
+func (f *folder) migrate(ctx context.Context) error {
+	if f.Store != "" {
+		return unreached(inUse(offline.MigrateDatabase(ctx, f.Store), "upgrade the servers first, or stop them all"))
+	}
+	return inUse(offline.Migrate(ctx, f.Data), stopFirst)
 }

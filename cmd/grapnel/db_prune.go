@@ -17,7 +17,7 @@ type dbStatsCmd struct {
 // Help gives examples.
 func (*dbStatsCmd) Help() string {
 	return `With --url or --context a running server is asked, which needs an admin key; otherwise the data
-folder is read, which no server may have open.
+folder is read, which no server may have open, or with --store a PostgreSQL database.
 
 Examples:
 
@@ -52,8 +52,12 @@ func (c *dbStatsCmd) Run(p *program) error {
 	if !s.Writable {
 		state = "no: " + s.Problem
 	}
-	return p.fields(field{"engine", s.Engine}, field{"durability", s.Durability}, field{"events", fmt.Sprint(s.Events)}, field{"files", fmt.Sprint(s.Units)},
-		field{"size", sizeText(s.Bytes)}, field{"oldest", when(s.Oldest)}, field{"last event", s.LastEvent}, field{"expired", fmt.Sprint(s.Expired)}, field{"writable", state})
+	all := []field{{"engine", s.Engine}, {"durability", s.Durability}, {"events", fmt.Sprint(s.Events)}, {"files", fmt.Sprint(s.Units)},
+		{"size", sizeText(s.Bytes)}, {"oldest", when(s.Oldest)}, {"last event", s.LastEvent}, {"expired", fmt.Sprint(s.Expired)}, {"writable", state}}
+	for _, w := range s.Warnings {
+		all = append(all, field{"warning", w})
+	}
+	return p.fields(all...)
 }
 
 // read opens the folder and asks its store.
@@ -77,7 +81,8 @@ type dbPruneCmd struct {
 // Help gives examples.
 func (*dbPruneCmd) Help() string {
 	return `A server removes events by itself when their retention is over (grapnel serve --retention). This
-does it by hand on a folder that no server has open. Events go by whole files of the log: one
+does it by hand on a folder that no server has open, or on a database (--store). Events go by
+whole files of the log: one
 with an event that is not old enough, or a delivery that can still be sent, stays. Deliveries of
 paused, disabled or deleted endpoints end with their events.
 
@@ -90,6 +95,7 @@ Examples:
 
 // Run prunes.
 func (c *dbPruneCmd) Run(p *program) error {
+	c.settle(p)
 	before := c.Before.Time
 	if c.OlderThan != 0 {
 		if c.OlderThan < 0 {
@@ -119,7 +125,7 @@ func (c *dbPruneCmd) Run(p *program) error {
 		would.DryRun = c.DryRun
 		return tellPruned(p, would)
 	}
-	what := fmt.Sprintf("remove %d events %s from %s, and end %d deliveries", would.Events, which, c.Data, would.Expired)
+	what := fmt.Sprintf("remove %d events %s from %s, and end %d deliveries", would.Events, which, c.shown(), would.Expired)
 	if err := p.confirm(what, c.Yes); err != nil {
 		return err
 	}

@@ -50,6 +50,9 @@ func (c *devCmd) Run(p *program) error {
 		return &config.Error{Setting: "--listen", Source: p.sources("listen"), Reason: fmt.Sprintf("%q can be reached by others, and the trial shows its admin key", cfg.Listen),
 			Remedy: "use grapnel serve for that, write an address such as 127.0.0.1:8080, or insist with --dangerous-public"}
 	}
+	if cfg.Store != "" {
+		return &config.Error{Setting: "--store", Source: p.sources("store"), Reason: "the trial keeps its data in a folder", Remedy: "leave it out, or use grapnel serve"}
+	}
 	if c.Ephemeral && p.sources("data") == "flag" {
 		return fail(exitUsage, "leave one of them out", "--ephemeral keeps the data in a temporary folder, --data in one of yours")
 	}

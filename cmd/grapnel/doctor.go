@@ -22,14 +22,17 @@ func (*doctorCmd) Help() string {
 	return `Checks what a server needs of its machine, with the settings that grapnel serve would have: the
 settings themselves, the data folder (room, rights, how long a sync takes), the databases if no
 server has them open, file descriptors, ports, certificates, DNS, clocks, whether a running server
-takes its own way out for broken, and that deliveries to forbidden addresses are refused. What
+takes its own way out for broken, and that deliveries to forbidden addresses are refused. With
+--store the database takes the folder's place: its version and settings, the role's rights, its
+clock, the schema, connections, notifications, and the servers that run on it. What
 cannot be looked at is skipped, with the reason. Nothing is changed. Exit code 1 if a check failed.
 
 Examples:
 
     grapnel doctor
     grapnel doctor --data /var/lib/grapnel --public-url https://hooks.example.com
-    grapnel doctor --json`
+    grapnel doctor --json
+    grapnel doctor --store postgres://grapnel@db.internal/grapnel --secret-key-file secret.key`
 }
 
 // How a check ended.
@@ -80,10 +83,14 @@ func (c *doctorCmd) Run(p *program) error {
 	}
 	d := &doctor{program: p, settings: c.Config, url: strings.TrimRight(c.URL, "/"), lookup: c.Lookup, timeout: c.Timeout}
 	d.checkSettings()
-	for _, check := range []func(){
-		d.checkFolder, d.checkRoom, d.checkDatabases, d.checkDescriptors, d.checkPorts, d.checkCertificate,
+	place := []func(){d.checkFolder, d.checkRoom, d.checkDatabases}
+	if d.settings.Store != "" {
+		place = []func(){d.checkDatabase}
+	}
+	for _, check := range append(place,
+		d.checkDescriptors, d.checkPorts, d.checkCertificate,
 		d.checkRoots, d.checkPublicName, d.checkLookup, d.checkClock, d.checkWayOut, d.checkGuard,
-	} {
+	) {
 		check()
 	}
 	failed := 0

@@ -143,6 +143,9 @@ func (d *doctor) checkDatabases() {
 	default:
 		d.add("databases", checkOK, "", "%d files, nothing wrong", len(report.Files))
 	}
+	if report != nil {
+		d.checkKeys(report.Seals(d.keys(), time.Now()))
+	}
 }
 
 // checkDescriptors compares the limit of open files with what the settings

@@ -12,9 +12,11 @@ import (
 
 // eventsCmd is about events.
 type eventsCmd struct {
-	List   eventsListCmd   `cmd:"" help:"List a tenant's events, newest first."`
-	Get    eventsGetCmd    `cmd:"" help:"Show an event with what became of it."`
-	Cancel eventsCancelCmd `cmd:"" help:"End what still waits of an event."`
+	List     eventsListCmd     `cmd:"" help:"List a tenant's events, newest first."`
+	Get      eventsGetCmd      `cmd:"" help:"Show an event with what became of it."`
+	Cancel   eventsCancelCmd   `cmd:"" help:"End what still waits of an event."`
+	Purge    eventsPurgeCmd    `cmd:"" help:"Take what events hold out of the store, such as a person's data."`
+	Rejected eventsRejectedCmd `cmd:"" help:"List what was published in the database and could not be taken, or show one."`
 }
 
 // Help gives examples.

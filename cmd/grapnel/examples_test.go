@@ -6,8 +6,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -21,7 +23,9 @@ import (
 	"time"
 
 	"grapnel/client"
+	"grapnel/internal/serve/offline"
 	"grapnel/internal/serve/trial"
+	"grapnel/internal/store/postgres/pgtest"
 	"grapnel/internal/testaid"
 )
 
@@ -39,6 +43,9 @@ var elsewhere = strings.NewReplacer(
 	"--listen 127.0.0.1:9090", "--listen 127.0.0.1:0", "--listen 127.0.0.1:9001", "--listen 127.0.0.1:0", "--listen :8443", "--listen 127.0.0.1:0",
 	"GRAPNEL_LISTEN=:9090", "GRAPNEL_LISTEN=127.0.0.1:0",
 )
+
+// database is the one in production, for which an empty one stands in.
+const database = "postgres://grapnel@db.internal/grapnel"
 
 // trialServer is a grapnel dev that examples talk to.
 type trialServer struct {
@@ -193,6 +200,7 @@ func (s *trialServer) files(t *testing.T, dir, secret string) {
 	} else {
 		write("acme.yaml", strings.Replace(d.Source(), "name: propstack", "name: acme", 1))
 	}
+	write("secret.key", base64.StdEncoding.EncodeToString(make([]byte, 32))+"\n")
 	write("key", s.ready.Key+"\n")
 	write("key.txt", s.ready.Key+"\n")
 	for name, at := range map[string]string{"request.txt": time.Now().Format(time.RFC3339), "old-request.txt": "2026-01-02T15:04:05Z"} {
@@ -246,6 +254,19 @@ func (s *trialServer) example(t *testing.T, c command, line string) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
+	reseals, known := c.path == "grapnel db reseal", strings.Contains(line, database)
+	if reseals || known {
+		stoppedFolder(t, filepath.Join(dir, "grapnel-data"))
+	}
+	if known {
+		url := pgtest.Empty(t)
+		line = strings.ReplaceAll(line, database, url)
+		if reseals {
+			if err := offline.MigrateDatabase(ctx, url); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", elsewhere.Replace(line))
 	cmd.Dir = dir
 	cmd.Env = exampleEnv(dir, s.things(t, dir)...)
@@ -268,6 +289,19 @@ func (s *trialServer) example(t *testing.T, c command, line string) {
 	}
 	if err != nil {
 		t.Errorf("%s:\n    %s\n%v: %s", c.path, line, err, said.String())
+	}
+}
+
+// stoppedFolder makes the data folder of a server that was stopped.
+func stoppedFolder(t *testing.T, dir string) {
+	t.Helper()
+	err := offline.Seed(t.Context(), offline.SeedPlan{
+		Dir: dir, Tenants: 1, Endpoints: 2, Events: 10, Size: 100,
+		URL:  func(_, _ int) string { return "https://example.com/hook" },
+		Type: func(_, n int) string { return fmt.Sprint("example.", n) },
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

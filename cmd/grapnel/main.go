@@ -57,6 +57,8 @@ type cli struct {
 	Completion  completionCmd  `cmd:"" group:"tools" help:"Print a completion script for a shell."`
 	Man         manCmd         `cmd:"" group:"tools" help:"Print a manual page, or write all of them."`
 	DB          dbCmd          `cmd:"" name:"db" group:"operate" help:"Back up, restore, check and tend the data folder."`
+	Audit       auditCmd       `cmd:"" group:"operate" help:"List who changed what, and when."`
+	Nodes       nodesCmd       `cmd:"" group:"operate" help:"List the servers that share a store."`
 	Config      configCmd      `cmd:"" group:"operate" help:"Show and check the server's settings."`
 	Doctor      doctorCmd      `cmd:"" server:"" group:"operate" set:"data=${serve_data}" set:"listen=${serve_listen}" set:"drain=${serve_drain}" set:"log_format=${serve_log_format}" set:"log_level=${serve_log_level}" help:"Check what a server needs of its machine."`
 	Health      healthCmd      `cmd:"" group:"operate" help:"Ask a server whether it is well."`

@@ -30,8 +30,13 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+	testscript.Run(t, scripts("testdata"))
+}
+
+// scripts is how the scripts of a folder run.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
@@ -43,7 +48,7 @@ func TestScripts(t *testing.T) {
 			"code": code, "start": start, "until": until, "capture": capture, "signal": sendSignal, "insist": insist, "ended": ended,
 			"http": request, "empty": empty, "repeat": repeat,
 		},
-	})
+	}
 }
 
 // deadline is how long anything that a script waits for may take. It is a

@@ -34,6 +34,10 @@ error; GRAPNEL_ADMIN_KEY sets the key instead. Signing secrets are kept sealed w
 in the data folder, or with GRAPNEL_SECRET_KEY; without the key that they are sealed with the
 server does not start. SIGTERM and SIGINT stop the server in order, a second one at once.
 
+With --store any number of servers share a PostgreSQL database: each takes events, and each
+delivers its part of the endpoints. They need the same GRAPNEL_SECRET_KEY, and nothing of the
+data folder but its dialects, if there are any.
+
 Under systemd it tells when it is ready and stops (Type=notify), that it lives (WatchdogSec=),
 and takes sockets that systemd has bound; the name admin is the admin listener's.
 
@@ -41,7 +45,8 @@ Examples:
 
     grapnel serve --data /var/lib/grapnel
     grapnel serve --listen 127.0.0.1:9090 --public-url https://hooks.example.com --egress-allow 10.20.0.0/16
-    GRAPNEL_ADMIN_KEY=$(cat key) GRAPNEL_LISTEN=:9090 grapnel serve`
+    GRAPNEL_ADMIN_KEY=$(cat key) GRAPNEL_LISTEN=:9090 grapnel serve
+    grapnel serve --store postgres://grapnel@db.internal/grapnel --secret-key-file /run/secrets/grapnel-key`
 }
 
 // gcPercent lets the heap grow to three times what is in use, instead of twice,
@@ -158,10 +163,14 @@ func startError(err error) error {
 		return fail(exitUnavailable, "choose an address of this machine with "+setting, "%w", err)
 	case errors.Is(err, store.ErrLocked):
 		return fail(exitConflict, "end that process, or name another folder with --data", "%w", err)
+	case errors.Is(err, serve.ErrMoved):
+		return fail(exitConflict, "two servers with the same deliveries would send everything twice", "%w", err)
 	case errors.Is(err, store.ErrNewer):
 		return fail(exitConflict, "use that version of grapnel or a later one, or name another folder with --data", "%w", err)
+	case errors.Is(err, store.ErrUnavailable):
+		return fail(exitUnavailable, "see that the database runs, that this machine may connect, and that --store names it", "%w", err)
 	case errors.Is(err, keyring.ErrOtherKey), errors.Is(err, keyring.ErrNoKey):
-		return fail(exitConflict, "start with the key that the data folder was used with before: in its secret.key, or in "+config.EnvSecretKey+" if it came from there; to change keys, write the new one before the old one", "%w", err)
+		return fail(exitConflict, "start with the key that the store was used with before: in "+config.EnvSecretKey+" or --secret-key-file, as all servers of a database have it, or in secret.key in the data folder; to change keys, write the new one before the old one", "%w", err)
 	case errors.As(err, &file):
 		return fail(exitFailure, "name a folder with --data that this user may write to", "%w", err)
 	}

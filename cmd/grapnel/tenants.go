@@ -19,6 +19,7 @@ type tenantsCmd struct {
 	Create tenantsCreateCmd `cmd:"" help:"Create a tenant."`
 	Update tenantsUpdateCmd `cmd:"" help:"Change a tenant."`
 	Delete tenantsDeleteCmd `cmd:"" help:"Delete a tenant with its endpoints."`
+	Purge  tenantsPurgeCmd  `cmd:"" help:"Delete a tenant, and take all that its events hold out of the store."`
 
 	Connection tenantsConnectionCmd `cmd:"" help:"Say that the connection with a tenant's store is lost, or restored."`
 }

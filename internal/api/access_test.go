@@ -3,12 +3,14 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"grapnel/internal/api"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
+	"grapnel/internal/store/eithertest"
 )
 
 // credentials are the columns of the matrix: what each of them is. {fresh}
@@ -51,6 +53,7 @@ var access = []struct {
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/secret/rotate", "/v1/tenants/acme/endpoints/{endpoint}/secret/rotate", `{"overlap":0}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/events", acmeEvents, "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/events/{event}", acmeEvents + "/{event}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/rejected-events", "/v1/tenants/acme/rejected-events", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/deliveries", "/v1/tenants/acme/deliveries", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/deliveries/{delivery}", "/v1/tenants/acme/deliveries/{delivery}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/deliveries/{delivery}/redeliver", "/v1/tenants/acme/deliveries/{delivery}/redeliver", "", [12]int{202, 202, 403, 403, 202, 403, 403, 404, 401, 401, 401, 401}},
@@ -62,6 +65,9 @@ var access = []struct {
 	{"GET /v1/tenants/{tenant}/replays", "/v1/tenants/acme/replays", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/replays/{replay}", "/v1/tenants/acme/replays/{replay}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/replays/{replay}/cancel", "/v1/tenants/acme/replays/{replay}/cancel", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/purge", "/v1/tenants/acme/purge?dry_run=true", `{"everything":true}`, [12]int{200, 403, 403, 403, 403, 403, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/audit", "/v1/audit", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/audit", "/v1/tenants/acme/audit", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
 	{"GET /v1/event-types", "/v1/event-types", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
 	{"PUT /v1/event-types/{type}", "/v1/event-types/invoice.paid", `{}`, [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"GET /v1/event-types/{type}", "/v1/event-types/invoice.paid", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
@@ -71,10 +77,23 @@ var access = []struct {
 	{"GET /v1/keys/{key}", "/v1/keys/{key}", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"DELETE /v1/keys/{key}", "/v1/keys/{fresh key}", "", [12]int{204, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"POST /v1/import", "/v1/import", `[{"kind":"tenant","tenant":"acme"}]`, [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/nodes", "/v1/nodes", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"GET /v1/store", "/v1/store", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"POST /v1/backup", "/v1/backup", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"GET /v1/openapi.json", "/v1/openapi.json", "", [12]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
 	{"GET /v1/problems/{code}", "/v1/problems/not_found", "", [12]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
+}
+
+// strangers are credentials that are nobody's, beyond those of the matrix: each
+// gets on every route what an unknown key gets. A %s stands for a key that works.
+var strangers = []struct{ name, key string }{
+	{"cut short", "%.12s"},
+	{"one too long", "%sx"},
+	{"twice", "%[1]s,%[1]s"},
+	{"in quotes", `"%s"`},
+	{"too long to look at", "%02000s"},
+	{"a JWT of no algorithm", "eyJhbGciOiJub25lIn0.eyJzY29wZXMiOlsiYWRtaW4iXX0."}, // case 103
+	{"SQL", "' OR '1'='1"},
 }
 
 // case 93: every route, every kind of credential.
@@ -88,14 +107,29 @@ func TestAccessMatrix(t *testing.T) {
 	b.want(http.StatusCreated, "PUT", "/v1/event-types/invoice.paid", "")
 	anyKey := b.want(http.StatusCreated, "POST", "/v1/keys", `{"scopes":["read"]}`).text("id")
 	replay := b.want(http.StatusAccepted, "POST", "/v1/tenants/acme/replays", `{"states":["failed"]}`).text("id")
+	nobodys := map[string]string{"of a deleted tenant": b.keyOfDeleted()}
+	for _, c := range strangers {
+		nobodys[c.name] = c.key
+		if strings.Contains(c.key, "%") {
+			nobodys[c.name] = fmt.Sprintf(c.key, adminKey)
+		}
+	}
+	cells, allowed := 0, 0
 	for _, row := range access {
+		if row.route == "POST /v1/backup" && eithertest.Postgres() {
+			row.want[0] = http.StatusNotFound
+		}
 		method, _, _ := strings.Cut(row.route, " ")
+		there := strings.NewReplacer("{endpoint}", endpoint, "{event}", event, "{delivery}", delivery, "{key}", anyKey, "{replay}", replay).Replace(row.path)
 		for i, c := range credentials {
-			path := strings.NewReplacer("{endpoint}", endpoint, "{event}", event, "{delivery}", delivery, "{key}", anyKey, "{replay}", replay).Replace(row.path)
-			path = b.fresh(path, fmt.Sprint(i))
+			path := b.fresh(there, fmt.Sprint(i))
 			a := b.do(method, path, row.body, as(keys[c.name]))
 			if a.status != row.want[i] {
 				t.Errorf("%s as %s: %d, want %d: %s", row.route, c.name, a.status, row.want[i], a.body)
+			}
+			cells++
+			if a.status < 400 && row.want[i] >= 400 {
+				allowed++
 			}
 			if a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s as %s: no WWW-Authenticate", row.route, c.name)
@@ -104,7 +138,20 @@ func TestAccessMatrix(t *testing.T) {
 				t.Errorf("%s shows another tenant's endpoint: %s", row.route, a.body)
 			}
 		}
+		path := b.fresh(there, "stranger")
+		for name, key := range nobodys {
+			want := row.want[slices.Index(credentialNames(), "unknown")]
+			a := b.do(method, path, row.body, as(key))
+			if a.status != want {
+				t.Errorf("%s with a key %s: %d, want %d: %s", row.route, name, a.status, want, a.body)
+			}
+			cells++
+			if a.status < 400 && want >= 400 {
+				allowed++
+			}
+		}
 	}
+	t.Logf("%d routes × %d credentials: %d requests, %d wrongly allowed", len(access), len(credentials)+len(nobodys), cells, allowed)
 	if n := len(b.want(http.StatusOK, "GET", "/v1/tenants/other/events", "").list("data")); n != 0 {
 		t.Errorf("%d events reached another tenant", n)
 	}
@@ -151,6 +198,22 @@ func (b *bundle) credentials() map[string]string {
 		}
 	}
 	return keys
+}
+
+func credentialNames() (names []string) {
+	for _, c := range credentials {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// keyOfDeleted makes a key of a tenant that is deleted after.
+func (b *bundle) keyOfDeleted() string {
+	b.t.Helper()
+	b.want(http.StatusCreated, "PUT", "/v1/tenants/gone", "")
+	key := b.want(http.StatusCreated, "POST", "/v1/keys", `{"tenant":"gone","scopes":["publish","manage","read"]}`).text("key")
+	b.want(http.StatusNoContent, "DELETE", "/v1/tenants/gone", "")
+	return key
 }
 
 // fresh makes what a path says is to be there for this request alone.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -57,10 +58,15 @@ type Config struct {
 	Publisher Publisher
 	Waker     Waker
 	Canceller Canceller
-	Order     Order // nil: no delivery waits for another
+	Order     Order                     // nil: no delivery waits for another
+	CatchUp   func(ctx context.Context) // takes over what other servers have configured; nil: there are none
 	Replayer  *manage.Replayer
 	Reader    store.Reader
 	Extent    Extent             // of the same store
+	Purger    store.Purger       // the same store
+	Cluster   store.Cluster      // those who share it
+	Node      string             // this server's name among them
+	Inbox     store.Inbox        // of the same store; nil: it has none
 	Composer  *dispatch.Composer // what it makes is shown to those who listen
 	Live      *live.Hub          // what it is told reaches those who watch; nil: it is told nothing
 	Metrics   Metrics
@@ -71,8 +77,10 @@ type Config struct {
 	KeyFile string         // of the key that secrets are sealed with, to go with a backup; "": there is none
 	Program string         // version of the program; "": devel
 
-	CursorKey []byte // authenticates cursors; 16 bytes or more, the same after a restart
-	PublicURL string // under which others reach the server; bodies may hold it
+	// CursorKeys authenticate cursors, the first one those that are made; 16 bytes or
+	// more each, the same after a restart.
+	CursorKeys [][]byte
+	PublicURL  string // under which others reach the server; bodies may hold it
 
 	MaxEventBytes   int64         // of an event's data, and of its previous; 0: 1 MiB
 	MaxBatchBytes   int64         // of a request that holds several events; 0: 16 MiB
@@ -111,11 +119,11 @@ const envelope = 64 << 10
 // New makes the API.
 func New(c Config) (*API, error) {
 	if c.Auth == nil || c.Manager == nil || c.Directory == nil || c.Dialects == nil || c.Publisher == nil ||
-		c.Waker == nil || c.Canceller == nil || c.Replayer == nil || c.Reader == nil || c.Extent == nil || c.Composer == nil || c.Metrics == nil || c.Logger == nil {
+		c.Waker == nil || c.Canceller == nil || c.Replayer == nil || c.Reader == nil || c.Extent == nil || c.Purger == nil || c.Cluster == nil || c.Composer == nil || c.Metrics == nil || c.Logger == nil {
 		return nil, errors.New("make the API: a part is missing")
 	}
-	if len(c.CursorKey) < 16 {
-		return nil, errors.New("make the API: the key for cursors has less than 16 bytes")
+	if len(c.CursorKeys) == 0 || slices.ContainsFunc(c.CursorKeys, func(key []byte) bool { return len(key) < 16 }) {
+		return nil, errors.New("make the API: there is no key for cursors, or one has less than 16 bytes")
 	}
 	if c.MaxEventBytes == 0 {
 		c.MaxEventBytes = 1 << 20
@@ -325,6 +333,12 @@ func (a *API) admit(c *call, r *routeRow) error {
 	}
 	if err := r.checkQuery(c.r.URL); err != nil {
 		return err
+	}
+	if err := r.checkLoop(c); err != nil {
+		return err
+	}
+	if r.changes() {
+		a.acts(c)
 	}
 	if tenant == "" || r.creates {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/manage"
 	"grapnel/internal/store"
 )
 
@@ -23,28 +24,34 @@ func (a *API) storeRoutes() []routeRow {
 			scope: hook.ScopeAdmin, handle: a.getStore, out: storeShape{},
 		},
 		{
+			pattern: "GET /v1/nodes", name: "listNodes", summary: "List the servers that share the store, oldest first",
+			doc:   "Each sends for the endpoints of its partitions, of which there are 64 in all. A server that died stays in the list, as gone, for a day. Where the store is a data folder, the asked server is the only one.",
+			scope: hook.ScopeAdmin, handle: a.listNodes, out: list[nodeShape]{},
+		},
+		{
 			pattern: "POST /v1/backup", name: "createBackup", summary: "Take a backup while the server runs",
 			doc: "A tar stream: the store's files, then MANIFEST.json, without which it was cut short. Every event that was accepted before the call is in it, and every outcome that was recorded. " +
-				"With the key of the secrets, unless without_key is true or the key is not in a file of the data folder: whoever has such a backup can read the secrets in it. grapnel db restore makes a data folder of it. One at a time, and with an Idempotency-Key none: each is a backup of its own.",
+				"With the key of the secrets, unless without_key is true or the key is not in a file of the data folder: whoever has such a backup can read the secrets in it. grapnel db restore makes a data folder of it. One at a time, and with an Idempotency-Key none: each is a backup of its own. Not found where the store is a database: that is backed up by its own means.",
 			scope: hook.ScopeAdmin, handle: a.backup, out: archive{},
 			params:   []param{{"without_key", "true: leave the key of the secrets out; the backup is worth nothing to whoever has not kept it elsewhere", formBool}},
-			problems: []hook.Code{hook.CodeConflict},
+			problems: []hook.Code{hook.CodeNotFound, hook.CodeConflict},
 		},
 	}
 }
 
 // storeShape is the store in answers.
 type storeShape struct {
-	Engine     string `json:"engine" doc:"what stores, and its version" example:"sqlite 3.53.4"`
-	Durability string `json:"durability" doc:"what a commit waits for" example:"write-ahead log, synced at every commit (synchronous=FULL)"`
-	Events     int64  `json:"events" doc:"events in the log" example:"1200"`
-	Units      int    `json:"units" doc:"files that the log is cut into" example:"3"`
-	Bytes      int64  `json:"bytes" doc:"on disk" example:"52428800"`
-	Oldest     stamp  `json:"oldest,omitzero" doc:"when the oldest event was accepted; absent: there is none"`
-	Expired    int64  `json:"expired" doc:"deliveries that retention ended before they were made, since the beginning" example:"0"`
-	Writable   bool   `json:"writable" doc:"false: nothing can be stored just now" example:"true"`
-	Problem    string `json:"problem,omitzero" doc:"why not"`
-	LastEvent  string `json:"last_event,omitzero" doc:"the id of the last event; absent: there was none" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+	Engine     string   `json:"engine" doc:"what stores, and its version" example:"sqlite 3.53.4"`
+	Durability string   `json:"durability" doc:"what a commit waits for" example:"write-ahead log, synced at every commit (synchronous=FULL)"`
+	Events     int64    `json:"events" doc:"events in the log" example:"1200"`
+	Units      int      `json:"units" doc:"parts that the log is cut into: files, or days of a database" example:"3"`
+	Bytes      int64    `json:"bytes" doc:"on disk" example:"52428800"`
+	Oldest     stamp    `json:"oldest,omitzero" doc:"when the oldest event was accepted; absent: there is none"`
+	Expired    int64    `json:"expired" doc:"deliveries that retention ended before they were made, since the beginning" example:"0"`
+	Writable   bool     `json:"writable" doc:"false: nothing can be stored just now" example:"true"`
+	Problem    string   `json:"problem,omitzero" doc:"why not"`
+	LastEvent  string   `json:"last_event,omitzero" doc:"the id of the last event; absent: there was none" example:"0198c3f1-f2a4-7d3a-8b1c-0e5d4f6a7b8c"`
+	Warnings   []string `json:"warnings,omitzero" doc:"what threatens a database though it works, and what to do about it, as it was a minute ago at most; absent: nothing does"`
 }
 
 func (a *API) getStore(c *call) error {
@@ -61,6 +68,9 @@ func (a *API) getStore(c *call) error {
 	if last, err := a.Extent.LastEvent(ctx); err == nil && !last.IsZero() {
 		out.LastEvent = last.String()
 	}
+	if n, ok := a.Extent.(store.Networked); ok {
+		out.Warnings = n.Warnings()
+	}
 	return c.answer(http.StatusOK, out)
 }
 
@@ -68,7 +78,7 @@ func (a *API) getStore(c *call) error {
 // told by ending the connection.
 func (a *API) backup(c *call) error {
 	if a.Backup == nil {
-		return hook.Errorf(hook.CodeNotFound, "this store has a way of its own to be backed up: see its manual")
+		return hook.Errorf(hook.CodeNotFound, "the store is a database: back it up by its own means, such as pg_dump")
 	}
 	q := store.BackupQuery{At: a.Now(), Program: a.Program, KeyFile: a.KeyFile}
 	without, err := c.flag("without_key")
@@ -80,6 +90,9 @@ func (a *API) backup(c *call) error {
 	}
 	if _, given := c.r.Header["Idempotency-Key"]; given {
 		return hook.Invalid("", "this call takes no Idempotency-Key: a backup changes nothing, and each is one of its own. Leave the header out")
+	}
+	if err := a.Manager.Note(c.r.Context(), manage.Action{Name: "store.backup", With: map[string]any{"with_key": q.KeyFile != ""}}); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/manage"
 	"grapnel/internal/store"
 )
 
@@ -32,13 +33,16 @@ func (a *API) cancelEvent(c *call) error {
 	var out cancelAnswer
 	asked := map[hook.EndpointNum]bool{}
 	q := store.DeliveryQuery{Tenant: c.tenant.Num, Event: e.ID, States: []hook.DeliveryState{hook.Pending, hook.Held}, Oldest: true, Limit: maxLimit}
-	err = a.eachDelivery(ctx, q, func(some []*hook.Delivery) error {
-		running, err := a.Canceller.Cancel(ctx, some, hook.ByRequest)
-		out.Running += running
-		for _, d := range some {
-			asked[d.Key.Endpoint] = true
-		}
-		return err
+	action := manage.Action{Name: "event.cancel", Tenant: c.tenant, Object: e.ID.String()}
+	err = a.Manager.Noted(ctx, action, func() error {
+		return a.eachDelivery(ctx, q, func(some []*hook.Delivery) error {
+			running, err := a.Canceller.Cancel(ctx, some, hook.ByRequest)
+			out.Running += running
+			for _, d := range some {
+				asked[d.Key.Endpoint] = true
+			}
+			return err
+		})
 	})
 	if err != nil {
 		return err

@@ -70,6 +70,9 @@ func catalogue() []meaning {
 		{hook.CodeUnavailable, http.StatusServiceUnavailable, "Unavailable",
 			"The server cannot do this just now: it is stopping, its storage is full, too slow or does not answer, too many deliveries wait, or too much is being published at once.",
 			"Send the request again after the number of seconds that Retry-After gives, with the same id or Idempotency-Key, since what detail leaves open may have been stored."},
+		{codeLoop, http.StatusLoopDetected, "Loop detected",
+			"The request is the delivery of a Grapnel server, this one or another: an endpoint's URL leads to this API, with a key in its headers. What it asks for would cause more deliveries, and so on. Nothing was stored.",
+			"Point the endpoint at a program of your own, and let that publish what it makes of the events."},
 	}
 }
 

@@ -83,6 +83,8 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 		"/event-types/a":                                     new(client.EventType),
 		"/keys":                                              new(client.Page[client.Key]),
 		"/keys/" + key.ID:                                    new(client.Key),
+		"/audit":                                             new(client.Page[client.AuditEntry]),
+		"/tenants/acme/audit":                                new(client.Page[client.AuditEntry]),
 		"/problems/not_found":                                new(client.ProblemInfo),
 		"/tenants/nobody/keys":                               new(client.Error),
 	} {

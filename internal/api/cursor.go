@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"grapnel/internal/hook"
 )
@@ -44,6 +45,13 @@ func (a *API) query(c *call) (query, error) {
 	if err != nil {
 		return query{}, hook.Invalid("", "the query cannot be read")
 	}
+	for name, texts := range values {
+		for _, text := range texts {
+			if !utf8.ValidString(text) || strings.ContainsRune(text, 0) { // which a database cannot look for
+				return query{}, hook.Invalid("", "the parameter %s holds a zero byte, or bytes that are no UTF-8", name)
+			}
+		}
+	}
 	q := query{values: values, limit: defaultLimit}
 	if text := values.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -63,30 +71,32 @@ func (a *API) query(c *call) (query, error) {
 // cursor writes where another page begins or ends. It is bound to the list and
 // its filters, and cannot be made by others (case 111).
 func (a *API) cursor(c *call, q query, to direction, position []byte) string {
-	return base64.RawURLEncoding.EncodeToString(append(slices.Clone(position), a.mac(c, q, to, position)...))
+	return base64.RawURLEncoding.EncodeToString(append(slices.Clone(position), mac(a.CursorKeys[0], c, q, to, position)...))
 }
 
 func (a *API) openCursor(c *call, q query, text string) (position []byte, backward bool, err error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err == nil && len(b) > cursorMAC {
-		position, mac := b[:len(b)-cursorMAC], b[len(b)-cursorMAC:]
+		position, given := b[:len(b)-cursorMAC], b[len(b)-cursorMAC:]
 		for _, to := range []direction{forth, back} {
-			if hmac.Equal(mac, a.mac(c, q, to, position)) {
-				return position, to == back, nil
+			for _, key := range a.CursorKeys {
+				if hmac.Equal(given, mac(key, c, q, to, position)) {
+					return position, to == back, nil
+				}
 			}
 		}
 	}
 	return nil, false, hook.Invalid("", "the cursor is not one of this list with these filters: begin again without it")
 }
 
-func (a *API) mac(c *call, q query, to direction, position []byte) []byte {
+func mac(key []byte, c *call, q query, to direction, position []byte) []byte {
 	filters := url.Values{}
 	for name, v := range q.values {
 		if name != "cursor" && name != "limit" {
 			filters[name] = v
 		}
 	}
-	h := hmac.New(sha256.New, a.CursorKey)
+	h := hmac.New(sha256.New, key)
 	for _, part := range []string{c.r.URL.EscapedPath(), filters.Encode(), string(position), string(to)} {
 		h.Write([]byte(strconv.Itoa(len(part))))
 		h.Write([]byte{':'})

@@ -40,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 
 // FuzzCursor opens cursors: none but those that were made opens.
 func FuzzCursor(f *testing.F) {
-	a := &API{Config: Config{CursorKey: []byte("0123456789abcdef")}}
+	a := &API{Config: Config{CursorKeys: [][]byte{[]byte("0123456789abcdef")}}}
 	c := &call{r: httptest.NewRequest("GET", "/v1/tenants?limit=1", nil)}
 	good := a.cursor(c, query{}, forth, []byte("acme"))
 	for _, seed := range []string{good, "", "A", good[1:], good + "A", strings.Repeat("A", 1000)} {

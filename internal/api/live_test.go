@@ -19,6 +19,7 @@ import (
 	"grapnel/internal/api"
 	"grapnel/internal/hook"
 	"grapnel/internal/live"
+	"grapnel/internal/store/eithertest"
 )
 
 // pipes is a network of pipes, which a bubble of virtual time can hold.
@@ -50,6 +51,7 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 func inBubble(t *testing.T, test func(b *bundle, dial *http.Client), change ...func(*api.Config)) {
 	t.Helper()
 	t.Parallel()
+	eithertest.OnlySQLite(t, "its answers come in virtual time")
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, change...)
 		p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}

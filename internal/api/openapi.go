@@ -291,6 +291,9 @@ func (r *routeRow) mayFail(method, path string) []hook.Code {
 	if r.in != nil {
 		out = append(out, hook.CodeTooLarge, codeUnsupported)
 	}
+	if !r.open && r.mayLoop() {
+		out = append(out, codeLoop)
+	}
 	if r.hasETag(method) {
 		out = append(out, hook.CodeInvalid) // tags that cannot be read
 	}

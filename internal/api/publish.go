@@ -161,11 +161,28 @@ func ndjson(h http.Header) bool {
 	return false
 }
 
+// knows looks tenants up, also those that another server has just made: it asks once
+// for all of a request.
+func (a *API) knows(c *call) func(tenant string) bool {
+	asked := a.CatchUp == nil
+	return func(tenant string) bool {
+		_, ok := a.Directory.Tenant(tenant)
+		if ok || asked {
+			return ok
+		}
+		asked = true
+		a.CatchUp(c.r.Context())
+		_, ok = a.Directory.Tenant(tenant)
+		return ok
+	}
+}
+
 // address finds the tenant of each event: the one it names, or the only one
 // that the key covers.
 func (a *API) address(c *call, sub *ingest.Submission) {
 	only, one := c.caller.Only()
 	suppress := suppressed(c.r.Header)
+	known := a.knows(c)
 	for i := range sub.Items {
 		item := &sub.Items[i]
 		item.Suppress = item.Suppress || suppress
@@ -180,7 +197,7 @@ func (a *API) address(c *call, sub *ingest.Submission) {
 			sub.Errs[i] = hook.Invalid(at, "is missing: this key covers more than one tenant")
 			continue
 		}
-		if _, ok := a.Directory.Tenant(item.Tenant); !ok || !c.caller.Sees(item.Tenant) {
+		if !c.caller.Sees(item.Tenant) || !known(item.Tenant) {
 			e := *manage.Told(auth.NoTenant(item.Tenant))
 			e.Field = at
 			sub.Errs[i] = &e
@@ -195,9 +212,6 @@ func (a *API) submit(c *call, sub *ingest.Submission) ([]ingest.Result, error) {
 	crashpoint.Hit("after-read-body")
 	results, replayed, err := a.Publisher.Publish(ctx, sub)
 	if err != nil {
-		if hook.CodeOf(err) == hook.CodeConflict {
-			c.Header().Set("Retry-After", retryAfter) // the same request is in flight
-		}
 		return nil, err
 	}
 	if len(results) != len(sub.Items) {

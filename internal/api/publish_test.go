@@ -33,7 +33,7 @@ func TestPublish(t *testing.T) {
 	}
 	stored, err := b.store.Event(t.Context(), 0, eventID(t, id))
 	must(t, err)
-	if diff := cmp.Diff(data, string(stored.Data)); diff != "" { // case 63: kept byte by byte
+	if diff := cmp.Diff(data, string(stored.Data)); diff != "" { // case 63, case 65: kept byte by byte
 		t.Error(diff)
 	}
 	got := b.want(http.StatusOK, "GET", acmeEvents+"/"+id, "")
@@ -70,7 +70,7 @@ func eventID(t *testing.T, s string) hook.EventID {
 	return id
 }
 
-// case 63, case 73
+// case 63, case 65, case 73
 func TestPublishRefuses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -330,7 +330,7 @@ func TestPublishTroubles(t *testing.T) {
 	t.Parallel()
 	slow := func(ctx context.Context, _ *ingest.Submission) ([]ingest.Result, bool, error) {
 		<-ctx.Done()
-		return nil, false, hook.Errorf(hook.CodeConflict, "still being stored")
+		return nil, false, hook.Errorf(hook.CodeUnavailable, "still being stored")
 	}
 	fails := func(err error) publisher {
 		return func(context.Context, *ingest.Submission) ([]ingest.Result, bool, error) { return nil, false, err }
@@ -341,7 +341,7 @@ func TestPublishTroubles(t *testing.T) {
 		status int
 		retry  bool
 	}{
-		{"in flight for too long", slow, http.StatusConflict, true},
+		{"in flight for too long", slow, http.StatusServiceUnavailable, true},
 		{"full", fails(store.ErrFull), http.StatusServiceUnavailable, true},
 		{"stopping", fails(hook.Errorf(hook.CodeUnavailable, "stopping")), http.StatusServiceUnavailable, true},
 		{"too fast", fails(hook.Errorf(hook.CodeRateLimited, "slow down")), http.StatusTooManyRequests, true},

@@ -159,7 +159,7 @@ const (
 
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.auditRoutes(), a.purgeRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
 }
 
 func (a *API) publishRoutes() []routeRow {
@@ -277,6 +277,12 @@ func (a *API) logRoutes() []routeRow {
 			pattern: "GET " + pathEvent, name: "getEvent", summary: "Show an event with its deliveries",
 			doc:   "An event is found by its id or by the publisher's own.",
 			scope: hook.ScopeRead, handle: a.getEvent, out: eventDetail{},
+		},
+		{
+			pattern: "GET " + pathTenant + "/rejected-events", name: "listRejectedEvents", summary: "List events that were published in the database and rejected, latest first",
+			doc:   "What applications publish with grapnel.publish is checked in full once their transaction is committed. What turns out not to be an event is kept here as it was, for the retention. Where the store is a data folder, there are none.",
+			scope: hook.ScopeRead, handle: a.listRejected, out: list[rejectedShape]{},
+			params: []param{{"id", "only those with this id, as grapnel.publish returned it", formText}},
 		},
 		{
 			pattern: "GET " + pathTenant + "/deliveries", name: "listDeliveries", summary: "List a tenant's deliveries, newest first",

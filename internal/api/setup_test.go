@@ -28,7 +28,7 @@ import (
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
-	"grapnel/internal/store/sqlite"
+	"grapnel/internal/store/eithertest"
 	"grapnel/internal/testaid"
 )
 
@@ -55,7 +55,7 @@ type bundle struct {
 	t       testing.TB
 	api     http.Handler
 	held    http.Handler // the same, each exchange held against the OpenAPI document
-	store   *sqlite.Store
+	store   store.Store
 	dir     *directory.Directory
 	manager *manage.Manager
 	ring    *keyring.Ring
@@ -132,10 +132,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	b := &bundle{t: t, log: &testaid.Buffer{}, counts: &counts{routes: map[string]int{}}, woken: &waker{}, live: live.New(live.Config{})}
 	logger := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if b.store, err = sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { must(t, b.store.Close()) })
+	b.store = eithertest.Open(t)
 	b.dir, err = directory.Load(t.Context(), b.store)
 	must(t, err)
 	ring, err := keyring.Open(keyring.Source{Env: keyring.NewKey()})
@@ -166,10 +163,15 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	authenticator, err := auth.New(auth.Config{Keys: b.dir})
 	must(t, err)
 	b.reader = &flaky{Reader: b.store}
+	backup, _ := b.store.(store.Backuper) // nil on PostgreSQL
+	cluster, ok := b.store.(store.Cluster)
+	if !ok {
+		cluster = &store.Alone{Now: time.Now, Node: store.Node{Name: "test"}}
+	}
 	c := api.Config{
 		Auth: authenticator, Manager: b.manager, Directory: b.dir, Dialects: dialects(t), Publisher: in, Waker: b.woken, Canceller: recordingCanceller{b}, Order: behindTheFirst{}, Replayer: b.replayer, Reader: b.reader,
-		Extent: b.store, Backup: b.store, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring}, Live: b.live,
-		Metrics: b.counts, Logger: logger, CursorKey: bytes.Repeat([]byte{7}, 32), MaxEventBytes: 4096, MaxBatchBytes: 1 << 20,
+		Extent: b.store, Purger: b.store, Cluster: cluster, Node: "test", Backup: backup, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring}, Live: b.live,
+		Metrics: b.counts, Logger: logger, CursorKeys: [][]byte{bytes.Repeat([]byte{7}, 32)}, MaxEventBytes: 4096, MaxBatchBytes: 1 << 20,
 	}
 	for _, f := range change {
 		f(&c)

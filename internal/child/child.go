@@ -103,7 +103,7 @@ func (p *Process) Ready(ctx context.Context, url string) error {
 	ticker := time.NewTicker(3 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		if answers(ctx, client, url) {
+		if Answers(ctx, client, url) {
 			return nil
 		}
 		select {
@@ -116,7 +116,8 @@ func (p *Process) Ready(ctx context.Context, url string) error {
 	}
 }
 
-func answers(ctx context.Context, client *http.Client, url string) bool {
+// Answers reports whether a URL answers 200 now.
+func Answers(ctx context.Context, client *http.Client, url string) bool {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return false

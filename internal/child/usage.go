@@ -2,6 +2,7 @@ package child
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -44,6 +45,63 @@ func ReadUsage(pid int) (Usage, error) {
 		u.Written = number(io, "write_bytes:")
 	}
 	return u, nil
+}
+
+// ErrUnknown: this system does not tell.
+var ErrUnknown = errors.New("usage is not known here")
+
+// Tree is what a process and those that it has started have cost so far.
+type Tree struct {
+	CPU     time.Duration // also of children that have ended
+	Written int64         // bytes sent to the storage layer by those that there are
+}
+
+// ReadTree reads the usage of a process and its children, as of a server that has
+// one for each connection. ErrUnknown where there is no /proc.
+func ReadTree(pid int) (t Tree, err error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return t, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	found := false
+	for _, e := range entries {
+		n, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		fields := statFields(stat)
+		if err != nil || len(fields) < 15 || n != pid && fields[1] != strconv.Itoa(pid) {
+			continue // it has ended meanwhile, or is none of these
+		}
+		own, ended := ticks(fields[11:13]), time.Duration(0)
+		if n == pid {
+			found, ended = true, ticks(fields[13:15])
+		}
+		t.CPU += own + ended
+		if io, err := os.ReadFile("/proc/" + e.Name() + "/io"); err == nil { // not readable everywhere
+			t.Written += number(io, "write_bytes:")
+		}
+	}
+	if !found {
+		return t, fmt.Errorf("%w: there is no process %d in /proc", ErrUnknown, pid)
+	}
+	return t, nil
+}
+
+// statFields are those of /proc/PID/stat from the third on, the state: the second is
+// the program's name in parentheses and may hold anything.
+func statFields(stat []byte) []string {
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+}
+
+// ticks adds CPU times up.
+func ticks(fields []string) (sum time.Duration) {
+	for _, f := range fields {
+		n, _ := strconv.ParseInt(f, 10, 64) // the kernel writes numbers
+		sum += time.Duration(n) * clockTick
+	}
+	return sum
 }
 
 // ReadMemory reads the bytes that a process has resident now. It costs less than

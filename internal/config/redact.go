@@ -1,6 +1,24 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// hidden is what settings show of themselves as a whole: Values shows them one by one,
+// without secrets.
+const hidden = "[settings]"
+
+// Format hides the settings, keys and passwords among them, from fmt (case 105).
+func (c Config) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
+
+// MarshalJSON hides the settings from JSON.
+func (c Config) MarshalJSON() ([]byte, error) { return []byte(`"` + hidden + `"`), nil }
+
+// LogValue hides the settings from slog.
+func (c Config) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 // withoutUser is a URL as it may be shown: a user name and password in it are
 // "[secret]". It also takes texts that are no URL, and rather hides too much:
@@ -15,3 +33,32 @@ func withoutUser(raw string) string {
 	}
 	return raw
 }
+
+// withoutPassword is a database's URL as it may be shown: with the user's name, for
+// that helps, but without passwords, also those among its parameters. It takes any
+// text, as withoutUser does.
+func withoutPassword(raw string) string {
+	place, query, has := strings.Cut(raw, "?")
+	if at := strings.LastIndexByte(place, '@'); at >= 0 {
+		start := 0
+		if i := strings.Index(place, "://"); i >= 0 {
+			start = i + len("://")
+		}
+		if colon := strings.IndexByte(place[start:max(start, at)], ':'); colon >= 0 {
+			place = place[:start+colon] + ":[secret]" + place[at:]
+		}
+	}
+	if !has {
+		return place
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		if name, _, set := strings.Cut(pair, "="); set && strings.Contains(strings.ToLower(name), "password") {
+			pairs[i] = name + "=[secret]"
+		}
+	}
+	return place + "?" + strings.Join(pairs, "&")
+}
+
+// ShownStore is Store as it may be logged and shown.
+func (c *Config) ShownStore() string { return withoutPassword(c.Store) }

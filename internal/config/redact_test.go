@@ -1,6 +1,9 @@
 package config_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -33,6 +36,23 @@ func TestPasswordInURL(t *testing.T) {
 		}
 		if err := c.Validate(nil); err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the complaint has the password: %v", err)
+		}
+	}
+}
+
+// case 105: settings as a whole show nothing of themselves, wherever they are printed.
+func TestSettingsHideThemselves(t *testing.T) {
+	t.Parallel()
+	c := config.Config{AdminKey: "canary", SecretKey: "canary", ProxyAuth: "u:canary", Store: "postgres://u:canary@h/d"}
+	text, err := json.Marshal(struct{ C config.Config }{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "c", c, "p", &c)
+	for _, out := range []string{string(text), log.String(), fmt.Sprintf("%v %+v %#v %s %d %v", c, c, c, c, c, &c), fmt.Sprintf("%+v", struct{ C config.Config }{c})} {
+		if strings.Contains(out, "canary") || !strings.Contains(out, "[settings]") {
+			t.Errorf("seen: %s", out)
 		}
 	}
 }

@@ -81,8 +81,11 @@ func (c *Config) Values(from Sources) []Value {
 			continue
 		}
 		v := Value{Setting: s, Text: f.text(c), Origin: "default"}
-		if s.Name == "egress-proxy" || s.Name == "public-url" {
+		switch s.Name {
+		case "egress-proxy", "public-url":
 			v.Text = withoutUser(v.Text)
+		case "store":
+			v.Text = withoutPassword(v.Text)
 		}
 		switch {
 		case s.Secret && v.Text == "":

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"grapnel/internal/spelling"
 )
@@ -76,6 +77,7 @@ func (c *Config) Validate(from Sources) error {
 		}
 	}
 	v.proxy(c)
+	v.store(c)
 	if c.Data == "" {
 		v.fault("data", "is empty", "name the folder that holds the server's data, such as /var/lib/grapnel")
 	}
@@ -219,6 +221,37 @@ func (v *checker) ranges(setting string, ranges []string) {
 		v.fault(setting, fmt.Sprintf("%q is not an address range", s), remedy)
 	}
 }
+
+// renewals is how many renewals fit into a lease at least: the second may fail and
+// the third still come in time (case 29).
+const renewals = 3
+
+// maxNode is the most characters of a server's name.
+const maxNode = 64
+
+// store never quotes the URL: what does not read as one may be a password.
+func (v *checker) store(c *Config) {
+	if c.Renew > c.Lease/renewals {
+		v.fault("renew", fmt.Sprintf("%s is more than a third of --lease %s", c.Renew, c.Lease),
+			fmt.Sprintf("write %s or less, or a longer --lease: one renewal that fails must not end it", (c.Lease.Std()/renewals).Truncate(time.Millisecond)))
+	}
+	if len(c.Node) > maxNode || strings.Trim(c.Node, nodeCharacters) != "" {
+		v.fault("node", fmt.Sprintf("%q is not a name", c.Node), fmt.Sprintf("write %d letters, digits, dots and dashes at most, such as web-1", maxNode))
+	}
+	if c.Store == "" {
+		return
+	}
+	if !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://") {
+		v.fault("store", "is not a postgres:// URL", "write it as postgres://USER@HOST:PORT/DATABASE; for a data folder leave it out")
+	}
+	if c.SecretKey == "" && c.SecretKeyFile == "" {
+		v.fault("store", "needs a key for secrets that all servers of the database share",
+			"make one with openssl rand -base64 32, and give it to each as "+EnvSecretKey+" or with --secret-key-file")
+	}
+}
+
+// nodeCharacters may be in a server's name.
+const nodeCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
 // proxy never quotes a URL that holds a password.
 func (v *checker) proxy(c *Config) {

@@ -24,6 +24,8 @@ type plan struct {
 	env     []string      // of the start after the fault
 	load    time.Duration // at least so long before the fault; 0: as Options say
 	before  bool          // it only prepares: it reaches no point and is not counted
+	// disturb is what happens under load; nil: the server is ended and started again.
+	disturb func(ctx context.Context, r *Round) error
 }
 
 const (
@@ -51,6 +53,7 @@ func (w *world) round(ctx context.Context, report *Report, p plan) error {
 	if err != nil {
 		return err
 	}
+	w.book = book
 	w.receiver.Forget()
 	w.faults = nil
 	producer := &producer{world: w, round: w.rounds, book: book}
@@ -59,7 +62,11 @@ func (w *world) round(ctx context.Context, report *Report, p plan) error {
 	defer cancel()
 	seed := p.random.Uint64()
 	go func() { defer close(stopped); producer.run(ctx, seed, stop) }()
-	err = w.disturb(ctx, p, &r)
+	if p.disturb != nil {
+		err = p.disturb(ctx, &r)
+	} else {
+		err = w.disturb(ctx, p, &r)
+	}
 	close(stop)
 	if err != nil {
 		cancel()
@@ -169,6 +176,12 @@ func (w *world) settle(ctx context.Context, book *ledger.Producer, began time.Ti
 		if recorded(record) || time.Now().After(limit) || !sleep(ctx, nil, settlePoll) {
 			break
 		}
+	}
+	if w.witness != nil {
+		if err := w.witness(ctx, record.Requests, r); err != nil {
+			return err
+		}
+		record.Faults = w.faults
 	}
 	findings, summary := ledger.Check(record)
 	r.Findings = append(r.Findings, findings...)

@@ -31,7 +31,13 @@ type world struct {
 	log      *os.File
 	faults   []ledger.Fault
 	rounds   int
+	book     *ledger.Producer       // of the round that runs
 	routes   map[[2]string][]string // endpoints by tenant and type
+	further  []site                 // besides the usual ones
+	pick     func() string          // the address to send the next request to; nil: addr
+	// witness knows more of a round that has settled: faults that came of others, and
+	// what must not have been; nil: nobody does.
+	witness func(ctx context.Context, requests []ledger.Request, r *Round) error
 
 	mu    sync.Mutex
 	since time.Time // when the server was started last
@@ -174,7 +180,7 @@ func (w *world) arrived(q *ledger.Request) {
 func (w *world) firstDelivery() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.first.IsZero() {
+	if w.first.IsZero() || w.since.IsZero() {
 		return 0
 	}
 	return w.first.Sub(w.since)
@@ -190,7 +196,7 @@ func (w *world) setUp(ctx context.Context) error {
 		if err := w.call(ctx, http.MethodPut, "/v1/tenants/"+tenant, map[string]any{}, nil); err != nil {
 			return err
 		}
-		for _, s := range sites() {
+		for _, s := range append(sites(), w.further...) {
 			path := "/" + tenant + "/" + s.name
 			in := map[string]any{"url": w.receiver.URL(path)}
 			if s.types != nil {
@@ -242,7 +248,11 @@ func (w *world) call(ctx context.Context, method, path string, in, out any) erro
 }
 
 func (w *world) send(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+w.addr+path, bytes.NewReader(body))
+	addr := w.addr
+	if w.pick != nil {
+		addr = w.pick()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -19,5 +19,6 @@ func Names() []string {
 		"mid-seal",             // a segment is half sealed
 		"mid-retention",        // a segment is half removed
 		"mid-migration",        // a schema is half migrated
+		"mid-move",             // a folder is half moved into a database
 	}
 }

@@ -49,6 +49,9 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 			e = d.panicked(dl, c, endpoint, v)
 		}
 	}()
+	if d.CatchUp != nil {
+		d.CatchUp(ctx, dl.event.Revision)
+	}
 	endpoint, tenant, m, why := d.lookUp(dl)
 	switch m {
 	case holding:
@@ -67,6 +70,9 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	}
 	if why != "" {
 		return end(dl, hook.Failed, why)
+	}
+	if dl.event.Purged() { // and somebody asked for it again
+		return end(dl, hook.Cancelled, hook.ByPurge)
 	}
 	if dl.body == nil {
 		if tenant.APIVersion != "" || len(tenant.PastAPIVersions) > 0 {
@@ -97,6 +103,9 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	timeout := endpoint.Timeout
 	if timeout == 0 {
 		timeout = c.Timeout()
+	}
+	if !d.maySend(dl.lane) {
+		return effect{givenBack: true} // the process may have been stopped for a while
 	}
 	d.Metrics.ScheduleLag(now.Sub(dl.dueAt()))
 	r := d.Egress.Do(ctx, &egress.Request{
@@ -389,6 +398,9 @@ func (d *Dispatcher) act(l *lane, e effect) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l.acting = false
+	if l.gone.Load() {
+		return
+	}
 	d.configure(l)
 	now := time.Now()
 	d.settle(l, now)

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"grapnel/internal/hook"
@@ -15,9 +16,10 @@ import (
 // delivery between reading it and the call is for the caller to look up: a
 // terminal one stays as it is.
 //
-// Errors are store.ErrUnavailable while nothing is dispatched, and that of ctx.
+// Errors are store.ErrUnavailable while nothing is dispatched, or where another
+// node does that for one of the endpoints, and that of ctx.
 func (d *Dispatcher) Cancel(ctx context.Context, deliveries []*hook.Delivery, reason string) (running int, err error) {
-	var ends []chan struct{}
+	var ends []ending
 	for len(deliveries) > 0 {
 		n := min(len(deliveries), offerChunk)
 		d.mu.Lock()
@@ -27,8 +29,13 @@ func (d *Dispatcher) Cancel(ctx context.Context, deliveries []*hook.Delivery, re
 		}
 		now := time.Now()
 		for _, one := range deliveries[:n] {
-			if end := d.cancelOne(one, reason, now); end != nil {
-				ends = append(ends, end)
+			if !d.tenure.lease.Holds(one.Key.Endpoint) {
+				d.mu.Unlock()
+				return running, fmt.Errorf("%w: another node sends for the endpoint", store.ErrUnavailable)
+			}
+			l := d.lane(one.Key.Endpoint)
+			if end := d.cancelOne(l, one, reason, now); end != nil {
+				ends = append(ends, ending{l, end})
 			} else {
 				running++
 			}
@@ -39,7 +46,10 @@ func (d *Dispatcher) Cancel(ctx context.Context, deliveries []*hook.Delivery, re
 	}
 	for _, end := range ends {
 		select {
-		case <-end:
+		case <-end.recorded:
+			if end.of.gone.Load() {
+				return running, fmt.Errorf("%w: the endpoint went to another node", store.ErrUnavailable)
+			}
 		case <-ctx.Done():
 			return running, ctx.Err()
 		case <-d.quit:
@@ -49,10 +59,16 @@ func (d *Dispatcher) Cancel(ctx context.Context, deliveries []*hook.Delivery, re
 	return running, nil
 }
 
+// ending is the end of a delivery of a lane on its way to the store. If the lane is
+// gone when recorded is closed, it may not be there.
+type ending struct {
+	of       *lane
+	recorded chan struct{}
+}
+
 // cancelOne ends a delivery. The channel is closed when that is recorded; nil:
 // its attempt is running.
-func (d *Dispatcher) cancelOne(one *hook.Delivery, reason string, now time.Time) chan struct{} {
-	l := d.lane(one.Key.Endpoint)
+func (d *Dispatcher) cancelOne(l *lane, one *hook.Delivery, reason string, now time.Time) chan struct{} {
 	defer d.settle(l, now)
 	dl := l.find(one.Key.Event)
 	switch {
@@ -84,7 +100,7 @@ func (d *Dispatcher) cancelOne(one *hook.Delivery, reason string, now time.Time)
 // page brings it while it is being cancelled.
 func (d *Dispatcher) standIn(l *lane, one *hook.Delivery) *delivery {
 	dl := newDelivery(l, &hook.Event{ID: one.Key.Event, Tenant: one.Tenant, Type: one.Type})
-	dl.fresh, dl.attempts = false, one.Attempts // its lane's range covers it, or its event is still to be offered; see covers
+	dl.fresh, dl.attempts, dl.keyless = false, one.Attempts, true // its lane's range covers it, or its event is still to be offered; see covers
 	d.took(dl)
 	dl.join(&l.paged)
 	d.lineUpEnding(dl)
@@ -105,7 +121,7 @@ func (d *Dispatcher) standIn(l *lane, one *hook.Delivery) *delivery {
 func (d *Dispatcher) endAs(dl *delivery, reason string, now time.Time) {
 	dl.outcome = store.Outcome{Key: dl.key(), At: now, State: hook.Cancelled, Reason: reason, FirstAt: dl.firstAt, Base: dl.attempts}
 	dl.ending, dl.recorded = "", make(chan struct{})
-	d.backed++
+	d.backs(dl)
 	d.record.add(dl)
 }
 

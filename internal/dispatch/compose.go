@@ -58,10 +58,16 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 	return &Message{Method: d.Method(), URL: url, Header: header, Body: body}, nil
 }
 
+// errPurged keeps what is left of a purged event from being sent for it.
+var errPurged = errors.New("the event was purged, so that there is nothing to send")
+
 // Render makes the body that an endpoint, which may be deleted, gets of an
 // event: what was sent, or will be. The error is a sentence for the endpoint's
 // owner.
 func (c *Composer) Render(event *hook.Event, e *hook.Endpoint, t *hook.Tenant) ([]byte, error) {
+	if event.Purged() {
+		return nil, errPurged
+	}
 	d, ok := c.Dialects.Get(e.Dialect)
 	if !ok {
 		return nil, noDialect(e.Dialect)

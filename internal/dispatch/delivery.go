@@ -45,7 +45,9 @@ type delivery struct {
 	ending   string        // it was cancelled during its attempt, with this reason
 	recorded chan struct{} // of one that is being cancelled: closed when that is recorded
 
-	turn *turn // in its line; nil: it waits for no other
+	turn    *turn // in its line; nil: it waits for no other
+	keyless bool  // it stands in for one whose event is not at hand, nor its ordering key
+	bars    bool  // the end of it is among its lane's unkeyed
 
 	home  node[*delivery] // one of the lane's live, paged and retrying
 	queue node[*delivery] // one of the lane's window, backlog and blocked

@@ -45,8 +45,8 @@ const (
 // Config is what a Dispatcher works with. Fields are needed unless they say
 // otherwise.
 type Config struct {
-	Queue     store.Queue
-	Lease     store.Lease
+	Queue     store.Queue // with several nodes, a store.Follower
+	Lease     store.Lease // to begin with; see SetLease
 	Directory Directory
 	Dialects  *dialect.Registry
 	Egress    Egress
@@ -57,6 +57,10 @@ type Config struct {
 	Logger    *slog.Logger
 	PublicURL string
 	Pins      *Pins // nil: bodies are made with what there is now
+	// CatchUp has the Directory be of a revision at least, where other nodes may have
+	// configured it, before a delivery of an event of that revision is made. nil: there
+	// are none.
+	CatchUp func(ctx context.Context, revision int64)
 
 	MaxInFlight int // requests at once over all endpoints; 0: DefaultMaxInFlight
 	Busy        int // of them, how many may take the processor; 0: all
@@ -105,6 +109,7 @@ type Dispatcher struct {
 	upkeep  sync.WaitGroup     // timers, pagers, janitor, actions
 	working sync.WaitGroup     // workers
 	record  *recorder
+	telling exclusive // one call of Checkpoint at a time
 
 	mu        sync.Mutex
 	phase     phase
@@ -129,6 +134,8 @@ type Dispatcher struct {
 	backed    int           // outcomes that are not recorded yet
 	backedBy  int           // bytes that they hold
 	progress  progress
+	tenure    tenure
+	tail      tail
 	outage    outage
 	pending   atomic.Int64              // deliveries that are not over
 	listed    int64                     // deliveries of events up to here are counted by what the store tells at the start
@@ -164,25 +171,28 @@ func New(c Config) (*Dispatcher, error) {
 		spent:   allowances{},
 		timers:  newTimers(),
 		outage:  newOutage(),
+		tail:    newTail(c.Queue),
+		telling: make(exclusive, 1),
 	}
 	d.send = d.attempt
 	d.paging.L, d.spreading.L = &d.mu, &d.mu
+	d.tenure.begin(c.Lease, &d.mu)
 	d.record = newRecorder(d)
 	d.run, d.cancel = context.WithCancel(context.Background())
 	return d, nil
 }
 
-// Lost is closed when the lease is lost. Nothing is sent from then on; Stop
-// has still to be called.
+// Lost is closed when a lease is lost that never ends, and that nobody renews.
+// Nothing is sent from then on; Stop has still to be called.
 func (d *Dispatcher) Lost() <-chan struct{} { return d.lost }
 
 // Start finds the lanes that have work and begins to deliver.
 func (d *Dispatcher) Start(ctx context.Context) error {
 	d.Directory.Watch(d.changed)
 	d.countAnew()
-	lanes, err := d.Queue.Lanes(ctx, d.Lease)
+	a, err := d.list(ctx)
 	if err != nil {
-		return fmt.Errorf("list the lanes with work: %w", err)
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -191,8 +201,16 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	}
 	d.phase = started
 	now := time.Now()
-	for _, sl := range lanes {
-		d.restore(sl, now)
+	offered := d.lanesOf(d.enter(&a))
+	for _, sl := range a.lanes {
+		if a.still(&d.tenure, sl.Endpoint) {
+			d.restore(sl, a.upTo, now)
+		}
+	}
+	d.reconfigure(offered)
+	d.upkeep.Go(d.runJoiner)
+	if d.tail.of != nil {
+		d.upkeep.Go(d.runTail)
 	}
 	d.upkeep.Go(d.runTimers)
 	d.upkeep.Go(d.runSpreader)
@@ -205,8 +223,9 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	return nil
 }
 
-// restore makes a lane of what the store tells at the start.
-func (d *Dispatcher) restore(sl store.Lane, now time.Time) {
+// restore makes a lane of what the store tells at the start, or when its partition
+// was gained. It covers all events up to upTo, if that is not 0.
+func (d *Dispatcher) restore(sl store.Lane, upTo int64, now time.Time) {
 	l := d.lane(sl.Endpoint)
 	d.count(l, sl.Waiting)
 	if !sl.Fresh.IsZero() {
@@ -216,6 +235,9 @@ func (d *Dispatcher) restore(sl store.Lane, now time.Time) {
 			l.from = seq
 		}
 		l.from = min(l.from, seq)
+		if upTo != 0 {
+			l.to = max(l.to, upTo+1, l.from+1)
+		}
 		l.told = unsure
 		d.fellBehind(l)
 	}
@@ -225,10 +247,10 @@ func (d *Dispatcher) restore(sl store.Lane, now time.Time) {
 	d.settle(l, now)
 }
 
-// offerChunk is how many targets are taken in one hold of the mutex.
+// offerChunk is how many targets are taken in about one hold of the mutex.
 const offerChunk = 256
 
-// Offer tells of events that were just stored: every one, once, in the order
+// Offer tells of events that were just stored here: every one, once, in the order
 // of their ids. It never waits for the network or the store.
 func (d *Dispatcher) Offer(events []*hook.Event) {
 	d.mu.Lock()
@@ -236,35 +258,47 @@ func (d *Dispatcher) Offer(events []*hook.Event) {
 	now := time.Now()
 	n := 0
 	for _, e := range events {
+		d.thinOut(now)
 		seq := e.ID.Seq()
-		if d.progress.first == 0 {
-			d.progress.first = seq
+		if d.tail.of == nil {
+			d.handOut(e, seq, now)
+		} else if d.tenure.lease.Partitions != 0 && !d.tail.took(seq) {
+			d.handOut(e, seq, now)
+			d.tail.ahead = append(d.tail.ahead, seq)
 		}
-		if len(e.Targets) >= d.Wide {
-			d.spread(e, now)
-			d.progress.last = seq
-			continue
+		if n += len(e.Targets); n >= offerChunk {
+			n = 0
+			d.kick(now)
+			d.mu.Unlock()
+			d.mu.Lock()
 		}
-		for _, t := range e.Targets {
-			if t.Disposition == hook.Deliver && d.Lease.Holds(t.Endpoint) {
-				if len(d.wides) > 0 {
-					d.catchUp(t.Endpoint, now)
-				}
-				d.offer(e, seq, t.Endpoint, nil, now)
-			}
-			if n++; n%offerChunk == 0 {
-				d.kick(now)
-				d.mu.Unlock()
-				d.mu.Lock()
-			}
-		}
-		d.progress.last = seq
 	}
 	if len(d.early) > 0 {
 		d.forgetEarly()
 	}
 	d.kick(now)
 	d.stir()
+}
+
+// handOut hands an event to its lanes, or to who does that for a wide one. It
+// keeps the mutex: none of them has it, or all.
+func (d *Dispatcher) handOut(e *hook.Event, seq int64, now time.Time) {
+	if d.progress.first == 0 {
+		d.progress.first = seq
+	}
+	d.progress.last = max(d.progress.last, seq)
+	if len(e.Targets) >= d.Wide {
+		d.spread(e, now)
+		return
+	}
+	for _, t := range e.Targets {
+		if t.Disposition == hook.Deliver && d.tenure.lease.Holds(t.Endpoint) {
+			if len(d.wides) > 0 {
+				d.catchUp(t.Endpoint, now)
+			}
+			d.offer(e, seq, t.Endpoint, nil, now)
+		}
+	}
 }
 
 // offer hands a delivery to its lane. Its place in front is behind all others',
@@ -277,13 +311,12 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, after
 	if seq > d.listed {
 		d.count(l, 1)
 	}
-	if seq <= l.seen {
+	if seq <= l.seen && d.tail.of == nil {
 		return
 	}
 	size := offeredSize(e)
-	if d.phase != started || !l.room(size, d.Memory-d.bytes) {
-		l.skip(seq, d.progress.first)
-		d.fellBehind(l)
+	if d.phase != started || seq < d.tenure.parts[l.part].first || !l.room(size, d.Memory-d.bytes) {
+		d.leave(l, seq)
 		d.settle(l, now)
 		return
 	}
@@ -297,13 +330,29 @@ func (d *Dispatcher) offer(e *hook.Event, seq int64, num hook.EndpointNum, after
 	d.settle(l, now)
 }
 
+// leave leaves a delivery that is offered in the store.
+func (d *Dispatcher) leave(l *lane, seq int64) {
+	if l.from != 0 && seq < l.from {
+		l.generation++ // a page that is being read begins after it
+	}
+	l.skip(seq, d.first(l))
+	d.fellBehind(l)
+	if l.order != nil && l.hasAfter(seq) {
+		d.evict(l) // what comes after it is read after it
+	}
+}
+
 // standInFront lets a delivery that is offered keep the floor back.
 func (d *Dispatcher) standInFront(dl, after *delivery) {
 	if after != nil {
 		d.progress.front.insertAfter(&dl.front, &after.front)
-	} else {
-		d.progress.front.push(&dl.front)
+		return
 	}
+	at := d.progress.front.last
+	for at != nil && at.of.seq > dl.seq { // it was offered ahead
+		at = at.prev
+	}
+	d.progress.front.insertAfter(&dl.front, at)
 }
 
 // took counts a delivery that is in memory from now on.
@@ -334,6 +383,9 @@ func (d *Dispatcher) forget(dl *delivery) {
 	if dl.turn != nil {
 		d.leaveLine(dl)
 	}
+	if dl.bars {
+		dl.unbars()
+	}
 	d.unfresh(dl)
 }
 
@@ -361,7 +413,7 @@ func (d *Dispatcher) Wake(key hook.DeliveryKey) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.Lease.Holds(key.Endpoint) {
+	if !d.tenure.lease.Holds(key.Endpoint) {
 		return
 	}
 	l := d.lane(key.Endpoint)
@@ -377,6 +429,21 @@ func (d *Dispatcher) Wake(key hook.DeliveryKey) {
 		d.forget(dl) // what is in memory is out of date
 	}
 	l.stores(key.Event.Seq(), now)
+	d.settle(l, now)
+	d.kick(now)
+}
+
+// WakeLane tells that the store may have deliveries of a lane that are due, for
+// another node has changed something there.
+func (d *Dispatcher) WakeLane(endpoint hook.EndpointNum) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.phase != started || !d.tenure.lease.Holds(endpoint) {
+		return
+	}
+	now := time.Now()
+	l := d.lane(endpoint)
+	l.stores(1, now)
 	d.settle(l, now)
 	d.kick(now)
 }
@@ -433,7 +500,9 @@ func (d *Dispatcher) configure(l *lane) {
 		return
 	}
 	t, _ := d.Directory.TenantByNum(e.TenantNum)
-	l.mode, _ = d.judge(e, t)
+	if d.tenure.sends(l.part) {
+		l.mode, _ = d.judge(e, t)
+	}
 	l.rate = e.RateLimit
 	if e.MaxInFlight > 0 {
 		l.most = e.MaxInFlight

@@ -47,6 +47,37 @@
 // Where an endpoint asks for order, deliveries that wait for each other go one
 // after the other, each when the end of the one before is recorded: see order.go.
 //
+// What may be sent at all is said by a lease over partitions, which a Keeper holds;
+// they come and go while the Dispatcher runs: see tenure.go. Where several nodes
+// store events, it follows the log for what the others have stored: see tail.go.
+//
+// # Moving, and why nothing is lost or repeated by it
+//
+// A partition joins when its lanes have been listed, and the last event asked for,
+// after the store had granted it. Take any event with a delivery in it.
+//
+//   - What was handed out here before the partition was gained, by Offer or by the
+//     tail, was in the store before its lanes were listed, so the list covers it.
+//   - What is handed out between the two is left in the store, in its lane's range.
+//   - What is handed out later is taken into memory only if it is after the last
+//     event that was asked for: so it was stored when nobody else could record
+//     anything of it. Else it is left in the store, and a page finds out whether
+//     there is something to do. To leave it there is right whatever happened.
+//
+// Whoever had the partition before records nothing more of it, for its token has
+// changed. If it accepts an event that it takes for its own, that is in the log, and
+// so found by the list or by the tail of who has the partition. An event that Offer
+// and the tail both bring is handed out by the one who comes first, and passed over
+// by the other: the tail knows how far it is, and what was offered ahead of it.
+//
+// Nothing that a lane may not have got yet is passed by: the floor and the marks stay
+// at or before the horizon, ordered lanes send nothing beyond it, and what a page
+// brings from there is left for the tail.
+//
+// A partition that is given up is released when nothing of it is in flight or
+// unrecorded, so the next holder repeats nothing. If it is lost instead, each
+// attempt in flight may be repeated once, and its outcome changes nothing.
+//
 // # Invariants under the mutex
 //
 //   - A delivery in memory is in exactly one of its lane's lists live, paged
@@ -80,6 +111,10 @@
 //     alone, is in blocked instead of window, backlog and retries.
 //   - What is in flight, or over and not recorded, is bounded; it is what could
 //     be sent twice after a crash.
+//   - A lane in memory is of a partition that is held. One that is gone is in no
+//     list, and nothing that is under way of it is recorded or changes another's
+//     state. Only a partition that has joined, and is not given up, has lanes that
+//     are not holding; and only of those that have joined is progress told.
 //
 // Lock order: the dispatcher's mutex, then the recorder's or the directory's.
 // Neither is held while the store, the network or a Manager is called.

@@ -30,8 +30,8 @@ func TestDeliversAtOnce(t *testing.T) {
 		}
 		w.stop()
 		w.once()
-		if want := e.ID.Seq() + 1; w.queue.floor != want || w.queue.behind() != 0 {
-			t.Errorf("the floor is %d, want %d; marks %v", w.queue.floor, want, w.queue.marks)
+		if want := e.ID.Seq() + 1; w.queue.floors[0] != want || w.queue.behind() != 0 {
+			t.Errorf("the floor is %d, want %d; marks %v", w.queue.floors[0], want, w.queue.marks)
 		}
 	})
 }

@@ -15,7 +15,7 @@ func (d *Dispatcher) Gauges() telemetry.QueueGauges {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := telemetry.QueueGauges{
-		Pending: d.pending.Load(), Due: d.waiting, InFlight: d.inFlight[proven] + d.inFlight[unproven], Lanes: len(d.lanes), Outcomes: d.backed, Barred: d.barred, Unreached: d.outage.down,
+		Pending: d.pending.Load(), Due: d.waiting, InFlight: d.inFlight[proven] + d.inFlight[unproven], Lanes: len(d.lanes), Outcomes: d.backed, Barred: d.barred || d.tenure.over(time.Now()), Unreached: d.outage.down,
 	}
 	lanes := make([]*lane, 0, len(d.lanes))
 	for _, l := range d.lanes {

@@ -76,19 +76,19 @@ func (d *Dispatcher) giveUp(p *page, now time.Time) {
 		dl.outcome = store.Outcome{Key: dl.key(), At: now, State: hook.Failed, Reason: reason, FirstAt: dl.firstAt, Base: dl.base}
 		d.took(dl)
 		d.lineUpEnding(dl)
-		d.backed++
+		d.backs(dl)
 		d.record.add(dl)
 	}
 	have := l.inMemory(p.result.Work, &l.live, &l.paged)
 	for _, w := range p.result.Work {
-		if dl := newWork(l, w); !l.covers(dl.seq, have[dl.seq]) {
+		if dl := newWork(l, w); !d.toCome(dl.seq, l) && !l.covers(dl.seq, have[dl.seq]) {
 			dl.join(&l.paged)
 			l.apart++
 			end(dl)
 		}
 	}
 	if p.fresh.Limit > 0 {
-		l.advance(p, d.progress.first)
+		l.advance(p, d.first(l))
 		d.toTell(l)
 	}
 	have = l.inMemory(p.due, &l.live, &l.paged, &l.retrying)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/store"
 )
 
 // mode is what a lane's endpoint allows.
@@ -19,8 +20,8 @@ const (
 // cancelLimit is how many deliveries of a lane are cancelled at once.
 const cancelLimit = 32
 
-// lane is an endpoint's queue. Everything but num, tenant, keys and complained is
-// guarded by the dispatcher's mutex.
+// lane is an endpoint's queue. Everything but num, part, tenant, keys, gone and
+// complained is guarded by the dispatcher's mutex.
 //
 // Its fresh deliveries are in memory (live: as they were offered; paged: read
 // back from the store) or lie in the store alone. The latter all are of events
@@ -29,8 +30,10 @@ const cancelLimit = 32
 // the latter none is due before storedAt.
 type lane struct {
 	num    hook.EndpointNum
+	part   uint8 // its partition
 	tenant *tenant
 	keys   atomic.Pointer[keyset]
+	gone   atomic.Bool // its partition is not ours any more; it is in no list, and another one may be in its place
 
 	complained atomic.Int64 // Unix time of the last complaint that it cannot send
 
@@ -87,7 +90,7 @@ type lane struct {
 }
 
 func newLane(num hook.EndpointNum, t *tenant) *lane {
-	l := &lane{num: num, tenant: t, limit: newLimiter(), timer: -1, meanSize: 4 << 10}
+	l := &lane{num: num, part: uint8(store.PartitionOf(num)), tenant: t, limit: newLimiter(), timer: -1, meanSize: 4 << 10}
 	l.ring.of, l.page.of = l, l
 	return l
 }
@@ -271,6 +274,16 @@ func (l *lane) skip(seq, first int64) {
 	if l.to != 0 {
 		l.to = max(l.to, seq+1)
 	}
+}
+
+// hasAfter reports whether a fresh delivery of a later event is in memory.
+func (l *lane) hasAfter(seq int64) bool {
+	for _, home := range []*list[*delivery]{&l.live, &l.paged} {
+		if home.last != nil && home.last.of.seq > seq {
+			return true
+		}
+	}
+	return false
 }
 
 // stored says that the store alone has a retry, due at a time.

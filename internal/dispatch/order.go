@@ -3,6 +3,7 @@ package dispatch
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"grapnel/internal/dialect"
@@ -33,6 +34,7 @@ type order struct {
 	blocked list[*delivery]  // those in a line that wait for their turn
 	horizon int64            // events that nothing in a line is sent of, nor of those after
 	barred  int              // lines that only the horizon keeps from being sent
+	unkeyed []int64          // events whose end is being recorded for nobody knows which line: the horizon is not beyond them
 
 	// Recorded pending deliveries that the store alone has are of events from
 	// pendingFrom or reading on; 0: there are none. reading is while a page is read.
@@ -87,6 +89,11 @@ func (l *lane) enqueue(dl *delivery) {
 // picked: it does not wait, and those after it wait until it is recorded.
 func (d *Dispatcher) lineUp(dl *delivery, picked bool) bool {
 	o := dl.lane.order
+	if dl.keyless && o.by == hook.OrderedByKey {
+		dl.bars = true
+		o.unkeyed = append(o.unkeyed, dl.seq)
+		return true
+	}
 	key, ok := o.lineOf(dl.event)
 	if !ok {
 		return false
@@ -184,22 +191,33 @@ func (d *Dispatcher) leaveLine(dl *delivery) {
 	}
 }
 
+// unbars takes in that the end of a delivery of an unknown line is recorded.
+func (dl *delivery) unbars() {
+	dl.bars = false
+	o := dl.lane.order
+	i := slices.Index(o.unkeyed, dl.seq)
+	o.unkeyed = slices.Delete(o.unkeyed, i, i+1)
+}
+
 // align takes over how far the lane has been read.
 func (d *Dispatcher) align(l *lane) {
 	o := l.order
 	horizon := int64(math.MaxInt64)
-	for _, from := range []int64{l.from, o.pendingFrom, o.reading} {
+	for _, from := range append([]int64{l.from, o.pendingFrom, o.reading, d.horizon()}, o.unkeyed...) {
 		if from != 0 {
 			horizon = min(horizon, from)
 		}
 	}
 	before := o.horizon
 	o.horizon = horizon
-	if horizon == before || horizon > before && o.barred == 0 {
-		return
+	if horizon < before || horizon > before && o.barred > 0 {
+		for _, c := range o.lines {
+			d.arrange(o, c)
+		}
 	}
-	for _, c := range o.lines {
-		d.arrange(o, c)
+	if d.tail.of != nil && o.barred > 0 {
+		d.tail.barred[l] = true
+		d.Hint()
 	}
 }
 
@@ -308,7 +326,7 @@ func (d *Dispatcher) reorder(l *lane) {
 	homes := []*list[*delivery]{&l.live, &l.paged, &l.retrying}
 	for _, home := range homes {
 		for n := home.first; n != nil; n = n.next {
-			n.of.turn = nil
+			n.of.turn, n.of.bars = nil, false
 		}
 	}
 	if want == hook.Unordered {
@@ -410,7 +428,7 @@ func (d *Dispatcher) evictBlocked(l *lane) {
 	for o.blocked.first != nil {
 		dl := o.blocked.first.of
 		if dl.fresh {
-			l.skip(dl.seq, d.progress.first)
+			l.skip(dl.seq, d.first(l))
 			fresh = true
 		} else {
 			l.stores(dl.seq, dl.due)

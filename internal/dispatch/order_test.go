@@ -430,7 +430,7 @@ func TestWaitsFor(t *testing.T) {
 
 // Order is kept over restarts, on the engine itself: whatever fails, an event is
 // sent again until it is taken, and no later one of its line before that.
-func TestOrderOnSQLite(t *testing.T) {
+func TestOrderOnAnEngine(t *testing.T) {
 	t.Parallel()
 	w, dir := newWorld(t, 3), t.TempDir()
 	for num, by := range orderings {

@@ -124,12 +124,12 @@ func (d *Dispatcher) begin(l *lane, now time.Time) *page {
 	l.reading = true
 	clear(l.retired)
 	if l.givesUp() {
-		l.giveUpPage(p, d.progress.first, now)
+		l.giveUpPage(p, d.first(l), now)
 		return p
 	}
 	size := l.pageSize(free)
 	if l.wantsFresh(size, free) {
-		p.bound = l.bound(d.progress.first)
+		p.bound = l.bound(d.first(l))
 		// The range may hold deliveries that are in memory already.
 		p.fresh = store.FreshQuery{Endpoint: l.num, From: idAt(l.from), Before: idAt(p.bound), Limit: size}
 	}
@@ -221,7 +221,7 @@ func (d *Dispatcher) takeFresh(p *page, now time.Time) {
 	for _, w := range p.result.Work {
 		seq := w.Event.ID.Seq()
 		l.seen = max(l.seen, seq)
-		if l.covers(seq, have[seq]) {
+		if d.toCome(seq, l) || l.covers(seq, have[seq]) {
 			continue
 		}
 		dl := newWork(l, w)
@@ -233,7 +233,7 @@ func (d *Dispatcher) takeFresh(p *page, now time.Time) {
 		d.waiting++
 	}
 	l.meanSize = meanSize(p.result.Work, l.meanSize)
-	l.advance(p, d.progress.first)
+	l.advance(p, d.first(l))
 	d.toTell(l)
 }
 

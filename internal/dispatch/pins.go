@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"grapnel/internal/convert"
 	"grapnel/internal/dialect"
@@ -27,6 +28,21 @@ type Pins struct {
 	Converters convert.Runner
 
 	inProcess convert.InProcess
+	mu        sync.RWMutex // guards URLs and Dialects once others may call
+}
+
+// Renew takes what there is of URLs and Dialects now, while bodies are made.
+func (p *Pins) Renew(urls []hook.Past[string], dialects map[string][]hook.Past[PastDialect]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.URLs, p.Dialects = urls, dialects
+}
+
+// asOf is what URL and dialect were at a revision, which are url and d now.
+func (p *Pins) asOf(at int64, url string, d *dialect.Dialect) (string, PastDialect) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return hook.AsOf(url, p.URLs, at), hook.AsOf(PastDialect{Dialect: d}, p.Dialects[d.Name()], at)
 }
 
 // PastDialect is an earlier text of a dialect file. Err says why this program
@@ -48,8 +64,8 @@ func (p *Pins) body(ctx context.Context, d *dialect.Dialect, publicURL string, e
 		Event: event, Endpoint: e, Tenant: t, Fields: hook.AsOf(e.Fields, e.PastFields, at), Number: numberOf(event, e.Num), PublicURL: publicURL,
 	}
 	if p != nil {
-		in.PublicURL = hook.AsOf(publicURL, p.URLs, at)
-		past := hook.AsOf(PastDialect{Dialect: d}, p.Dialects[d.Name()], at)
+		var past PastDialect
+		in.PublicURL, past = p.asOf(at, publicURL, d)
 		if past.Err != nil {
 			return nil, fmt.Errorf("the dialect %s as it was at the time of the event cannot be read any more: %w", d.Name(), past.Err)
 		}

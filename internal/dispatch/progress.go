@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -51,7 +52,7 @@ func (d *Dispatcher) fellBehind(l *lane) {
 }
 
 func (d *Dispatcher) toTell(l *lane) {
-	if !l.dirty {
+	if !l.dirty && !l.gone.Load() {
 		l.dirty = true
 		d.stir()
 		d.progress.dirty = append(d.progress.dirty, l)
@@ -72,31 +73,50 @@ func (d *Dispatcher) unstick(now time.Time) {
 	}
 }
 
-// gather collects what the store does not know yet. The floor is read first: a
-// lane that falls behind later is behind from a later event on, so the chunks
-// need not be of one moment.
-func (d *Dispatcher) gather() (p store.Progress, lanes []*lane) {
+// floor is before what all deliveries are recorded, but for lanes that are behind.
+// It is not beyond what is known of what was stored.
+func (d *Dispatcher) floor() int64 {
+	if d.tail.of == nil {
+		return d.progress.floor()
+	}
+	floor := d.tail.seen + 1
+	if first := d.progress.front.first; first != nil {
+		floor = min(floor, first.of.seq)
+	}
+	return floor
+}
+
+// gather collects what the store does not know yet of the partitions that have
+// joined, with a lease over them. The floor is read first: a lane that falls
+// behind later is behind from a later event on, so the chunks need not be of one
+// moment. Lanes whose partition joins later are told with a floor of theirs.
+func (d *Dispatcher) gather() (l store.Lease, p store.Progress, lanes []*lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	l = d.tenure.lease.Only(d.tenure.joined)
 	d.unstick(time.Now())
-	floor := d.progress.floor()
+	floor := d.floor()
 	dirty := d.progress.dirty
-	d.progress.dirty = nil
-	if floor == d.progress.told && len(dirty) == 0 {
-		return p, nil
+	if l.Partitions == 0 || floor == d.progress.told && len(dirty) == 0 {
+		return l, p, nil
 	}
+	d.progress.dirty = nil
 	d.progress.told = floor
 	p.Floor = idAt(floor)
-	for i, l := range dirty {
+	for i, one := range dirty {
 		if i%tellChunk == tellChunk-1 {
 			d.mu.Unlock()
 			d.mu.Lock()
 		}
-		if d.tell(l, &p) {
-			lanes = append(lanes, l)
+		switch {
+		case one.gone.Load():
+		case l.Partitions>>one.part&1 == 0:
+			d.progress.dirty = append(d.progress.dirty, one)
+		case d.tell(one, &p):
+			lanes = append(lanes, one)
 		}
 	}
-	return p, lanes
+	return l, p, lanes
 }
 
 // tell adds a lane to what the store is told, if that is news.
@@ -112,6 +132,9 @@ func (d *Dispatcher) tell(l *lane, p *store.Progress) bool {
 		return true
 	}
 	m := l.mark()
+	if at := d.horizon(); at != 0 {
+		m = min(m, at) // it may have been offered ahead
+	}
 	if m == l.told {
 		return false
 	}
@@ -122,12 +145,17 @@ func (d *Dispatcher) tell(l *lane, p *store.Progress) bool {
 
 // checkpoint tells the store how far dispatch is, if that has changed.
 func (d *Dispatcher) checkpoint(ctx context.Context) error {
-	p, lanes := d.gather()
+	d.telling.lock()
+	defer d.telling.unlock()
+	lease, p, lanes := d.gather()
 	if p.Floor.IsZero() {
 		d.untold(lanes)
 		return nil
 	}
-	if err := d.Queue.Checkpoint(ctx, d.Lease, p); err != nil {
+	if err := d.Queue.Checkpoint(ctx, lease, p); err != nil {
+		if errors.Is(err, store.ErrLeaseLost) {
+			d.doubt()
+		}
 		d.untold(lanes)
 		return fmt.Errorf("checkpoint the progress: %w", err)
 	}
@@ -194,7 +222,7 @@ func (d *Dispatcher) tidy(now time.Time) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.awake = len(d.idle)+d.progress.front.n+len(d.progress.dirty) > 0 || d.progress.told != d.progress.floor()
+	d.awake = len(d.idle)+d.progress.front.n+len(d.progress.dirty) > 0 || d.progress.told != d.floor()
 	return d.awake
 }
 

@@ -24,9 +24,9 @@ type memory struct {
 	bySeq    map[int64]*hook.Event
 	records  map[hook.DeliveryKey]*record
 	settled  int // events in a row from the beginning with nothing fresh
-	floor    int64
+	floors   [store.Partitions]int64
 	marks    map[hook.EndpointNum]int64
-	token    int64
+	tokens   [store.Partitions]int64
 	attempts []*hook.Attempt // in the order of recording
 
 	// Faults and delays; each may be nil or zero.
@@ -54,7 +54,7 @@ type record struct {
 }
 
 func newMemory(t testing.TB) *memory {
-	return &memory{t: t, bySeq: map[int64]*hook.Event{}, records: map[hook.DeliveryKey]*record{}, marks: map[hook.EndpointNum]int64{}, token: 1}
+	return &memory{t: t, bySeq: map[int64]*hook.Event{}, records: map[hook.DeliveryKey]*record{}, marks: map[hook.EndpointNum]int64{}}
 }
 
 // append stores an event for endpoints.
@@ -77,8 +77,12 @@ func (m *memory) append(tenant hook.TenantNum, data string, endpoints ...hook.En
 func (m *memory) restart() store.Lease {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.token++
-	return store.Lease{Node: "test", Token: m.token, Partitions: ^uint64(0)}
+	l := store.Lease{Node: "test", Partitions: ^uint64(0)}
+	for p := range m.tokens {
+		m.tokens[p]++
+		l.Tokens[p] = m.tokens[p]
+	}
+	return l
 }
 
 func (m *memory) fresh(e *hook.Event, num hook.EndpointNum) bool {
@@ -103,7 +107,7 @@ func (m *memory) Lanes(context.Context, store.Lease) ([]store.Lane, error) {
 		for _, t := range e.Targets {
 			from, behind := m.marks[t.Endpoint]
 			if !behind {
-				from = m.floor
+				from = m.floors[store.PartitionOf(t.Endpoint)]
 			}
 			if e.ID.Seq() < from || !m.fresh(e, t.Endpoint) {
 				continue
@@ -261,8 +265,10 @@ func (m *memory) Record(ctx context.Context, l store.Lease, outcomes []*store.Ou
 func (m *memory) recordAll(l store.Lease, outcomes []*store.Outcome) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if l.Token != m.token {
-		return fmt.Errorf("record: %w", store.ErrLeaseLost)
+	for _, o := range outcomes {
+		if p := store.PartitionOf(o.Key.Endpoint); !l.Holds(o.Key.Endpoint) || l.Tokens[p] != m.tokens[p] {
+			return fmt.Errorf("record: %w", store.ErrLeaseLost)
+		}
 	}
 	if m.recordFault != nil {
 		if err := m.recordFault(outcomes); err != nil {
@@ -323,12 +329,16 @@ func (m *memory) Redeliver(_ context.Context, key hook.DeliveryKey, now time.Tim
 func (m *memory) Checkpoint(_ context.Context, l store.Lease, p store.Progress) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if l.Token != m.token {
+	if current := (store.Lease{Partitions: ^uint64(0), Tokens: m.tokens}); l.Under(&current) != l.Partitions {
 		return fmt.Errorf("checkpoint: %w", store.ErrLeaseLost)
 	}
 	m.checkpoints++
-	moved := m.floor != p.Floor.Seq() || len(p.Behind)+len(p.CaughtUp) > 0
-	m.floor = p.Floor.Seq()
+	moved := len(p.Behind)+len(p.CaughtUp) > 0
+	for i := range m.floors {
+		if l.Partitions>>i&1 == 1 && m.floors[i] != p.Floor.Seq() {
+			m.floors[i], moved = p.Floor.Seq(), true
+		}
+	}
 	for _, b := range p.Behind {
 		m.marks[b.Endpoint] = b.From.Seq()
 	}
@@ -352,7 +362,7 @@ func (m *memory) checkProgress() {
 		for _, t := range e.Targets {
 			from, behind := m.marks[t.Endpoint]
 			if !behind {
-				from = m.floor
+				from = m.floors[store.PartitionOf(t.Endpoint)]
 			}
 			if e.ID.Seq() < from && m.fresh(e, t.Endpoint) {
 				m.t.Errorf("progress is ahead: endpoint %d (behind: %v) is at %d, and event %d is not recorded", t.Endpoint, behind, from, e.ID.Seq())

@@ -30,7 +30,8 @@ type recorder struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	outcomes []*store.Outcome // of the batch that is being stored
+	stored   []*delivery      // what the batch that is being stored has of lanes that are ours
+	outcomes []*store.Outcome // of these
 
 	mu     sync.Mutex
 	more   sync.Cond
@@ -98,16 +99,12 @@ func (r *recorder) run() {
 // refuses the batch, the halves are tried, until what it refuses stands alone
 // (cases 10, 11).
 func (r *recorder) store(batch []*delivery) bool {
-	r.outcomes = r.outcomes[:0]
-	for _, dl := range batch {
-		r.outcomes = append(r.outcomes, &dl.outcome)
-	}
-	ok, refused := r.insist(len(batch), r.commit)
+	ok, refused := r.insist(len(batch), func() error { return r.commit(batch) })
 	switch half := len(batch) / 2; {
 	case !ok:
 		return false
 	case refused == nil:
-		r.d.tellRecorded(batch)
+		r.d.tellRecorded(r.stored)
 		return r.redeliver(r.d.recorded(batch))
 	case half > 0:
 		return r.store(batch[:half]) && r.store(batch[half:])
@@ -128,10 +125,20 @@ func (d *Dispatcher) tellRecorded(batch []*delivery) {
 	}
 }
 
-// commit has the batch recorded.
-func (r *recorder) commit() error {
+// commit has the batch recorded. What became of deliveries of lanes that are gone
+// is for others to say.
+func (r *recorder) commit(batch []*delivery) error {
+	r.stored, r.outcomes = r.stored[:0], r.outcomes[:0]
+	for _, dl := range batch {
+		if !dl.lane.gone.Load() {
+			r.stored, r.outcomes = append(r.stored, dl), append(r.outcomes, &dl.outcome)
+		}
+	}
+	if len(r.outcomes) == 0 {
+		return nil
+	}
 	begin := time.Now()
-	err := r.d.Queue.Record(r.ctx, r.d.Lease, r.outcomes)
+	err := r.d.Queue.Record(r.ctx, r.d.Lease(), r.outcomes)
 	r.d.Metrics.Commit(telemetry.Outcomes, time.Since(begin))
 	return err
 }
@@ -159,7 +166,7 @@ func (r *recorder) insist(n int, f func() error) (ok bool, refused error) {
 	for {
 		err := f()
 		switch {
-		case errors.Is(err, store.ErrLeaseLost):
+		case errors.Is(err, store.ErrLeaseLost) && !r.d.doubt():
 			r.d.loseLease(err)
 			return false, nil
 		case err == nil || !passes(err):
@@ -182,11 +189,11 @@ func (r *recorder) insist(n int, f func() error) (ok bool, refused error) {
 	}
 }
 
-// passes reports whether an error tells of the store's condition and not of
-// what it was given.
+// passes reports whether an error tells of the store's condition, or of the lease,
+// and not of what it was given.
 func passes(err error) bool {
 	for _, of := range []error{
-		store.ErrUnavailable, store.ErrFull, store.ErrUnknown, store.ErrClosed, context.Canceled, context.DeadlineExceeded,
+		store.ErrUnavailable, store.ErrLeaseLost, store.ErrFull, store.ErrUnknown, store.ErrClosed, context.Canceled, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, of) {
 			return true
@@ -208,7 +215,7 @@ func (d *Dispatcher) bar(on bool) {
 
 // loseLease stops sending for good.
 func (d *Dispatcher) loseLease(err error) {
-	d.Logger.Error("the lease is lost; nothing is sent any more", "error", err)
+	d.Logger.Error("the lease that was to last for as long as this process is lost: nothing is sent any more", "error", err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.barred = true
@@ -223,8 +230,10 @@ func (d *Dispatcher) recorded(batch []*delivery) (asked []*delivery) {
 		d.mu.Lock()
 		now := time.Now()
 		for _, dl := range batch[:n] {
-			d.backed--
-			d.backedBy -= outcomeSize(dl)
+			d.unbacks(dl)
+			if dl.lane.gone.Load() {
+				continue
+			}
 			if dl.again && dl.outcome.State != hook.Pending && dl.outcome.State != hook.Delivered {
 				asked = append(asked, dl)
 			}
@@ -286,6 +295,20 @@ func (d *Dispatcher) keeps(l *lane, dl *delivery, now time.Time) bool {
 		return l.order.keeps(l, dl, d.Memory-d.bytes)
 	}
 	return len(l.retries) < maxRetries && dl.outcome.NextAt.Sub(now) <= horizon && d.bytes+dl.size+len(dl.body) <= d.Memory
+}
+
+// backs counts an outcome that is to be recorded.
+func (d *Dispatcher) backs(dl *delivery) {
+	d.backed++
+	d.backedBy += outcomeSize(dl)
+	d.opens(dl.lane, 1)
+}
+
+// unbacks ends that.
+func (d *Dispatcher) unbacks(dl *delivery) {
+	d.backed--
+	d.backedBy -= outcomeSize(dl)
+	d.opens(dl.lane, -1)
 }
 
 // outcomeSize is what an outcome holds in memory beside its delivery.

@@ -40,8 +40,10 @@ func (d *Dispatcher) putAside(dl *delivery, refused error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l, now := dl.lane, time.Now()
-	d.backed--
-	d.backedBy -= outcomeSize(dl)
+	d.unbacks(dl)
+	if l.gone.Load() {
+		return
+	}
 	dl.ending = ""
 	dl.wasRecorded()
 	if dl.again {

@@ -47,6 +47,7 @@ func (d *Dispatcher) holds(l *lane, change int) {
 	if l.inFlight == 0 {
 		t.active++
 	}
+	d.opens(l, change)
 	l.inFlight += change
 	t.inFlight += change
 	if l.inFlight == 0 {

@@ -33,18 +33,22 @@ type wide struct {
 	mark  delivery                  // stands for the event in front; it is no delivery
 }
 
-// spread begins to hand out an event, which is the last one so far. It lets go of
-// the mutex while too many wait.
-func (d *Dispatcher) spread(e *hook.Event, now time.Time) {
+// thinOut helps to hand out wide events while too many wait. It lets go of the
+// mutex then.
+func (d *Dispatcher) thinOut(now time.Time) {
 	for len(d.wides) >= maxWides {
 		d.spreadSome(d.wides[0], now)
 		d.kick(now)
 		d.mu.Unlock()
 		d.mu.Lock()
 	}
+}
+
+// spread begins to hand out an event.
+func (d *Dispatcher) spread(e *hook.Event, now time.Time) {
 	w := &wide{event: e, seq: e.ID.Seq()}
 	w.mark.seq, w.mark.offered, w.mark.front.of = w.seq, now, &w.mark
-	d.progress.front.push(&w.mark.front)
+	d.standInFront(&w.mark, nil)
 	d.wides = append(d.wides, w)
 	d.spreading.Signal()
 }
@@ -83,11 +87,12 @@ func (d *Dispatcher) spreadSome(w *wide, now time.Time) {
 	w.mark.front.leave()
 	d.wides = slices.Delete(d.wides, 0, 1)
 	d.forgetEarly()
+	d.unbar(now)
 	d.stir()
 }
 
 func (d *Dispatcher) offerOf(w *wide, t hook.Target, now time.Time) {
-	if t.Disposition == hook.Deliver && d.Lease.Holds(t.Endpoint) {
+	if t.Disposition == hook.Deliver && d.tenure.lease.Holds(t.Endpoint) {
 		d.offer(w.event, w.seq, t.Endpoint, &w.mark, now)
 	}
 }
@@ -115,6 +120,9 @@ func (d *Dispatcher) unoffered(seq int64, num hook.EndpointNum) bool {
 			_, rest := w.find(num)
 			return rest && !w.ahead[num]
 		}
+	}
+	if d.tail.of != nil {
+		return !d.tail.took(seq)
 	}
 	return seq > d.progress.last
 }

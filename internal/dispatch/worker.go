@@ -77,6 +77,28 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e *effect) *delivery {
 	d.flying[dl.class] -= dl.load
 	d.rests(dl)
 	d.weigh(dl, e, now)
+	if l.gone.Load() {
+		e.givenBack = true // what became of it changes nothing
+	} else {
+		d.takeIn(dl, e, now)
+	}
+	next := d.pick(now)
+	if next == nil {
+		w.since = now
+		d.idle = append(d.idle, w)
+		d.stir()
+		if d.phase == stopping && d.inFlight == [classes]int{} {
+			close(d.drained)
+		}
+		return nil
+	}
+	d.kick(now)
+	return next
+}
+
+// takeIn takes in what an attempt of a lane of ours has brought.
+func (d *Dispatcher) takeIn(dl *delivery, e *effect, now time.Time) {
+	l := dl.lane
 	dl.endInstead(e, now)
 	if e.givenBack {
 		d.giveBack(dl)
@@ -87,8 +109,7 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e *effect) *delivery {
 		if a := dl.outcome.Attempt; a != nil {
 			l.excerpt(a, now)
 		}
-		d.backed++
-		d.backedBy += outcomeSize(dl)
+		d.backs(dl)
 	}
 	if l.learn(dl.begun, now, *e) {
 		d.evict(l)
@@ -102,18 +123,6 @@ func (d *Dispatcher) finish(w *worker, dl *delivery, e *effect) *delivery {
 		go d.act(l, *e)
 	}
 	d.settle(l, now)
-	next := d.pick(now)
-	if next == nil {
-		w.since = now
-		d.idle = append(d.idle, w)
-		d.stir()
-		if d.phase == stopping && d.inFlight == [classes]int{} {
-			close(d.drained)
-		}
-		return nil
-	}
-	d.kick(now)
-	return next
 }
 
 // startOver makes the outcome of an attempt during which a redelivery was asked
@@ -163,7 +172,7 @@ func (d *Dispatcher) pick(now time.Time) *delivery {
 	if d.phase != started || d.barred || d.backed >= maxBacked || d.backedBy >= maxBackedBytes {
 		return nil
 	}
-	if d.rings.empty() || d.held(now) || !d.mayStart(now) {
+	if d.rings.empty() || d.tenure.over(now) || d.held(now) || !d.mayStart(now) {
 		return nil
 	}
 	places, weight := d.MaxInFlight, flyingFactor*d.Memory
@@ -243,7 +252,7 @@ func (d *Dispatcher) dismiss(before time.Time) {
 func (d *Dispatcher) giveBack(dl *delivery) {
 	l := dl.lane
 	if dl.fresh {
-		l.skip(dl.seq, d.progress.first)
+		l.skip(dl.seq, d.first(l))
 		l.generation++
 		d.fellBehind(l)
 	} else {
@@ -259,7 +268,7 @@ func (d *Dispatcher) giveBack(dl *delivery) {
 // settle brings a lane to where it belongs after something has changed: into
 // the ring or out of it, to the pagers, to the timers.
 func (d *Dispatcher) settle(l *lane, now time.Time) {
-	if d.phase != started {
+	if d.phase != started || l.gone.Load() {
 		return
 	}
 	if l.mode == holding {
@@ -298,7 +307,7 @@ func (d *Dispatcher) evict(l *lane) {
 	for _, q := range []*list[*delivery]{&l.window, &l.backlog} {
 		for q.first != nil {
 			dl := q.first.of
-			l.skip(dl.seq, d.progress.first)
+			l.skip(dl.seq, d.first(l))
 			d.forget(dl)
 		}
 	}
@@ -339,6 +348,12 @@ func (d *Dispatcher) retire(l *lane, now time.Time) time.Time {
 	if gone := l.idleSince.Add(keep); gone.After(now) {
 		return gone
 	}
+	d.remove(l, now)
+	return time.Time{}
+}
+
+// remove takes a lane out of what is known of lanes.
+func (d *Dispatcher) remove(l *lane, now time.Time) {
 	d.timers.drop(l)
 	delete(d.lanes, l.num)
 	d.spent.keep(l.num, l.allowance, now)
@@ -346,5 +361,4 @@ func (d *Dispatcher) retire(l *lane, now time.Time) time.Time {
 		delete(d.tenants, l.tenant.num)
 		d.counted.Delete(l.tenant.num)
 	}
-	return time.Time{}
 }

@@ -18,10 +18,22 @@ type answerReader struct {
 	source limitedSource
 }
 
-// limitedSource gives what a connection sends, but no more than is left.
+// maxHeaderLines bounds the lines of an answer's header. As a map, a header of
+// many short lines takes a dozen times the memory that it took on the wire.
+const maxHeaderLines = 1000
+
+// maxInformational bounds the informational answers before the final one
+// (case 41): to read one costs much more than to send it.
+const maxInformational = 16
+
+// limitedSource gives what a connection sends, but no more bytes and no more
+// lines of a header than are left.
 type limitedSource struct {
-	from io.Reader
-	left int64
+	from  io.Reader
+	left  int64
+	lines int  // of a header
+	blank bool // the line that is being read is empty so far
+	body  bool // an empty line has come: what follows is not counted as lines
 }
 
 // errLongHeader is why the header of an answer is not read to its end.
@@ -29,12 +41,28 @@ var errLongHeader = errors.New("egress: the header of the answer is too long")
 
 // Read reads what is left to be read.
 func (s *limitedSource) Read(p []byte) (int, error) {
-	if s.left <= 0 {
+	if s.left <= 0 || s.lines <= 0 {
 		return 0, errLongHeader
 	}
 	n, err := s.from.Read(p[:min(int64(len(p)), s.left)])
 	s.left -= int64(n)
+	s.count(p[:n])
 	return n, err
+}
+
+// count takes lines off until the header has ended.
+func (s *limitedSource) count(p []byte) {
+	for i := 0; i < len(p) && !s.body; i++ {
+		switch p[i] {
+		case '\n':
+			s.body = s.blank
+			s.blank = true
+			s.lines--
+		case '\r':
+		default:
+			s.blank = false
+		}
+	}
 }
 
 // answerReaders keeps readers with their buffers of 4 KiB, so that unused
@@ -43,7 +71,7 @@ var answerReaders = sync.Pool{New: func() any { return &answerReader{Reader: *bu
 
 func newAnswerReader(from io.Reader, maxHeader int64) *answerReader {
 	in := answerReaders.Get().(*answerReader)
-	in.source = limitedSource{from: from, left: maxHeader}
+	in.source = limitedSource{from: from, left: maxHeader, lines: maxHeaderLines}
 	in.Reset(&in.source)
 	return in
 }
@@ -73,17 +101,21 @@ func (in *answerReader) header(method string) (*http.Response, error) {
 	if method != http.MethodPost {
 		req = &http.Request{Method: method}
 	}
-	for {
+	for informational := 0; ; informational++ {
 		resp, err := http.ReadResponse(&in.Reader, req)
 		switch {
-		case err != nil && in.source.left <= 0:
+		case in.source.lines <= 0, err != nil && in.source.left <= 0:
 			return nil, errLongHeader
 		case err != nil:
 			return nil, err
 		case resp.StatusCode >= 100 && resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols:
+			if informational == maxInformational {
+				return nil, errLongHeader
+			}
+			in.source.body = false // but what is in the buffer by now goes uncounted: no more than it holds
 			continue
 		}
-		in.source.left = math.MaxInt64
+		in.source.left, in.source.lines, in.source.body = math.MaxInt64, 1, true
 		return resp, nil
 	}
 }

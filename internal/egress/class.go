@@ -124,7 +124,7 @@ func exchangeFailure(err error) *failure {
 	text := err.Error()
 	switch {
 	case isReset(err), strings.Contains(text, "GOAWAY"), strings.Contains(text, "client connection lost"),
-		strings.Contains(text, "client connection force closed"):
+		strings.Contains(text, "client connection force closed"), strings.Contains(text, "after connection loss"):
 		return &failure{class: ClassReset, detail: "the endpoint closed the connection before it answered"}
 	case errors.Is(err, errLongHeader), strings.Contains(text, "response header list larger"), strings.Contains(text, "1xx informational responses"):
 		return &failure{class: ClassProtocol, detail: "the header of the answer is too large"}

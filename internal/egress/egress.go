@@ -178,7 +178,7 @@ func (c *Client) Do(ctx context.Context, r *Request) *Result {
 		res.Class, res.Detail = ClassRequest, wrong
 		return res
 	}
-	a := &attempt{ctx: ctx, begin: begin, deadline: deadlineOf(ctx, begin, r.Timeout), request: r, target: t, result: res}
+	a := &attempt{ctx: ctx, begin: begin, deadline: deadlineOf(ctx, begin, r.Timeout), request: withHop(r), target: t, result: res}
 	c.send(a)
 	res.Timing.Total = time.Since(begin)
 	return res

@@ -102,7 +102,7 @@ func isDenied4(a netip.Addr) bool {
 
 func wantBlocked(t testing.TB, res *egress.Result, what string) {
 	t.Helper()
-	if res.Class != egress.ClassBlocked || res.Detail != "requests to this address are not allowed" || res.RemoteAddr != "" || res.RequestHeader != nil ||
+	if res.Class != egress.ClassBlocked || res.Detail != "requests to this address are not allowed" || res.RemoteAddr != "" || res.RequestHeader != nil || res.Status != 0 || res.Header != nil || res.Body != nil || // case 90
 		res.Timing.Connect != 0 {
 		t.Errorf("%s: class %q, detail %q, remote %q, connect %v", what, res.Class, res.Detail, res.RemoteAddr, res.Timing.Connect)
 	}

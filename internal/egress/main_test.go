@@ -23,6 +23,12 @@ func TestMain(m *testing.M) {
 		serveReceiver(scheme)
 		return
 	}
+	if os.Getenv(habitatEnv) != "" {
+		if err := serveHabitat(); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	log.SetOutput(io.Discard) // what net/http says about the zoo; TestLogWriter looks at it
 	goleak.VerifyTestMain(m)
 }

@@ -17,11 +17,11 @@ import (
 )
 
 // reservedHeaders are request headers that are not the caller's to set: the
-// message's framing, the connection, and the two names that would make the
-// transport send a request a second time by itself (case 75).
+// message's framing, the connection, the two names that would make the
+// transport send a request a second time by itself (case 75), and HopHeader.
 var reservedHeaders = [...]string{
 	"Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "TE", "Upgrade", "Expect", "HTTP2-Settings",
-	"Idempotency-Key", "X-Idempotency-Key",
+	"Idempotency-Key", "X-Idempotency-Key", HopHeader,
 }
 
 // ReservedHeader reports whether a request header is refused by Do, in any

@@ -72,9 +72,10 @@ func checkSameBytes(t *testing.T, r *Request, target *target) {
 }
 
 // No URL puts anything but its path and query on the request line, and nothing
-// but its host in the Host line (cases 74, 76).
+// but its host in the Host line (cases 74, 76; case 91).
 func FuzzRequestLine(f *testing.F) {
-	for _, raw := range []string{"http://a/%0d%0a", "http://a/ HTTP/1.1", "http://a\r\nX: y/", "http://a?\x00", "http://a/\u2028\u0085", "http://[::1%25a\r\n]/"} {
+	for _, raw := range []string{"http://a/%0d%0a", "http://a/ HTTP/1.1", "http://a\r\nX: y/", "http://a?\x00", "http://a/\u2028\u0085", "http://[::1%25a\r\n]/",
+		"http://a/%0d%0aHost:%20b", "http://a/_%0D%0ASET%20x%201%0D%0A", "http://a/\r\nPRI * HTTP/2.0\r\n\r\nSM", "http://a/?x= HTTP/1.1\r\nUpgrade: h2c", "http://a\u560d\u560a/", "http://a/嘍嘊Set-Cookie:x"} {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {

@@ -67,7 +67,19 @@ func TestSecretHidesItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, out := range []string{fmt.Sprint(s), fmt.Sprintf("%s %v %+v %#v %q", s, s, holder, holder, s), string(asJSON), log.String()} {
+	var verbs strings.Builder
+	for verb := 'a'; verb <= 'z'; verb++ { // %d and its like too, which fit no string
+		if verb == 'p' || verb == 'w' { // fmt asks no type about these; vet refuses them
+			continue
+		}
+		fmt.Fprintf(&verbs, "%"+string(verb)+" %+"+string(verb)+" %#"+string(verb)+" ", s, s, s)
+		fmt.Fprintf(&verbs, "%"+string(verb)+" ", holder)
+	}
+	asText, err := s.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{verbs.String(), string(asText), s.String(), s.GoString(), s.LogValue().String(), fmt.Sprint(s), fmt.Sprintf("%s %v %+v %#v %q", s, s, holder, holder, s), string(asJSON), log.String()} {
 		if strings.Contains(out, "canary") {
 			t.Errorf("seen: %s", out)
 		}

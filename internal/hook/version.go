@@ -10,7 +10,7 @@ import (
 // the operator's. It is kept so that the events from before a change keep
 // their bodies.
 type Pinned struct {
-	Name  string // PinnedURL, or PinnedDialect and the dialect's name
+	Name  string // PinnedURL, PinnedKey, or PinnedDialect and the dialect's name
 	Value []byte
 	Past  []Past[[]byte] // earlier values, oldest first
 }
@@ -18,6 +18,7 @@ type Pinned struct {
 // The names of what is pinned.
 const (
 	PinnedURL     = "public_url"
+	PinnedKey     = "secret_key" // shapes nothing: it is sealed with the key of the servers that share the store
 	PinnedDialect = "dialect/"
 )
 

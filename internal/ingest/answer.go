@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"grapnel/internal/hook"
@@ -22,26 +23,30 @@ type Result struct {
 type storedResult struct {
 	ID        string    `json:"id,omitempty"`
 	Duplicate bool      `json:"dup,omitempty"`
+	Before    bool      `json:"before,omitempty"` // of an event that had been stored before the batch
 	Matched   int       `json:"n,omitempty"`
 	Code      hook.Code `json:"code,omitempty"`
 	Field     string    `json:"field,omitempty"`
 	Message   string    `json:"message,omitempty"`
 }
 
-func encodeAnswer(results []Result) []byte {
+// encodeAnswer writes results; ids are those that the batch's events have as yet.
+func encodeAnswer(results []Result, ids []hook.EventID) []byte {
 	out := make([]storedResult, len(results))
 	for i, r := range results {
 		if r.Err != nil {
 			out[i] = storedResult{Code: r.Err.Code, Field: r.Err.Field, Message: r.Err.Message}
 			continue
 		}
-		out[i] = storedResult{ID: r.ID.String(), Duplicate: r.Duplicate, Matched: r.Matched}
+		out[i] = storedResult{ID: r.ID.String(), Duplicate: r.Duplicate, Matched: r.Matched, Before: r.Duplicate && !slices.Contains(ids, r.ID)}
 	}
 	b, _ := json.Marshal(out) // texts, numbers and booleans always marshal
 	return b
 }
 
-func decodeAnswer(b []byte) ([]Result, error) {
+// decodeAnswer reads results, with the ids that the batch's events have got: they were
+// raised so far.
+func decodeAnswer(b []byte, raised int64) ([]Result, error) {
 	var in []storedResult
 	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, fmt.Errorf("read a stored answer: %w", err)
@@ -55,6 +60,9 @@ func decodeAnswer(b []byte) ([]Result, error) {
 		id, err := hook.ParseEventID(r.ID)
 		if err != nil {
 			return nil, fmt.Errorf("read a stored answer: %w", err)
+		}
+		if raised != 0 && !r.Before {
+			id = hook.EventIDFrom(id.Seq()+raised, id.Tail())
 		}
 		out[i] = Result{ID: id, Duplicate: r.Duplicate, Matched: r.Matched}
 	}

@@ -70,7 +70,7 @@ func (c *committer) commit(group []*submission) {
 		}
 		close(s.answered)
 	}
-	if err != nil && !errors.Is(err, store.ErrFull) { // of a full disk shortage tells
+	if err != nil && !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrTaken) { // of a full disk shortage tells
 		c.cfg.Logger.Error("events could not be stored", "submissions", len(group), "error", err)
 	}
 }
@@ -78,7 +78,7 @@ func (c *committer) commit(group []*submission) {
 // ownFault reports whether an error comes of what is to be stored, so that it
 // need not be that of the whole group.
 func ownFault(err error) bool {
-	return errors.Is(err, store.ErrKeyTaken) || hook.CodeOf(unavailable(err)) == hook.CodeInternal
+	return errors.Is(err, store.ErrKeyTaken) || errors.Is(err, store.ErrTaken) || hook.CodeOf(unavailable(err)) == hook.CodeInternal
 }
 
 // maxTries bounds how often a group is matched anew because the configuration
@@ -95,7 +95,7 @@ func (c *committer) try(group []*submission) error {
 		if c.cfg.Directory.Revision() != g.batch.Revision && tries < maxTries {
 			continue // the configuration moved while we matched
 		}
-		if len(g.batch.Events)+len(g.batch.Requests) == 0 {
+		if len(g.batch.Events)+len(g.batch.Requests)+len(g.batch.Taken) == 0 {
 			return nil
 		}
 		begin := time.Now()
@@ -103,10 +103,10 @@ func (c *committer) try(group []*submission) error {
 		c.cfg.Metrics.Commit(telemetry.Events, time.Since(begin))
 		switch {
 		case err == nil:
-			c.offer(g.batch.Events)
+			c.stored(g)
 			return nil
 		case errors.Is(err, store.ErrUnknown):
-			return c.resolve(ctx, g.batch.Events, err)
+			return c.resolve(ctx, g, err)
 		case tries == maxTries:
 			return err
 		case errors.Is(err, store.ErrStale):
@@ -119,28 +119,48 @@ func (c *committer) try(group []*submission) error {
 	}
 }
 
-func (c *committer) offer(events []*hook.Event) {
-	if len(events) > 0 {
-		c.cfg.Offer(events)
+// stored answers with the ids that a group's events have got, and offers them.
+func (c *committer) stored(g *group) {
+	events := g.batch.Events
+	if len(events) == 0 {
+		return
+	}
+	if last := events[len(events)-1].ID; last != g.proposed[len(events)-1] { // raised above other nodes' events
+		c.last = max(c.last, last.Seq())
+		g.raise()
+	}
+	c.cfg.Offer(events)
+}
+
+// raise corrects the results of a group, which have the ids that were proposed.
+func (g *group) raise() {
+	given := make(map[hook.EventID]hook.EventID, len(g.proposed))
+	for i, id := range g.proposed {
+		given[id] = g.batch.Events[i].ID
+	}
+	for _, s := range g.submissions {
+		for i, r := range s.results {
+			if id, ok := given[r.ID]; ok {
+				s.results[i].ID = id
+			}
+		}
 	}
 }
 
 // resolve finds out what became of a commit that ended in doubt. Its events
 // must not be left in the store with nobody sending them, so it does not
 // give up before the program ends.
-func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt error) error {
-	if len(events) == 0 {
+func (c *committer) resolve(ctx context.Context, g *group, doubt error) error {
+	if len(g.batch.Events) == 0 {
 		return doubt
 	}
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		last, err := c.cfg.Log.LastEvent(ctx)
+		stored, err := c.cfg.Log.Resolve(ctx, &g.batch)
 		switch {
-		case err == nil && last.Seq() >= events[0].ID.Seq():
-			c.offer(events)
+		case err == nil && stored:
+			c.stored(g)
 			return nil
-		case err == nil:
-			return doubt
-		case errors.Is(err, store.ErrClosed):
+		case err == nil, errors.Is(err, store.ErrClosed):
 			return doubt
 		}
 		select {
@@ -154,11 +174,15 @@ func (c *committer) resolve(ctx context.Context, events []*hook.Event, doubt err
 // group is what a try is about to store, and what it has seen in it: the same
 // key may come twice in one group.
 type group struct {
-	now      time.Time
-	batch    store.Batch
-	known    known
-	events   map[store.EventKey]*hook.Event
-	requests map[store.RequestKey]*submission
+	now time.Time
+	// submissions are those that it answers, proposed the ids of its events as they
+	// were before Append.
+	submissions []*submission
+	proposed    []hook.EventID
+	batch       store.Batch
+	known       known
+	events      map[store.EventKey]*hook.Event
+	requests    map[store.RequestKey]*submission
 }
 
 // known is what the store has of the keys of a group.
@@ -170,8 +194,8 @@ type known struct {
 // plan decides what to store for a group, and fills in everybody's results as
 // they will be when it is stored.
 func (c *committer) plan(ctx context.Context, submissions []*submission) (*group, error) {
-	g := &group{now: c.cfg.Now(), batch: store.Batch{Revision: c.cfg.Directory.Revision()}}
-	g.batch.Events = make([]*hook.Event, 0, len(submissions))
+	g := &group{now: c.cfg.Now(), submissions: submissions, batch: store.Batch{Revision: c.cfg.Directory.Revision()}}
+	g.batch.Events, g.proposed = make([]*hook.Event, 0, len(submissions)), make([]hook.EventID, 0, len(submissions))
 	for _, s := range submissions {
 		if s.revision != g.batch.Revision {
 			c.matcher.prepareAt(s, g.batch.Revision)
@@ -184,6 +208,7 @@ func (c *committer) plan(ctx context.Context, submissions []*submission) (*group
 		s.results, s.replayed, s.err = nil, false, nil
 		if s.Key == "" {
 			c.take(g, s)
+			g.batch.Taken = s.leave(g.batch.Taken)
 			continue
 		}
 		key := store.RequestKey{Scope: s.Scope, Key: s.Key}
@@ -196,7 +221,7 @@ func (c *committer) plan(ctx context.Context, submissions []*submission) (*group
 			continue // our own failure is not to be replayed
 		}
 		g.batch.Requests = append(g.batch.Requests, &store.Request{
-			RequestKey: key, At: g.now, Fingerprint: s.Fingerprint, Answer: encodeAnswer(s.results),
+			RequestKey: key, At: g.now, Fingerprint: s.Fingerprint, Answer: encodeAnswer(s.results, g.proposed),
 		})
 	}
 	return g, nil
@@ -264,7 +289,7 @@ func (s *submission) replay(g *group, key store.RequestKey) bool {
 			s.err = mismatch
 		default:
 			s.replayed = true
-			s.results, s.err = decodeAnswer(r.Answer)
+			s.results, s.err = decodeAnswer(r.Answer, r.Raised)
 		}
 		return true
 	}
@@ -310,7 +335,7 @@ func (c *committer) takeEvent(g *group, s *submission, i int, e *hook.Event) Res
 	if keyed {
 		g.events[key] = e
 	}
-	g.batch.Events = append(g.batch.Events, e)
+	g.batch.Events, g.proposed = append(g.batch.Events, e), append(g.proposed, e.ID)
 	return Result{ID: e.ID, Matched: deliveries(e.Targets)}
 }
 

@@ -57,6 +57,12 @@ type Submission struct {
 	Errs        []error        // what is wrong with each item already; nil, or as long as Items
 	Only        *hook.Endpoint // send to this endpoint alone, whatever it subscribes to; no quota counts it
 	Own         bool           // the server's own, which no quota counts
+
+	// Taken says where the items are in the store's inbox, one place each, or is nil.
+	// They leave it together with what becomes of them: those that are refused for
+	// good are kept as rejected. CodeConflict: somebody else has moved one of them, and
+	// nothing was done.
+	Taken []store.InboxPlace
 }
 
 // submission is a Submission on its way through the committer.
@@ -103,10 +109,10 @@ func New(ctx context.Context, cfg Config) (*Ingester, error) {
 // are those of an earlier request with the same Key.
 //
 // The error is of CodeMismatch when Key came with other content before, of
-// CodeRateLimited when a quota is used up, of CodeUnavailable when nothing can
-// be stored just now, or not before ctx ends, and of CodeConflict when ctx
-// ended while it was being stored: then the events may be stored or not, and
-// asking again with the same keys is safe. In a submission without a Key over
+// CodeRateLimited when a quota is used up, and of CodeUnavailable when nothing can
+// be stored just now, or not before ctx ends. If ctx ended while it was being
+// stored, the events may be stored or not, and asking again with the same keys is
+// safe (case 25). In a submission without a Key over
 // several tenants, a used up quota is an error of that tenant's events alone.
 func (g *Ingester) Publish(ctx context.Context, s *Submission) (results []Result, replayed bool, err error) {
 	if g.cfg.Tracer == nil {
@@ -133,7 +139,8 @@ func (g *Ingester) publish(ctx context.Context, s *Submission, trace *hook.Trace
 	case <-job.answered:
 	case <-ctx.Done():
 		if !g.line.leave(job) {
-			return nil, false, hook.Errorf(hook.CodeConflict, "the events are still being stored: ask again with the same id or Idempotency-Key")
+			return nil, false, &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry,
+				Message: "the events are still being stored, and may be or not: send the request again with the same id or Idempotency-Key"}
 		}
 		g.quotas.refund(job)
 		g.refused("overload", len(s.Items))
@@ -242,6 +249,8 @@ func unavailable(err error) error {
 		return &hook.Error{Code: hook.CodeUnavailable, RetryAfter: fullRetry, Message: "the server's storage is full, so nothing was stored: send the request again later", Err: err}
 	case errors.Is(err, store.ErrUnknown):
 		return &hook.Error{Code: hook.CodeUnavailable, Message: "whether the events were stored is not known: send the request again with the same id or Idempotency-Key", Err: err}
+	case errors.Is(err, store.ErrTaken):
+		return &hook.Error{Code: hook.CodeConflict, Message: "the events have been moved into the log already", Err: err}
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrStale), errors.Is(err, store.ErrKeyTaken):
 		return &hook.Error{Code: hook.CodeUnavailable, Message: "nothing can be stored just now: send the request again in a moment", Err: err}
 	}

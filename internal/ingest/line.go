@@ -49,6 +49,10 @@ type line struct {
 	limit   int       // cost of a group while it is
 }
 
+// paceFalls is how many times as fast as lately a group is after which the committer
+// is soon taken for that fast.
+const paceFalls = 16
+
 // pace is how fast the committer is.
 type pace struct {
 	since time.Time     // when the group at work was taken; zero: none is
@@ -77,7 +81,7 @@ func (l *line) join(ctx context.Context, s *submission) error {
 		return &hook.Error{Code: hook.CodeRateLimited, RetryAfter: l.expect(ahead),
 			Message: "too much is being published at once here, and nothing of this was stored: send the request again later"}
 	}
-	if until, ok := ctx.Deadline(); ok {
+	if until, ok := ctx.Deadline(); ok && l.busy() {
 		if wait := l.expect(ahead + cost); wait > time.Until(until) {
 			return &hook.Error{Code: hook.CodeUnavailable, RetryAfter: wait,
 				Message: "the server's storage is too slow just now for all that is published, and nothing of this was stored: send the request again later"}
@@ -87,6 +91,11 @@ func (l *line) join(ctx context.Context, s *submission) error {
 	l.stir()
 	return nil
 }
+
+// busy reports whether anything waits or is being stored. Where nothing is, how long
+// that took before says nothing: the store may have been away, and is found to be back
+// only by who tries.
+func (l *line) busy() bool { return l.waiting.Len() > 0 || !l.pace.since.IsZero() }
 
 func errStopping() error {
 	return hook.Errorf(hook.CodeUnavailable, "the server is stopping: send the request again in a moment")
@@ -178,7 +187,9 @@ func (l *line) done() {
 		p.group, p.least = took, took
 		return
 	}
-	p.group += (took - p.group) / 8
+	if p.group += (took - p.group) / 8; took < p.group/paceFalls {
+		p.group /= 2 // the store was away, and is back
+	}
 	p.least = min(took, p.least+p.least/64+1)
 	if !now.Before(l.shared) {
 		return

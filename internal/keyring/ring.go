@@ -137,7 +137,24 @@ func (r *Ring) Covers(secrets iter.Seq[hook.Sealed]) error {
 // cursors) from the ring's first key, by HKDF with SHA-256. Equal purposes
 // give equal keys, also after a restart.
 func (r *Ring) Derive(purpose string) ([]byte, error) {
-	b, err := hkdf.Key(sha256.New, r.keys[0].raw[:], nil, "grapnel "+purpose, KeySize)
+	return r.keys[0].derive(purpose)
+}
+
+// DeriveAll is Derive from every key of the ring, in their order: while keys are
+// changed, other servers still make things with another first key.
+func (r *Ring) DeriveAll(purpose string) ([][]byte, error) {
+	all := make([][]byte, len(r.keys))
+	for i := range r.keys {
+		var err error
+		if all[i], err = r.keys[i].derive(purpose); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (k *key) derive(purpose string) ([]byte, error) {
+	b, err := hkdf.Key(sha256.New, k.raw[:], nil, "grapnel "+purpose, KeySize)
 	if err != nil {
 		return nil, fmt.Errorf("derive a key for %s: %w", purpose, err)
 	}

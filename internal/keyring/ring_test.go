@@ -257,3 +257,71 @@ func FuzzOpenSealed(f *testing.F) {
 		}
 	})
 }
+
+// case 104: what an older key sealed is sealed anew for its own place, and for no
+// other; what the first key sealed stays as it is.
+func TestReseal(t *testing.T) {
+	t.Parallel()
+	old, now := keyring.NewKey(), keyring.NewKey()
+	before, both, after := open(t, keyring.Source{Env: old}), open(t, keyring.Source{Env: now + "," + old}), open(t, keyring.Source{Env: now})
+	sealed, _ := before.Seal(canary, "acme", "ep_1")
+	for _, c := range []struct{ tenant, record string }{{"other", "ep_1"}, {"acme", "ep_2"}} {
+		if got, err := both.Reseal(sealed, c.tenant, c.record); err == nil {
+			t.Errorf("resealed for %v: %s", c, got)
+		}
+	}
+	anew, err := both.Reseal(sealed, "acme", "ep_1")
+	if err != nil || !both.SealedFirst(anew) || both.SealedFirst(sealed) {
+		t.Fatalf("%s, %v", anew, err)
+	}
+	if got, err := after.Open(anew, "acme", "ep_1"); got != canary || err != nil {
+		t.Errorf("with the new key alone: %v", err)
+	}
+	if again, err := both.Reseal(anew, "acme", "ep_1"); again != anew || err != nil {
+		t.Errorf("sealed once more: %v", err)
+	}
+	if _, err := after.Reseal(sealed, "acme", "ep_1"); err == nil {
+		t.Error("resealed without the key that sealed it")
+	}
+}
+
+// case 104: headers too, also those of a folder from before they were sealed.
+func TestResealHeaders(t *testing.T) {
+	t.Parallel()
+	old, now := keyring.NewKey(), keyring.NewKey()
+	before, both, after := open(t, keyring.Source{Env: old}), open(t, keyring.Source{Env: now + "," + old}), open(t, keyring.Source{Env: now})
+	plain := []hook.Header{{Name: "Authorization", Value: "Bearer 1"}, {Name: "X-Team", Value: "a"}, {Name: "X-Token", Value: "2"}}
+	sealed, err := before.SealHeaders(plain[:2], "acme", "ep_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, given := range map[string][]hook.Header{"sealed with the old key": append(sealed, plain[2]), "never sealed": plain} {
+		anew, err := both.ResealHeaders(given, "acme", "ep_1")
+		if err != nil || anew[0].Value != "" || anew[2].Value != "" || !both.SealedFirst(anew[0].Sealed) {
+			t.Fatalf("%s: %v, %v", what, anew, err)
+		}
+		opened, err := after.OpenHeaders(anew, "acme", "ep_1")
+		if err != nil || !slices.Equal(opened, plain) {
+			t.Errorf("%s, with the new key alone: %v, %v", what, opened, err)
+		}
+	}
+	if _, err := both.ResealHeaders(sealed, "other", "ep_1"); err == nil {
+		t.Error("resealed for another tenant")
+	}
+}
+
+// What other servers derive from a key behind the first one is known as well.
+func TestDeriveAll(t *testing.T) {
+	t.Parallel()
+	old, now := keyring.NewKey(), keyring.NewKey()
+	both := open(t, keyring.Source{Env: now + "," + old})
+	all, err := both.DeriveAll("cursors")
+	if err != nil || len(all) != 2 {
+		t.Fatal(all, err)
+	}
+	for i, env := range []string{now, old} {
+		if alone, err := open(t, keyring.Source{Env: env}).Derive("cursors"); err != nil || !bytes.Equal(alone, all[i]) {
+			t.Errorf("key %d derives another one: %v", i, err)
+		}
+	}
+}

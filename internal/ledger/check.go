@@ -8,11 +8,14 @@ import (
 )
 
 // Fault is one end of the server's process (or a like fault): the server's
-// life before it is over, what it did not record is forgotten.
+// life before it is over, what it did not record is forgotten. With From it is
+// one that lasted and ended no process, such as a node's being stopped or cut off.
 type Fault struct {
-	At      time.Time // when the process was gone, and the receiver had accepted all its connections
+	At      time.Time // when the process was gone, and the receiver had accepted all its connections; or when what lasted was over
 	Kind    string    // "kill", a crash point's name, "restart"
 	Orderly bool      // it was asked to end and had the time to: nothing may be in flight
+	Node    string    // whom of several nodes it hit; "": all
+	From    time.Time // when it began, if it lasted; zero: it ended a process
 }
 
 // Usage is what I11 compares.
@@ -65,7 +68,7 @@ type Summary struct {
 	Lost         int // acknowledged, not delivered, and not waiting or given up on record
 	Stuck        int // pending and overdue by more than Grace, or due and never sent
 	Duplicates   int // successes beyond the first
-	InFlight     int // requests of a life that ended in a fault, without an attempt row
+	InFlight     int // requests of a life that ended in a fault, or of a node that one hit, without an attempt row
 	Oldest       time.Duration
 }
 

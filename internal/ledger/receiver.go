@@ -3,10 +3,13 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +29,7 @@ type Request struct {
 	Header     http.Header
 	Conn       int64     // number of the connection
 	ConnAt     time.Time // when that was accepted
+	Node       string    // who of several nodes made it; "": not known
 	Status     int       // what it was answered with; 0: it was not
 	Problem    string    // why it did not verify, or is not a webhook; "" if it is fine
 }
@@ -53,6 +57,8 @@ type Receiver struct {
 	conns     int64
 	last      int64
 	onRequest func(*Request)
+	sender    func(net.Conn) string
+	untold    map[int64]chan struct{} // connections whose sender is still being found, by number
 }
 
 type endpoint struct {
@@ -66,6 +72,8 @@ type connKey struct{}
 type connInfo struct {
 	number int64
 	at     time.Time
+	told   chan struct{} // closed when node is known
+	node   string
 }
 
 // NewReceiver starts a receiver on a free loopback port. onRequest, if not
@@ -82,6 +90,7 @@ func NewReceiver(onRequest func(*Request)) (*Receiver, error) {
 		closed:    cancel,
 		endpoints: map[string]*endpoint{},
 		seen:      map[[2]string]int{},
+		untold:    map[int64]chan struct{}{},
 		onRequest: onRequest,
 	}
 	r.server = &http.Server{
@@ -130,8 +139,8 @@ func (r *Receiver) Requests() []Request {
 const barrierPath = "/-/barrier"
 
 // Barrier returns when every connection that was made before the call has
-// been accepted: connections are accepted in the order in which they are made,
-// and it makes one of its own.
+// been accepted, and its sender is known: connections are accepted in the order in
+// which they are made, and it makes one of its own.
 func (r *Receiver) Barrier(ctx context.Context) error {
 	in, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+barrierPath, nil)
 	if err != nil {
@@ -142,7 +151,21 @@ func (r *Receiver) Barrier(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("receiver: barrier: %w", err)
 	}
+	for _, told := range r.telling() {
+		select {
+		case <-told:
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("receiver: barrier: %w", ctx.Err()), out.Body.Close())
+		}
+	}
 	return out.Body.Close()
+}
+
+// telling are the connections whose sender is still being found.
+func (r *Receiver) telling() []chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.untold))
 }
 
 // Forget drops what was seen so far, for runs that check in rounds.
@@ -160,20 +183,44 @@ func (r *Receiver) Close() error {
 	return err
 }
 
-func (r *Receiver) countConn(ctx context.Context, _ net.Conn) context.Context {
+func (r *Receiver) countConn(ctx context.Context, c net.Conn) context.Context {
+	info := &connInfo{at: time.Now(), told: make(chan struct{})}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conns++
-	return context.WithValue(ctx, connKey{}, connInfo{number: r.conns, at: time.Now()})
+	info.number = r.conns
+	if sender := r.sender; sender == nil {
+		close(info.told)
+	} else {
+		r.untold[info.number] = info.told
+		go func() { // the next connection does not wait for that
+			info.node = sender(c)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			delete(r.untold, info.number)
+			close(info.told)
+		}()
+	}
+	return context.WithValue(ctx, connKey{}, info)
+}
+
+// Sender has each connection's node told by who made it: sender is called with
+// the connection when that is accepted. Requests on it wait for
+// the answer.
+func (r *Receiver) Sender(sender func(net.Conn) string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sender = sender
 }
 
 func (r *Receiver) serve(w http.ResponseWriter, in *http.Request) {
 	if in.URL.Path == barrierPath {
 		return
 	}
-	conn, _ := in.Context().Value(connKey{}).(connInfo)
+	conn, _ := in.Context().Value(connKey{}).(*connInfo)
+	<-conn.told
 	body, err := io.ReadAll(io.LimitReader(in.Body, 64<<20))
-	q := &Request{Event: in.Header.Get("webhook-id"), SHA256: Sum(body), Header: in.Header, Conn: conn.number, ConnAt: conn.at}
+	q := &Request{Event: in.Header.Get("webhook-id"), SHA256: Sum(body), Header: in.Header, Conn: conn.number, ConnAt: conn.at, Node: conn.node}
 	r.mu.Lock()
 	e := r.endpoints[in.URL.Path]
 	r.mu.Unlock()

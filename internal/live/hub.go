@@ -135,14 +135,14 @@ type Attempt struct {
 // Filter selects changes. Its zero value selects all.
 type Filter struct {
 	Tenant    hook.TenantNum                // 0: all
-	Sees      func(hook.TenantNum) bool     // asked besides, by Take. nil: all
+	Sees      func(hook.TenantNum) bool     // asked besides, when changes are taken or there is no room. nil: all
 	Endpoints map[hook.EndpointNum]struct{} // nil: all
 	Type      string                        // "": all
 }
 
 // wants reports whether a change of a tenant that is watched is to be kept. It
-// is asked by whoever recorded the change, and must cost next to nothing: what
-// Sees says is for Take.
+// is asked by whoever recorded the change, and must cost next to nothing: Sees is
+// asked later.
 func (f *Filter) wants(c *Change) bool {
 	if f.Type != "" && c.Type != "" && f.Type != c.Type {
 		return false
@@ -196,29 +196,43 @@ func (w *Watcher) Close() {
 func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 
 // Take returns the changes since the last call that the filter's Sees allows,
-// oldest first, and how many more came after them that are lost, for there was
-// no room: some of these may be such as Sees would not have allowed.
+// oldest first, and how many more of these came after them that are lost, for
+// there was no room.
 func (w *Watcher) Take() (changes []Change, missed int) {
 	w.mu.Lock()
 	changes, missed = w.changes, w.missed
 	w.changes, w.missed = nil, 0
 	w.mu.Unlock()
-	if sees := w.filter.Sees; sees != nil {
-		changes = slices.DeleteFunc(changes, func(c Change) bool { return !sees(c.Tenant) })
+	return w.seen(changes), missed
+}
+
+// seen takes out what the filter's Sees does not allow.
+func (w *Watcher) seen(changes []Change) []Change {
+	if w.filter.Sees == nil {
+		return changes
 	}
-	return changes, missed
+	return slices.DeleteFunc(changes, func(c Change) bool { return !w.filter.Sees(c.Tenant) })
 }
 
 // add keeps a change. Once one is lost, all are until the watcher has taken
-// what there is, so that it can tell where the hole is.
+// what there is, so that it can tell where the hole is. What the watcher may not
+// see neither takes the room of others nor counts as lost.
 func (w *Watcher) add(c *Change) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.missed > 0 || len(w.changes) >= w.hub.Backlog {
+		if w.filter.Sees != nil && !w.filter.Sees(c.Tenant) {
+			return
+		}
+		if w.missed == 0 {
+			w.changes = w.seen(w.changes)
+		}
+	}
 	if w.missed > 0 || len(w.changes) >= w.hub.Backlog {
 		w.missed++
 	} else {
 		w.changes = append(w.changes, *c)
 	}
-	w.mu.Unlock()
 	ring(w.ready)
 }
 

@@ -95,6 +95,27 @@ func TestSlowWatcher(t *testing.T) {
 	}
 }
 
+// case 94: what a watcher may not see takes no room and is not counted.
+func TestSlowWatcherOfSome(t *testing.T) {
+	t.Parallel()
+	h := live.New(live.Config{Backlog: 2})
+	defer h.Close()
+	w := h.Watch(live.Filter{Sees: func(num hook.TenantNum) bool { return num == 1 }})
+	for seq := range int64(8) {
+		h.Recorded(hook.TenantNum(seq/2%2), key(seq, 1), "a", nil) // 2, 3, 6 and 7 are its own
+	}
+	got, missed := w.Take()
+	if diff := cmp.Diff([]int64{2, 3}, seqs(got)); diff != "" || missed != 2 {
+		t.Errorf("missed %d, %s", missed, diff)
+	}
+	for seq := range int64(5) {
+		h.Recorded(2, key(seq, 1), "a", nil)
+	}
+	if got, missed := w.Take(); len(got) != 0 || missed != 0 {
+		t.Errorf("of others: %d, missed %d", len(got), missed)
+	}
+}
+
 func TestReadyAndAlarmWake(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

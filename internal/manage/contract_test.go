@@ -227,8 +227,9 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// Marks are made with the first key of the keyring. With another one in its
-// place, they are made anew.
+// case 104: marks are made with the first key of the keyring. With another one in
+// its place they are made anew, and those of a key behind it are known: other servers
+// may still make them. Then the new key alone will do.
 func TestCompleteAfterAnotherKey(t *testing.T) {
 	t.Parallel()
 	first := keyring.NewKey()
@@ -244,19 +245,31 @@ func TestCompleteAfterAnotherKey(t *testing.T) {
 	if _, err := b.PutTenant(t.Context(), "acme", manage.TenantInput{Secrets: map[string]hook.Secret{"api2cart": "k1"}}); err != nil {
 		t.Fatal(err)
 	}
-	made.Ring = ring(keyring.NewKey() + "," + first)
-	m, err := manage.New(made)
-	if err != nil {
-		t.Fatal(err)
+	with := func(keys string) *manage.Manager {
+		made.Ring = ring(keys)
+		m, err := manage.New(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
 	}
-	if _, ok := m.TenantBySecret("api2cart", "k1"); ok {
-		t.Error("found by a mark that another key made")
+	found := func(m *manage.Manager) bool {
+		who, ok := m.TenantBySecret("api2cart", "k1")
+		return ok && who.ID == "acme"
+	}
+	second := keyring.NewKey()
+	m := with(second + "," + first)
+	if !found(m) || found(with(second)) {
+		t.Error("want it found by a mark that the key behind the first one made, and not without that key")
+	}
+	if _, err := m.PutTenant(t.Context(), "other", manage.TenantInput{Secrets: map[string]hook.Secret{"api2cart": "k1"}}); hook.CodeOf(err) != hook.CodeConflict {
+		t.Errorf("another tenant gets the same secret: %v", err)
 	}
 	if n, err := m.Complete(t.Context()); err != nil || n != 1 {
 		t.Fatalf("%d, %v", n, err)
 	}
-	if found, ok := m.TenantBySecret("api2cart", "k1"); !ok || found.ID != "acme" {
-		t.Errorf("%v", found)
+	if !found(m) || !found(with(first+","+second)) || !found(with(second)) {
+		t.Error("not found by the mark that was made anew")
 	}
 }
 

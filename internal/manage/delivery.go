@@ -30,7 +30,8 @@ func (m *Manager) Redeliver(ctx context.Context, tenant string, key hook.Deliver
 	if err := m.canSend(key.Endpoint); err != nil {
 		return nil, err
 	}
-	if err := m.Deliveries.Redeliver(ctx, key, now()); err != nil {
+	action := Action{Name: "delivery.redeliver", Tenant: t, Object: key.String()}
+	if err := m.Noted(ctx, action, func() error { return m.Deliveries.Redeliver(ctx, key, now()) }); err != nil {
 		return nil, deliveryError(key, err)
 	}
 	if d, err = m.Deliveries.Delivery(ctx, t.Num, key); err != nil {

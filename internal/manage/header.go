@@ -20,12 +20,12 @@ const (
 
 // reserved headers say how a request travels, or what it means to the
 // receiver: the server and the dialect set them. A request with an idempotency
-// header of the last two names would be sent again by net/http without
-// anybody knowing (case 75).
+// header would be sent again by net/http without
+// anybody knowing (case 75); the last says that it is a delivery (case 92).
 var reserved = []string{
 	"host", "content-length", "transfer-encoding", "connection", "keep-alive", "expect", "upgrade", "te", "trailer",
 	"http2-settings", "content-type", "content-encoding", "accept-encoding", "user-agent", "signature", "signature-input", "content-digest",
-	"idempotency-key", "x-idempotency-key",
+	"idempotency-key", "x-idempotency-key", "grapnel-hop",
 }
 
 // reservedPrefixes are reserved with all that begins with them, but for those

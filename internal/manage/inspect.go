@@ -30,6 +30,9 @@ func UnreadableSecrets(ring *keyring.Ring, tenants []*hook.Tenant, endpoints []*
 				bad = append(bad, err)
 			}
 		}
+		if _, err := ring.OpenHeaders(e.Headers, e.Tenant, e.ID); err != nil {
+			bad = append(bad, err)
+		}
 	}
 	return bad
 }

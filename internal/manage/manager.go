@@ -60,8 +60,11 @@ type Config struct {
 type Manager struct {
 	Config
 
-	markKey  func() ([]byte, error)           // of the marks of tenants' secrets
-	settings struct{ tenant, endpoint names } // that bodies hold
+	markKeys func() ([][]byte, error) // of the marks of tenants' secrets, from each key of the ring
+	settings struct {                 // that bodies hold
+		sync.RWMutex
+		tenant, endpoint names
+	}
 
 	change sync.Mutex // one change at a time, so that this process does not make its own ones stale
 	told   told
@@ -91,7 +94,7 @@ func New(c Config) (*Manager, error) {
 	if _, ok := c.Dialects.Get(c.DefaultDialect); !ok {
 		return nil, fmt.Errorf("make a manager: there is no dialect %q to be the default", c.DefaultDialect)
 	}
-	m := &Manager{Config: c, markKey: sync.OnceValues(func() ([]byte, error) { return c.Ring.Derive("marks of tenants' secrets") })}
+	m := &Manager{Config: c, markKeys: sync.OnceValues(func() ([][]byte, error) { return c.Ring.DeriveAll("marks of tenants' secrets") })}
 	m.settings.tenant, m.settings.endpoint = names{}, names{}
 	for _, name := range c.Dialects.Names() {
 		d, _ := c.Dialects.Get(name)
@@ -113,10 +116,13 @@ func (m *Manager) commit(ctx context.Context, what string, build func(now time.T
 			return err
 		}
 		// What the change was made of may be newer than base; then it is stale.
-		c.Base = base
+		if c.Base = base; base == 0 {
+			c.Base = store.BaseEmpty
+		}
 		if err := m.pin(c, base, at); err != nil {
 			return err
 		}
+		m.audit(ctx, c, what, at)
 		_, err = m.Store.Configure(ctx, c)
 		if err == nil && c.Note {
 			m.Directory.Note(c)

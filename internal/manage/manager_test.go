@@ -31,6 +31,7 @@ type memory struct {
 	revision   int64
 	num        int64
 	log        []store.Configuration
+	audit      []*hook.AuditEntry
 	fail       error  // what the next Configure returns
 	before     func() // runs once before the next Configure takes place
 	deliveries map[hook.DeliveryKey]*hook.Delivery
@@ -50,7 +51,7 @@ func (m *memory) Configure(_ context.Context, c *store.Change) (int64, error) {
 		m.fail = nil
 		return 0, err
 	}
-	if c.Base != 0 && c.Base != m.revision {
+	if c.Base != 0 && max(c.Base, 0) != m.revision {
 		return 0, store.ErrStale
 	}
 	for _, t := range c.Tenants {
@@ -64,6 +65,10 @@ func (m *memory) Configure(_ context.Context, c *store.Change) (int64, error) {
 			m.num++
 			e.Num = hook.EndpointNum(m.num)
 		}
+	}
+	m.audit = append(m.audit, c.Audit...)
+	if !c.Configures() {
+		return m.revision, nil
 	}
 	if !c.Note {
 		m.revision++

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
 )
 
@@ -41,6 +43,7 @@ type NoticeKind struct {
 const (
 	NoticeDisabled = hook.OperationalPrefix + "endpoint.disabled"
 	NoticeRemoved  = hook.OperationalPrefix + "endpoint.removed"
+	NoticeRejected = hook.OperationalPrefix + "event.rejected"
 )
 
 // Notices lists all types of notices.
@@ -50,6 +53,8 @@ func Notices() []NoticeKind {
 			"Its receiver gave an answer that, by the endpoint's dialect, means that nothing more is to be sent, such as 410, or the connection with the tenant's store stayed lost. What waits for it is held until its owner sets its state to active, or cancelled, as its dialect has it.", EndpointNotice{}},
 		{NoticeRemoved, "endpointRemoved", "The server has removed an endpoint",
 			"Its receiver gave an answer that, by the endpoint's dialect, ends the subscription. What waited for it ends as cancelled.", EndpointNotice{}},
+		{NoticeRejected, "eventRejected", "An event that an application published in its database could not be taken",
+			"It was published by grapnel.publish, in a transaction that is committed, and nothing of it is sent. It is kept as it was, in the list of rejected events.", RejectedNotice{}},
 	}
 }
 
@@ -59,6 +64,31 @@ type EndpointNotice struct {
 	URL      string    `json:"url" doc:"where its deliveries went" example:"https://example.com/hooks"`
 	Reason   string    `json:"reason" doc:"why, in words" example:"answered 410: the endpoint is gone and was disabled"`
 	At       time.Time `json:"at" doc:"since when"`
+}
+
+// RejectedNotice is the data of a notice about an event that was rejected.
+type RejectedNotice struct {
+	ID          string    `json:"id" doc:"what grapnel.publish returned" example:"invoice-17-paid"`
+	Type        string    `json:"type" doc:"the event's type" example:"invoice.paid"`
+	Code        string    `json:"code" doc:"what kind of thing is wrong with it" example:"invalid"`
+	Reason      string    `json:"reason" doc:"what is wrong with it, and what to do" example:"/data: not valid JSON at byte 8: duplicate object member name"`
+	PublishedAt time.Time `json:"published_at" doc:"when it was published"`
+	At          time.Time `json:"at" doc:"when it was rejected"`
+}
+
+// TellRejected tells the tenant of an event that an application has put into the
+// database and that could not be taken, if one of its endpoints wants to know. It may be
+// called again of the same one.
+func (m *Manager) TellRejected(ctx context.Context, r *store.Rejected) error {
+	if m.Tell == nil || r.TenantID == "" || !m.wantsNotice(r.TenantID, NoticeRejected) {
+		return nil
+	}
+	data, err := json.Marshal(RejectedNotice{ID: r.Key, Type: r.Type, Code: string(r.Code), Reason: r.Reason, PublishedAt: r.At.UTC(), At: r.RejectedAt.UTC()})
+	if err != nil {
+		return fmt.Errorf("tell of a rejected event: %w", err)
+	}
+	key := NoticeRejected + "/" + strconv.FormatInt(r.N, 10) + "/" + strconv.FormatInt(r.RejectedAt.UnixMilli(), 10)
+	return m.Tell(ctx, Notice{Key: key, Tenant: r.TenantID, Type: NoticeRejected, Time: r.RejectedAt, Data: data})
 }
 
 // told are the notices that need not be told again by this process, by their

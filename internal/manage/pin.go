@@ -29,6 +29,8 @@ const (
 // that it leads to the next one. It is refused where no more can be kept: else
 // the bodies of events from then would be guessed.
 func (m *Manager) pin(c *store.Change, base int64, now time.Time) error {
+	m.settings.RLock()
+	defer m.settings.RUnlock()
 	k := keeper{m: m, base: base, now: now}
 	for _, t := range c.Tenants {
 		if old, ok := m.Directory.TenantByNum(t.Num); ok {
@@ -78,9 +80,10 @@ func (n names) of(settings map[string]string) map[string]string {
 
 // PinSettings says that there are bodies of a dialect, be it of one that is not
 // spoken any more: from now on tenants and endpoints keep what they had before
-// of the settings in these. Those of Config.Dialects need not be named. It must
-// not run beside anything else.
+// of the settings in these. Those of Config.Dialects need not be named.
 func (m *Manager) PinSettings(d *dialect.Dialect) {
+	m.settings.Lock()
+	defer m.settings.Unlock()
 	in := d.BodySettings()
 	for _, name := range in.Tenant {
 		m.settings.tenant[name] = true

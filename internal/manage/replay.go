@@ -204,6 +204,11 @@ func (m *Manager) ForgetReplays(ctx context.Context, before time.Time) (n int, e
 // stays as it is.
 func (r *Replayer) CancelReplay(ctx context.Context, tenant, id string) (*hook.Replay, error) {
 	m := r.Manager
+	if r.Shared != nil { // what another server has done of it counts
+		if err := r.readProgress(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var out *hook.Replay
 	err := m.commit(ctx, "cancel a replay", func(now time.Time) (*store.Change, error) {
 		t, err := m.tenant(tenant)

@@ -37,6 +37,7 @@ type ReplayConfig struct {
 	Manager *Manager
 	Log     Log
 	Wake    func(hook.DeliveryKey) // tells dispatch of a delivery that is pending again
+	Shared  *SharedReplays         // nil: no other server runs replays of the same store
 }
 
 // Replayer runs replays. What it promises: a delivery is redelivered at most
@@ -50,8 +51,11 @@ type Replayer struct {
 
 	turn     chan struct{} // held by whoever works on a batch
 	counting chan struct{} // has one for each dry run that counts
+	looking  chan struct{} // has one while what others have come to is looked at
+	looked   time.Time     // when that was; whoever has put the one in may use it
 
 	mu      sync.Mutex
+	jobs    map[string]bool // replays that begin has begun
 	ctx     context.Context // of all jobs; nil before Start
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -62,16 +66,23 @@ func NewReplayer(c ReplayConfig) (*Replayer, error) {
 	if c.Manager == nil || c.Log == nil || c.Wake == nil {
 		return nil, errors.New("make a replayer: a part is missing")
 	}
-	return &Replayer{ReplayConfig: c, turn: make(chan struct{}, 1), counting: make(chan struct{}, countAtOnce)}, nil
+	return &Replayer{ReplayConfig: c, turn: make(chan struct{}, 1), counting: make(chan struct{}, countAtOnce), looking: make(chan struct{}, 1), jobs: map[string]bool{}}, nil
 }
 
 // Start goes on with the replays that were running when the last process
-// ended, and runs those that are created from now on.
+// ended, and runs those that are created from now on, by whichever server.
 func (r *Replayer) Start() {
 	r.mu.Lock()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.mu.Unlock()
-	for _, p := range r.Manager.Directory.Replays(0) {
+	if r.Shared != nil {
+		r.Manager.Directory.Watch(func(changed *store.Configuration) { r.beginAll(changed.Replays) })
+	}
+	r.beginAll(r.Manager.Directory.Replays(0))
+}
+
+func (r *Replayer) beginAll(replays []*hook.Replay) {
+	for _, p := range replays {
 		if !p.Over() {
 			r.begin(p.ID, p.TenantNum)
 		}
@@ -91,19 +102,26 @@ func (r *Replayer) Stop() {
 func (r *Replayer) begin(id string, tenant hook.TenantNum) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx == nil || r.ctx.Err() != nil {
-		return // the next start does
+	if r.ctx == nil || r.ctx.Err() != nil || r.jobs[id] {
+		return // the next start does, or it runs
 	}
 	ctx := r.ctx
-	r.running.Go(func() { r.run(ctx, tenant, id) })
+	r.jobs[id] = true
+	r.running.Go(func() {
+		r.run(ctx, tenant, id)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.jobs, id)
+	})
 }
 
 // job is what this process knows of a replay that it runs, besides what is
 // stored.
 type job struct {
 	tally   tally
-	resumed bool   // the batch in hand is from before this process
-	noted   *batch // it is done, and still to be noted; nil: there is none
+	resumed bool         // the batch in hand is from before this process
+	noted   *batch       // it is done, and still to be noted; nil: there is none
+	lease   *store.Lease // what it is run under; nil: it is another server's, or only this one runs replays
 }
 
 // run works on a replay until it is over or ctx ends.
@@ -114,19 +132,31 @@ func (r *Replayer) run(ctx context.Context, tenant hook.TenantNum, id string) {
 		if !ok || p.Over() {
 			return
 		}
-		pause, err := r.step(ctx, p, j)
+		mine, err := r.hold(ctx, j, id)
+		if !mine && err == nil {
+			r.watchProgress(ctx)
+			sleep(ctx, replayLook)
+			continue
+		}
+		var pause time.Duration
+		if err == nil {
+			if p, ok = r.Manager.Directory.Replay(tenant, id); !ok || p.Over() {
+				return
+			}
+			pause, err = r.step(ctx, p, j)
+		}
+		if errors.Is(err, store.ErrLeaseLost) {
+			*j, err, pause = job{resumed: true}, nil, replayLook // who has it now goes on from what is stored
+		}
 		if err != nil && ctx.Err() == nil {
 			if pause = replayRetry; !passes(err) {
 				r.Manager.Logger.Error("a replay failed", "replay_id", id, "error", err)
-				r.fail(ctx, p)
+				r.fail(ctx, p, j)
 				return
 			}
 			r.Manager.Logger.Warn("a replay has to wait", "replay_id", id, "error", err)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
+		sleep(ctx, pause)
 	}
 }
 
@@ -140,8 +170,8 @@ func passes(err error) bool {
 	return hook.CodeOf(err) == hook.CodeUnavailable
 }
 
-func (r *Replayer) fail(ctx context.Context, p *hook.Replay) {
-	err := r.save(ctx, p, func(c *hook.Replay, now time.Time) {
+func (r *Replayer) fail(ctx context.Context, p *hook.Replay, j *job) {
+	err := r.save(ctx, p, j, func(c *hook.Replay, now time.Time) {
 		*c = *ended(c, hook.ReplayFailed, "the server met an error that does not pass: its log says more", now)
 	})
 	if err != nil {
@@ -176,7 +206,7 @@ func (r *Replayer) countPiece(ctx context.Context, p *hook.Replay, j *job) error
 			return err
 		}
 	}
-	return r.save(ctx, p, func(c *hook.Replay, _ time.Time) { c.Counted, c.Total = true, j.tally.Count })
+	return r.save(ctx, p, j, func(c *hook.Replay, _ time.Time) { c.Counted, c.Total = true, j.tally.Count })
 }
 
 // take notes the next batch, before anything is done with it; without one the
@@ -201,7 +231,7 @@ func (r *Replayer) take(ctx context.Context, p *hook.Replay, j *job) error {
 		return err
 	}
 	done := len(work) == 0 && (end || most == 0)
-	err = r.save(ctx, p, func(c *hook.Replay, now time.Time) {
+	err = r.save(ctx, p, j, func(c *hook.Replay, now time.Time) {
 		if c.Position, c.InHand = reached, work; done {
 			*c = *ended(c, hook.ReplayDone, "", now)
 		}
@@ -224,7 +254,7 @@ func (r *Replayer) batch(ctx context.Context, p *hook.Replay, j *job) error {
 	// The server's end is no reason to forget what was done.
 	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayRetry)
 	defer cancel()
-	err := r.save(saving, p, func(c *hook.Replay, _ time.Time) {
+	err := r.save(saving, p, j, func(c *hook.Replay, _ time.Time) {
 		c.InHand = b.rest
 		c.Redelivered += b.fates[redelivered]
 		c.Skipped += b.fates[skipped]
@@ -240,7 +270,7 @@ func (r *Replayer) batch(ctx context.Context, p *hook.Replay, j *job) error {
 // save stores what has become of a replay, unless it has ended meanwhile. Only an
 // end is news to others: all else is noted without a revision, so that nothing
 // that is published meanwhile has to be matched anew.
-func (r *Replayer) save(ctx context.Context, p *hook.Replay, change func(c *hook.Replay, now time.Time)) error {
+func (r *Replayer) save(ctx context.Context, p *hook.Replay, j *job, change func(c *hook.Replay, now time.Time)) error {
 	m := r.Manager
 	return m.commit(ctx, "note the progress of a replay", func(now time.Time) (*store.Change, error) {
 		old, ok := m.Directory.Replay(p.TenantNum, p.ID)
@@ -253,7 +283,7 @@ func (r *Replayer) save(ctx context.Context, p *hook.Replay, change func(c *hook
 			c.State, c.Reason, c.FinishedAt = old.State, old.Reason, old.FinishedAt
 		}
 		c.UpdatedAt = touched(old.UpdatedAt, now)
-		return &store.Change{Note: c.State == old.State, Replays: []*hook.Replay{&c}}, nil
+		return &store.Change{Note: c.State == old.State, Replays: []*hook.Replay{&c}, Lease: j.lease}, nil
 	})
 }
 
@@ -342,7 +372,7 @@ func (r *Replayer) redeliver(ctx context.Context, p *hook.Replay, j *job) error 
 			var what fate
 			var err error
 			if !failed {
-				what, err = r.one(ctx, p, key, j.resumed)
+				what, err = r.one(ctx, p, key, j)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -372,7 +402,7 @@ const (
 )
 
 // one makes a delivery pending, if it may be.
-func (r *Replayer) one(ctx context.Context, p *hook.Replay, key hook.DeliveryKey, resumed bool) (fate, error) {
+func (r *Replayer) one(ctx context.Context, p *hook.Replay, key hook.DeliveryKey, j *job) (fate, error) {
 	m := r.Manager
 	d, err := r.Log.Delivery(ctx, p.TenantNum, key)
 	switch {
@@ -385,7 +415,7 @@ func (r *Replayer) one(ctx context.Context, p *hook.Replay, key hook.DeliveryKey
 	seen.State, _ = m.Shown(d)
 	switch {
 	case !d.LastAt.Before(p.CreatedAt) || !p.Filter.Selects(&seen):
-		if resumed {
+		if j.resumed {
 			return redelivered, nil // before the kill
 		}
 		return skipped, nil
@@ -396,7 +426,7 @@ func (r *Replayer) one(ctx context.Context, p *hook.Replay, key hook.DeliveryKey
 	case d.Attempts >= maxAttempts:
 		return refused, nil
 	}
-	switch err := m.Deliveries.Redeliver(ctx, key, now()); {
+	switch err := r.redeliverOne(ctx, j, key); {
 	case errors.Is(err, store.ErrNotFound):
 		return skipped, nil
 	case err != nil:

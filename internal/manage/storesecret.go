@@ -85,32 +85,48 @@ func (m *Manager) markSecret(t *hook.Tenant, marks map[string]string, d *dialect
 	if !d.SecretUnique() {
 		return marks, nil
 	}
-	mark, err := m.secretMark(d.Family(), secret)
+	own, err := m.secretMarks(d.Family(), secret)
 	if err != nil {
 		return nil, err
 	}
-	if other, taken := m.Directory.TenantBySecretMark(d.Family(), mark); taken && other.ID != t.ID {
+	if other, taken := m.tenantByMark(d.Family(), own); taken && other.ID != t.ID {
 		return nil, &hook.Error{Code: hook.CodeConflict, Field: "/secret", Message: "another tenant has this secret, and in the dialect " + d.Name() + " it says which tenant is meant: no two can have the same"}
 	}
 	if marks == nil {
 		marks = map[string]string{}
 	}
-	marks[d.Family()] = mark
+	marks[d.Family()] = own[0]
 	return marks, nil
 }
 
-// secretMark is by what a tenant is found by its secret: whoever has the data
-// without the key learns nothing of the secret from it.
-func (m *Manager) secretMark(family string, secret hook.Secret) (string, error) {
-	key, err := m.markKey()
+// secretMarks are by what a tenant is found by its secret, one for each key of the
+// ring: whoever has the data without the key learns nothing of the secret from them.
+// The first one is what is stored; where keys are being changed, other servers may
+// have stored another.
+func (m *Manager) secretMarks(family string, secret hook.Secret) ([]string, error) {
+	keys, err := m.markKeys()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(family))
-	h.Write([]byte{0})
-	h.Write([]byte(secret))
-	return hex.EncodeToString(h.Sum(nil)), nil
+	marks := make([]string, len(keys))
+	for i, key := range keys {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(family))
+		h.Write([]byte{0})
+		h.Write([]byte(secret))
+		marks[i] = hex.EncodeToString(h.Sum(nil))
+	}
+	return marks, nil
+}
+
+// tenantByMark finds the live tenant that has one of these marks.
+func (m *Manager) tenantByMark(family string, marks []string) (*hook.Tenant, bool) {
+	for _, mark := range marks {
+		if t, ok := m.Directory.TenantBySecretMark(family, mark); ok {
+			return t, true
+		}
+	}
+	return nil, false
 }
 
 // TenantBySecret finds the live tenant that has a secret for a contract whose
@@ -119,11 +135,11 @@ func (m *Manager) TenantBySecret(family string, secret hook.Secret) (*hook.Tenan
 	if secret == "" {
 		return nil, false
 	}
-	mark, err := m.secretMark(family, secret)
-	if err != nil { // it was made before
+	marks, err := m.secretMarks(family, secret)
+	if err != nil { // they were made before
 		return nil, false
 	}
-	return m.Directory.TenantBySecretMark(family, mark)
+	return m.tenantByMark(family, marks)
 }
 
 // StoreSecret opens a tenant's secret for a contract; "" if it has none.

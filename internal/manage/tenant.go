@@ -154,7 +154,7 @@ type Deleted struct{ Endpoints, Keys int }
 // DeleteTenant deletes a tenant and all that is its own: endpoints, and keys
 // that are bound to nothing else. Its events stay until their retention ends.
 func (m *Manager) DeleteTenant(ctx context.Context, id string, terms Terms[hook.Tenant]) (gone Deleted, err error) {
-	err = m.commitOr(ctx, terms.DryRun, "delete a tenant", func(now time.Time) (*store.Change, error) {
+	err = m.commitOr(ctx, terms.DryRun, "delete a tenant", func(now time.Time) (c *store.Change, err error) {
 		old, err := m.tenant(id)
 		if err != nil {
 			return nil, err
@@ -162,30 +162,35 @@ func (m *Manager) DeleteTenant(ctx context.Context, id string, terms Terms[hook.
 		if err := terms.check(old); err != nil {
 			return nil, err
 		}
-		gone = Deleted{}
-		t := *old
-		t.Deleted, t.UpdatedAt, t.Secrets, t.SecretMarks = true, touched(old.UpdatedAt, now), nil, nil
-		c := &store.Change{Tenants: []*hook.Tenant{&t}}
-		for _, e := range m.Directory.Endpoints(id) {
-			c.Endpoints = append(c.Endpoints, tombstone(e, now, "its tenant was deleted"))
-		}
-		for _, k := range m.Directory.Keys() {
-			if i := slices.Index(k.Tenants, id); i >= 0 {
-				left := without(k, i)
-				c.Keys = append(c.Keys, left)
-				if left.Deleted {
-					gone.Keys++
-				}
-			}
-		}
-		gone.Endpoints = len(c.Endpoints)
-		c.Replays = m.endReplays(t.Num, now)
+		c, gone = m.withoutTenant(old, now)
 		return c, nil
 	})
 	if err == nil && !terms.DryRun {
 		m.Logger.Info("tenant deleted", "tenant_id", id)
 	}
 	return gone, err
+}
+
+// withoutTenant is the change that deletes a tenant.
+func (m *Manager) withoutTenant(old *hook.Tenant, now time.Time) (c *store.Change, gone Deleted) {
+	t := *old
+	t.Deleted, t.UpdatedAt, t.Secrets, t.SecretMarks = true, touched(old.UpdatedAt, now), nil, nil
+	c = &store.Change{Tenants: []*hook.Tenant{&t}}
+	for _, e := range m.Directory.Endpoints(t.ID) {
+		c.Endpoints = append(c.Endpoints, tombstone(e, now, "its tenant was deleted"))
+	}
+	for _, k := range m.Directory.Keys() {
+		if i := slices.Index(k.Tenants, t.ID); i >= 0 {
+			left := without(k, i)
+			c.Keys = append(c.Keys, left)
+			if left.Deleted {
+				gone.Keys++
+			}
+		}
+	}
+	gone.Endpoints = len(c.Endpoints)
+	c.Replays = m.endReplays(t.Num, now)
+	return c, gone
 }
 
 // without is a key that is not bound to its i-th tenant any more. A key that

@@ -3,6 +3,8 @@ package serve
 import (
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
 )
 
 // URL is where a person on this machine reaches the server.
@@ -34,4 +36,15 @@ func addrPort(a net.Addr) netip.AddrPort {
 	}
 	p := t.AddrPort()
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+}
+
+// reach is where other machines reach this server, as far as it can tell: where it
+// listens, by this machine's name if that is all its addresses.
+func (s *Server) reach() string {
+	a := addrPort(s.listener.Addr())
+	host := a.Addr().String()
+	if name, err := os.Hostname(); err == nil && name != "" && a.Addr().IsUnspecified() {
+		host = name
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(a.Port())))
 }

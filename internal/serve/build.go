@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -58,6 +59,11 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if s.shared() {
+		if err := s.manager.EnsureKey(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.complete(ctx); err != nil {
 		return err
 	}
@@ -80,13 +86,21 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	s.dispatch, err = dispatch.New(dispatch.Config{
 		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), Pins: s.pins, MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
+		CatchUp:  s.catchUpTo(),
 		Busy:     busyPerCore * runtime.GOMAXPROCS(0),
 		Recorded: s.live.Recorded,
 	})
 	if err != nil {
 		return err
 	}
-	s.replayer, err = manage.NewReplayer(manage.ReplayConfig{Manager: s.manager, Log: s.store, Wake: s.dispatch.Wake})
+	s.keeper, err = dispatch.NewKeeper(dispatch.KeeperConfig{
+		Leaser: s.store, Dispatcher: s.dispatch, Lease: s.lease, Logger: s.logger,
+		Length: s.settings.Lease.Std(), Every: s.settings.Renew.Std(), HandOver: s.settings.Drain.Std(),
+	})
+	if err != nil {
+		return err
+	}
+	s.replayer, err = manage.NewReplayer(manage.ReplayConfig{Manager: s.manager, Log: s.store, Wake: s.dispatch.Wake, Shared: s.sharedReplays()})
 	if err != nil {
 		return err
 	}
@@ -126,6 +140,9 @@ func (s *Server) keySource() keyring.Source {
 	if s.settings.SecretKeyFile != "" {
 		return keyring.Source{File: s.settings.SecretKeyFile, MustExist: true}
 	}
+	if s.shared() {
+		return keyring.Source{Env: s.settings.SecretKey, MustExist: true}
+	}
 	return keyring.Source{File: filepath.Join(s.settings.Data, keyring.FileName), Env: s.settings.SecretKey, MustExist: s.directory.Revision() > 0}
 }
 
@@ -161,21 +178,26 @@ func (s *Server) offer(events []*hook.Event) {
 
 // face makes what others see: the API, health and metrics.
 func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *telemetry.Metrics) error {
-	authenticator, err := auth.New(auth.Config{Keys: s.directory})
+	known := auth.Config{Keys: s.directory}
+	if s.current != nil {
+		known = auth.Config{Keys: s.current, Current: s.current.known}
+	}
+	authenticator, err := auth.New(known)
 	if err != nil {
 		return err
 	}
 	s.auth = authenticator
-	cursors, err := ring.Derive("cursors")
+	cursors, err := ring.DeriveAll("cursors")
 	if err != nil {
 		return err
 	}
 	backuper, _ := s.store.(store.Backuper) // nil: the engine has a way of its own
+	inbox, _ := s.store.(store.Inbox)       // nil: nothing is published in it
 	native, err := api.New(api.Config{
-		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.dispatch, Order: s.dispatch, Replayer: s.replayer,
-		Reader: s.store, Extent: s.store, Backup: backuper, KeyFile: s.keyFile(ring), Program: telemetry.ReadVersion().Version,
-		IdempotencyWindow: s.window(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL(), Pins: s.pins},
-		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKey: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
+		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.canceller(), Order: s.dispatch, Replayer: s.replayer, CatchUp: s.catchUp(),
+		Reader: s.store, Extent: s.store, Purger: s.store, Cluster: s.cluster(), Node: s.node, Inbox: inbox, Backup: backuper, KeyFile: s.keyFile(ring), Program: telemetry.ReadVersion().Version,
+		IdempotencyWindow: s.window(), PublishDeadline: s.publishDeadline(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL(), Pins: s.pins},
+		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKeys: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),
 		MaxBatchBytes: int64(s.settings.MaxBatchSize), Proxies: s.settings.ProxyPrefixes(),
 		RateLimit:  api.Rate{N: s.settings.RateLimit.N, Per: s.settings.RateLimit.Per, Burst: s.settings.RateBurst},
 		FailedKeys: api.Rate{N: s.settings.FailedKeyLimit.N, Per: s.settings.FailedKeyLimit.Per},
@@ -186,10 +208,17 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	metrics.SetQueue(s.dispatch.Gauges)
 	metrics.SetStore(s.storeGauges)
 	metrics.SetEndpoints(s.endpointGauges)
+	if n, ok := s.store.(store.Networked); ok {
+		metrics.SetNode(func() telemetry.NodeGauges { return s.nodeGauges(n) })
+	}
 	if s.vendors, err = s.hostVendors(native, metrics); err != nil {
 		return err
 	}
-	s.gate = newGate(s.vendors)
+	var inside http.Handler = s.vendors
+	if s.current != nil {
+		inside = s.current.ahead(inside)
+	}
+	s.gate = newGate(inside)
 	s.gate.refuse = s.refuseAtGate
 	s.http = s.httpServer(s.front(metrics.Handler()))
 	s.http.TLSConfig = s.tlsConfig()

@@ -75,7 +75,7 @@ func record(t *testing.T, format string, exempt netip.AddrPort) *recorded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := serve.Config{Settings: settings(t.TempDir()), Logger: logger, Now: time.Now, Exempt: []netip.AddrPort{exempt}, Observe: func(a *hook.Attempt) { r.seen <- a }}
+	cfg := serve.Config{Settings: settings(t, t.TempDir()), Logger: logger, Now: time.Now, Exempt: []netip.AddrPort{exempt}, Observe: func(a *hook.Attempt) { r.seen <- a }}
 	cfg.Settings.AdminKey = adminKey
 	if r.server, err = serve.New(t.Context(), cfg); err != nil {
 		t.Fatal(err)

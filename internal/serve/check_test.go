@@ -15,7 +15,7 @@ import (
 func TestCheckSettings(t *testing.T) {
 	t.Parallel()
 	none := func(string) string { return "" }
-	cfg := settings(t.TempDir())
+	cfg := settings(t, t.TempDir())
 	cfg.SecretKey = keyring.NewKey()
 	if err := serve.CheckSettings(&cfg, time.Now, none, nil); err != nil {
 		t.Error(err)

@@ -20,7 +20,7 @@ import (
 func TestConvertersCannotEndTheServer(t *testing.T) {
 	t.Parallel()
 	k := newTaker(t)
-	cfg := serve.Config{Settings: settings(t.TempDir()), Exempt: []netip.AddrPort{k.addr}}
+	cfg := serve.Config{Settings: settings(t, t.TempDir()), Exempt: []netip.AddrPort{k.addr}}
 	cfg.Settings.AdminKey = "gk_admin_0123456789012345678901"
 	api, stop := run(t, cfg)
 	defer stop()
@@ -77,7 +77,7 @@ func TestConvertersComeAndGo(t *testing.T) {
 		t.Skip("children are counted in /proc")
 	}
 	before := children(t)
-	cfg := serve.Config{Settings: settings(t.TempDir())}
+	cfg := serve.Config{Settings: settings(t, t.TempDir())}
 	cfg.Settings.AdminKey = "gk_admin_0123456789012345678901"
 	api, stop := run(t, cfg)
 	if _, err := api.PutEventType(t.Context(), "a.b", client.EventTypeInput{Sample: client.Set(json.RawMessage(`{"a":1}`))}); err != nil {

@@ -13,11 +13,13 @@ import (
 
 	"grapnel/client"
 	"grapnel/internal/serve"
+	"grapnel/internal/store/eithertest"
 )
 
 // case 104: the values of an endpoint's credential headers arrive, and are in no
 // file of the data folder and in no backup.
 func TestCredentialsAreNotInTheFolder(t *testing.T) {
+	eithertest.OnlySQLite(t, "files that can be read, and a backup of them")
 	t.Parallel()
 	got := make(chan string, 1)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -25,7 +27,7 @@ func TestCredentialsAreNotInTheFolder(t *testing.T) {
 	}))
 	defer receiver.Close()
 	dir := t.TempDir()
-	_, c := start(t, serve.Config{Settings: settings(dir), Exempt: []netip.AddrPort{netip.MustParseAddrPort(strings.TrimPrefix(receiver.URL, "http://"))}})
+	_, c := start(t, serve.Config{Settings: settings(t, dir), Exempt: []netip.AddrPort{netip.MustParseAddrPort(strings.TrimPrefix(receiver.URL, "http://"))}})
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,10 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"grapnel/internal/keyring"
+	"grapnel/internal/serve"
+	"grapnel/internal/store/eithertest"
+	"grapnel/internal/store/postgres/pgtest"
 	"grapnel/internal/testaid"
 )
 
@@ -113,16 +117,54 @@ func expressions(t *testing.T) (out []string) {
 	return out
 }
 
-// Every metric that the dashboard and the alerts ask for is served, and what
-// is served is well-formed.
-func TestMetricsThatAreAskedForAreServed(t *testing.T) {
-	served := scrape(t)
+// notOn lists the metrics that a store does not have, as docs/metrics.md says.
+func notOn(t *testing.T, postgres bool) map[string]bool {
+	t.Helper()
+	b, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := "PostgreSQL only."
+	if postgres {
+		sign = "Not on PostgreSQL."
+	}
+	out := map[string]bool{}
+	for line := range strings.Lines(string(b)) {
+		if name := regexp.MustCompile("^\\| `([a-z_]+)` ").FindStringSubmatch(line); name != nil && strings.Contains(line, sign) {
+			out[name[1]] = true
+		}
+	}
+	if len(out) == 0 {
+		t.Fatalf("no metric is %q", sign)
+	}
+	return out
+}
+
+// seriesIn are the names of what is served.
+func seriesIn(served string) map[string]bool {
 	series := map[string]bool{}
 	for line := range strings.Lines(served) {
 		if name := regexp.MustCompile(`^[a-z_]+`).FindString(line); name != "" {
 			series[name] = true
 		}
 	}
+	return series
+}
+
+// Every metric that the dashboard and the alerts ask for is served, where the store is
+// one that has it, and what is served is well-formed.
+func TestMetricsThatAreAskedForAreServed(t *testing.T) {
+	served := scrape(t)
+	series := seriesIn(served)
+	not := notOn(t, eithertest.Postgres())
+	for name := range not {
+		if series[name] {
+			t.Errorf("%s is served, and docs/metrics.md says that it is not", name)
+		}
+	}
+	s, _ := start(t, serve.Config{Settings: nodeSettings(t, pgtest.Database(t), keyring.NewKey())})
+	_, shared := testaid.Get(t, s.URL()+"/metrics")
+	onPostgres := seriesIn(shared)
 	asked := map[string]bool{}
 	for _, expr := range expressions(t) {
 		for _, name := range regexp.MustCompile(`\b(grapnel|go|process)_[a-z_]+`).FindAllString(expr, -1) {
@@ -130,12 +172,14 @@ func TestMetricsThatAreAskedForAreServed(t *testing.T) {
 		}
 	}
 	for name := range asked {
-		if !series[name] {
+		if !series[name] && !not[name] || not[name] && !eithertest.Postgres() && !onPostgres[name] {
 			t.Errorf("%s is asked for and not served", name)
 		}
 	}
-	if out := promtool(t, served, "check", "metrics"); strings.TrimSpace(out) != "" {
-		t.Error(out)
+	for _, text := range []string{served, shared} {
+		if out := promtool(t, text, "check", "metrics"); strings.TrimSpace(out) != "" {
+			t.Error(out)
+		}
 	}
 }
 
@@ -254,4 +298,34 @@ func settingsPage(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// The examples for several servers name settings that there are, and all that such a server
+// needs.
+func TestExamplesForSeveralServers(t *testing.T) {
+	t.Parallel()
+	page := settingsPage(t)
+	for _, file := range []string{"../../deploy/kubernetes/postgresql.yaml", "../../deploy/docker/compose-postgresql.yaml"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for doc := range strings.SplitSeq(string(b), "\n---\n") {
+			var out any
+			if err := yaml.Unmarshal([]byte(doc), &out); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+		named := map[string]bool{}
+		for _, m := range regexp.MustCompile(`(?m)(?:^ +|name: )(GRAPNEL_[A-Z_]+)[:,]`).FindAllStringSubmatch(string(b), -1) {
+			if named[m[1]] = true; !strings.Contains(page, "`"+m[1]+"`") {
+				t.Errorf("%s sets %s, which is no setting", file, m[1])
+			}
+		}
+		for _, need := range []string{"GRAPNEL_STORE", "GRAPNEL_SECRET_KEY", "GRAPNEL_ADMIN_KEY", "GRAPNEL_PUBLIC_URL"} {
+			if !named[need] {
+				t.Errorf("%s does not set %s", file, need)
+			}
+		}
+	}
 }

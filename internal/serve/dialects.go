@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"grapnel/internal/dialect/all"
 	"grapnel/internal/dispatch"
 	"grapnel/internal/hook"
+	"grapnel/internal/store"
 	"grapnel/internal/store/sqlite"
 )
 
@@ -192,20 +194,49 @@ func (s *Server) pin(ctx context.Context, dialects *dialect.Registry) (*dispatch
 	if err := s.manager.Pin(ctx, now); err != nil {
 		return nil, err
 	}
-	p := &dispatch.Pins{Types: s.directory, Converters: s.converters, Dialects: map[string][]hook.Past[dispatch.PastDialect]{}}
-	for _, past := range s.directory.Pinned(hook.PinnedURL).Past {
-		p.URLs = append(p.URLs, hook.Past[string]{Before: past.Before, At: past.At, Value: string(past.Value)})
+	p := &dispatch.Pins{Types: s.directory, Converters: s.converters}
+	p.Renew(s.pinned(dialects))
+	if s.shared() {
+		s.directory.Watch(func(changed *store.Configuration) {
+			if len(changed.Pinned) > 0 {
+				p.Renew(s.pinned(dialects))
+			}
+		})
 	}
+	return p, nil
+}
+
+// pinned reads what shapes bodies, as it was. What another server has pinned since this
+// one began counts from then on.
+func (s *Server) pinned(dialects *dialect.Registry) (urls []hook.Past[string], texts map[string][]hook.Past[dispatch.PastDialect]) {
+	const on = math.MaxInt64
+	p := s.directory.Pinned(hook.PinnedURL)
+	for _, past := range p.Past {
+		urls = append(urls, hook.Past[string]{Before: past.Before, At: past.At, Value: string(past.Value)})
+	}
+	if now := string(p.Value); now != s.PublicURL() {
+		urls = append(urls, hook.Past[string]{Before: on, Value: now})
+	}
+	texts = map[string][]hook.Past[dispatch.PastDialect]{}
 	for _, name := range dialects.Names() {
-		for _, past := range s.directory.Pinned(hook.PinnedDialect + name).Past {
+		own, _ := dialects.Get(name)
+		p := s.directory.Pinned(hook.PinnedDialect + name)
+		for _, past := range p.Past {
 			d, err := dialect.Load(name+" until "+past.At.Format(time.RFC3339), past.Value)
 			if err == nil {
 				s.manager.PinSettings(d)
 			}
-			p.Dialects[name] = append(p.Dialects[name], hook.Past[dispatch.PastDialect]{Before: past.Before, At: past.At, Value: dispatch.PastDialect{Dialect: d, Err: err}})
+			texts[name] = append(texts[name], hook.Past[dispatch.PastDialect]{Before: past.Before, At: past.At, Value: dispatch.PastDialect{Dialect: d, Err: err}})
+		}
+		if string(p.Value) == string(own.Source()) {
+			continue
+		}
+		if d, err := dialect.Load(name+" of another server", p.Value); err == nil { // a newer program's, it may not be one to this
+			s.manager.PinSettings(d)
+			texts[name] = append(texts[name], hook.Past[dispatch.PastDialect]{Before: on, Value: dispatch.PastDialect{Dialect: d}})
 		}
 	}
-	return p, nil
+	return urls, texts
 }
 
 // withMissing are the dialects with those, as they were last, that endpoints

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"grapnel/internal/store"
 )
 
 // healthTimeout bounds how long a question about health may take.
@@ -42,17 +44,45 @@ func (s *Server) checks(ctx context.Context) []check {
 	if err := s.room.check(); err != nil {
 		room.ok, room.detail = false, err.Error()
 	}
-	lease := check{name: "dispatch", ok: true, detail: "deliveries are sent"}
-	select {
-	case <-s.dispatch.Lost():
-		lease.ok, lease.detail = false, "the lease on the store is lost: nothing is sent, restart the server"
-	default:
-	}
 	network := check{name: "network", ok: true, detail: "no sign of an outage"}
 	if since, down := s.dispatch.Unreachable(); down {
 		network.warn, network.detail = true, "no endpoint can be reached since "+since.UTC().Format(time.RFC3339)+": deliveries wait until one can"
 	}
-	return []check{serving, db, room, lease, network}
+	return append([]check{serving, db, room, s.checkLease(), network}, s.attention()...)
+}
+
+// checkLease says whether this server may send, and for how much.
+func (s *Server) checkLease() check {
+	c := check{name: "dispatch", ok: true, detail: "deliveries are sent"}
+	select {
+	case <-s.dispatch.Lost():
+		c.ok, c.detail = false, "another process has taken the data folder: nothing is sent, and this server ends"
+		return c
+	default:
+	}
+	if !s.shared() {
+		return c
+	}
+	now, lease := time.Now(), s.keeper.Standing()
+	switch {
+	case lease.Over(now):
+		c.ok, c.detail = false, "there is no lease since "+lease.Ends.UTC().Format(time.RFC3339)+", for it could not be renewed: nothing is sent from here until it can, which is tried all the time"
+	case lease.Held == 0:
+		c.detail = "no partition is this server's just now: others send"
+	default:
+		c.detail = fmt.Sprintf("deliveries of %d of %d partitions are sent, the lease was renewed %s ago", lease.Held, store.Partitions, now.Sub(lease.Renewed).Round(time.Millisecond))
+	}
+	return c
+}
+
+// attention are warnings of what threatens the store though it works.
+func (s *Server) attention() (out []check) {
+	if n, ok := s.store.(store.Networked); ok {
+		for _, w := range n.Warnings() {
+			out = append(out, check{name: "database", ok: true, warn: true, detail: w})
+		}
+	}
+	return out
 }
 
 // Alive says whether the server's parts still answer within ctx. A server that

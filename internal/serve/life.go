@@ -14,10 +14,14 @@ import (
 
 // Start begins to deliver, to serve and to keep up.
 func (s *Server) Start(ctx context.Context) error {
+	s.keeper.Start()
 	if err := s.dispatch.Start(ctx); err != nil {
 		return err
 	}
 	s.replayer.Start()
+	if err := s.startMover(ctx); err != nil {
+		return err
+	}
 	s.tidy()
 	s.serve(s.http, s.listener, s.certificate)
 	if s.admin != nil {
@@ -29,6 +33,10 @@ func (s *Server) Start(ctx context.Context) error {
 	s.running.Go(func() { s.keepSize(background) })
 	s.running.Go(func() { s.tellLost(background) })
 	s.running.Go(func() { s.noteKeyUses(background) })
+	s.running.Go(func() { s.followConfiguration(background) })
+	s.running.Go(func() { s.hear(background) })
+	s.running.Go(func() { s.findRedelivered(background) })
+	s.running.Go(func() { s.cancelAsked(background) })
 	s.running.Go(func() {
 		select {
 		case <-s.dispatch.Lost():
@@ -36,12 +44,20 @@ func (s *Server) Start(ctx context.Context) error {
 		case <-background.Done():
 		}
 	})
-	attrs := []any{"listen", s.listener.Addr().String(), "data", s.settings.Data, "version", telemetry.ReadVersion().Version}
+	attrs := []any{"listen", s.listener.Addr().String(), "data", s.where(), "version", telemetry.ReadVersion().Version}
 	if s.adminListener != nil {
 		attrs = append(attrs, "admin_listen", s.adminListener.Addr().String())
 	}
 	s.logger.Info("server started", attrs...)
 	return nil
+}
+
+// where is the place of what is stored, as it may be shown.
+func (s *Server) where() string {
+	if s.shared() {
+		return s.settings.ShownStore()
+	}
+	return s.settings.Data
 }
 
 // largeStart is how many endpoints make a start large.
@@ -70,10 +86,11 @@ const gateShare = 4
 func (s *Server) Stop(ctx context.Context) error {
 	s.logger.Info("server stopping")
 	stopped := make(chan error, 1)
-	go func() { stopped <- s.dispatch.Stop(ctx) }()
+	go func() { stopped <- s.keeper.Stop(ctx) }()
 	s.live.Close()
 	s.closeGate(ctx)
 	s.replayer.Stop()
+	s.stopMover()
 	s.ingest.Close()
 	sent := <-stopped
 	s.cancel()
@@ -85,12 +102,10 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.running.Wait()
 	s.endConverters()
 	s.egress.Close()
-	// What holds the folder must be let go of however little time is left.
-	released := s.store.Release(context.WithoutCancel(ctx), s.lease)
-	closed := s.store.Close()
+	closed := s.store.Close() // which lets go of the folder, however little time is left
 	s.closeTracer(ctx)
 	s.logger.Info("server stopped")
-	return errors.Join(sent, released, closed)
+	return errors.Join(sent, closed)
 }
 
 // closeGate lets no request in any more and waits for those inside. One that

@@ -16,7 +16,7 @@ import (
 // case 107: with an admin listener, what it tells is told there alone.
 func TestAdminListener(t *testing.T) {
 	t.Parallel()
-	cfg := settings(t.TempDir())
+	cfg := settings(t, t.TempDir())
 	cfg.AdminListen = "127.0.0.1:0"
 	s, c := start(t, serve.Config{Settings: cfg})
 	if _, err := c.PutTenant(t.Context(), "hidden-tenant", client.TenantInput{}); err != nil {
@@ -32,12 +32,12 @@ func TestAdminListener(t *testing.T) {
 		{s.URL() + "/metrics", 404, "", "grapnel_"},
 		{s.URL() + "/livez", 200, "ok", ""},
 		{s.URL() + "/readyz", 200, "ready\n", ""},
-		{s.URL() + "/readyz?verbose", 200, "ready\n", "sqlite"},
+		{s.URL() + "/readyz?verbose", 200, "ready\n", engine()},
 		{s.URL() + "/debug/pprof/", 404, "", ""},
 		{s.URL() + "/debug/vars", 404, "", ""},
 		{admin + "/metrics", 200, "grapnel_build_info", "hidden-tenant"},
 		{admin + "/livez", 200, "ok", ""},
-		{admin + "/readyz?verbose", 200, "store ok: sqlite", "hidden-tenant"},
+		{admin + "/readyz?verbose", 200, "store ok: " + engine(), "hidden-tenant"},
 		{admin + "/v1/tenants", 404, "the API is on the other one", ""},
 		{admin + "/debug/pprof/", 404, "", ""},
 		{admin + "/", 404, "", ""},
@@ -65,7 +65,7 @@ func TestGivenListeners(t *testing.T) {
 		}
 		given[i] = l
 	}
-	cfg := settings(t.TempDir())
+	cfg := settings(t, t.TempDir())
 	cfg.Listen = "192.0.2.1:1" // cannot be bound
 	s, _ := start(t, serve.Config{Settings: cfg, Listener: given[0], AdminListener: given[1]})
 	if s.Addr().String() != given[0].Addr().String() || s.AdminAddr().String() != given[1].Addr().String() {
@@ -79,7 +79,7 @@ func TestGivenListeners(t *testing.T) {
 // Connections above the limit wait for one that ends.
 func TestMaxConnections(t *testing.T) {
 	t.Parallel()
-	cfg := settings(t.TempDir())
+	cfg := settings(t, t.TempDir())
 	cfg.MaxConnections = 2
 	s, _ := start(t, serve.Config{Settings: cfg})
 	open := make([]*http.Transport, 2)

@@ -2,7 +2,6 @@ package serve_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,16 +11,13 @@ import (
 	"grapnel/internal/hook"
 	"grapnel/internal/serve"
 	"grapnel/internal/store"
-	"grapnel/internal/store/sqlite"
+	"grapnel/internal/store/eithertest"
 )
 
 // stored opens the store of a server that does not run, for a moment.
-func stored(t *testing.T, dir string, do func(s *sqlite.Store, c *store.Configuration)) {
+func stored(t *testing.T, dir string, do func(s store.Store, c *store.Configuration)) {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := eithertest.At(t, dir, eithertest.Options{})
 	defer s.Close()
 	c, err := s.Configuration(t.Context(), 0)
 	if err != nil {
@@ -37,7 +33,7 @@ func stored(t *testing.T, dir string, do func(s *sqlite.Store, c *store.Configur
 func TestBuiltInBodiesKeepTheirShape(t *testing.T) {
 	t.Parallel()
 	dir, k := t.TempDir(), newTaker(t)
-	cfg := serve.Config{Settings: settings(dir), Exempt: []netip.AddrPort{k.addr}}
+	cfg := serve.Config{Settings: settings(t, dir), Exempt: []netip.AddrPort{k.addr}}
 	cfg.Settings.AdminKey, cfg.Settings.PublicURL = "gk_admin_0123456789012345678901", "https://hooks.example"
 	c, stop := run(t, cfg)
 	must := func(_ any, err error) {
@@ -89,7 +85,7 @@ func TestBuiltInBodiesKeepTheirShape(t *testing.T) {
 
 	name := hook.PinnedDialect + "customers1st"
 	revision := int64(0)
-	stored(t, dir, func(s *sqlite.Store, c *store.Configuration) {
+	stored(t, dir, func(s store.Store, c *store.Configuration) {
 		builtIn, err := serve.Dialects()
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +107,7 @@ func TestBuiltInBodiesKeepTheirShape(t *testing.T) {
 	stop()
 	// As if the program had been an earlier one until here, whose bodies had
 	// another name for the store.
-	stored(t, dir, func(s *sqlite.Store, c *store.Configuration) {
+	stored(t, dir, func(s store.Store, c *store.Configuration) {
 		if c.Revision != revision {
 			t.Errorf("a start at which nothing is different led from revision %d to %d", revision, c.Revision)
 		}

@@ -143,7 +143,7 @@ func run(t *testing.T, cfg serve.Config) (*client.Client, func()) {
 func TestBodiesKeepTheirShape(t *testing.T) {
 	t.Parallel()
 	dir, k := t.TempDir(), newTaker(t)
-	cfg := serve.Config{Settings: settings(dir), Exempt: []netip.AddrPort{k.addr}}
+	cfg := serve.Config{Settings: settings(t, dir), Exempt: []netip.AddrPort{k.addr}}
 	cfg.Settings.AdminKey, cfg.Settings.PublicURL = "gk_admin_0123456789012345678901", "https://old.example"
 	putDialect(t, dir, "own.yaml", own("first"))
 	c, stop := run(t, cfg)
@@ -233,7 +233,7 @@ func lastTaken(list []taken) taken { return list[len(list)-1] }
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	dir, k := t.TempDir(), newTaker(t)
-	cfg := serve.Config{Settings: settings(dir), Exempt: []netip.AddrPort{k.addr}}
+	cfg := serve.Config{Settings: settings(t, dir), Exempt: []netip.AddrPort{k.addr}}
 	cfg.Settings.AdminKey = "gk_admin_0123456789012345678901"
 	putDialect(t, dir, "own.yml", own("only"))
 	c, stop := run(t, cfg)
@@ -310,7 +310,7 @@ func TestBadDialectFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			cfg := settings(dir)
+			cfg := settings(t, dir)
 			if c.reason == "other.yaml" {
 				putDialect(t, dir, "other.yaml", own("b"))
 			}
@@ -330,7 +330,7 @@ func TestBadDialectFiles(t *testing.T) {
 	t.Run("a schedule beyond the retention", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		cfg := settings(dir)
+		cfg := settings(t, dir)
 		putDialect(t, dir, "own.yaml", strings.Replace(own("a"), "[1h]", "[700h, 700h]", 1))
 		for what, err := range map[string]error{"check": serve.CheckSettings(&cfg, time.Now, none, nil), "start": startFails(t, cfg)} {
 			var e *config.Error
@@ -342,7 +342,7 @@ func TestBadDialectFiles(t *testing.T) {
 	t.Run("what is no dialect file", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		cfg := settings(dir)
+		cfg := settings(t, dir)
 		putDialect(t, dir, "README.md", "what these are")
 		putDialect(t, dir, ".own.yaml.swp", "an editor's")
 		putDialect(t, dir, "own.yaml", own("a"))
@@ -375,7 +375,7 @@ func startFails(t *testing.T, cfg config.Config) error {
 func TestADialectFileIsGone(t *testing.T) {
 	t.Parallel()
 	dir, k := t.TempDir(), newTaker(t)
-	cfg := serve.Config{Settings: settings(dir), Exempt: []netip.AddrPort{k.addr}}
+	cfg := serve.Config{Settings: settings(t, dir), Exempt: []netip.AddrPort{k.addr}}
 	cfg.Settings.AdminKey = "gk_admin_0123456789012345678901"
 	file := putDialect(t, dir, "own.yaml", own("a"))
 	c, stop := run(t, cfg)
@@ -434,7 +434,7 @@ func TestADialectFileIsGone(t *testing.T) {
 func TestSuppressHooksHeader(t *testing.T) {
 	t.Parallel()
 	dir, k := t.TempDir(), newTaker(t)
-	cfg := serve.Config{Settings: settings(dir), Exempt: []netip.AddrPort{k.addr}}
+	cfg := serve.Config{Settings: settings(t, dir), Exempt: []netip.AddrPort{k.addr}}
 	cfg.Settings.AdminKey = "gk_admin_0123456789012345678901"
 	putDialect(t, dir, "own.yaml", own("a"))
 	putDialect(t, dir, "quiet.yaml", strings.Replace(own("a"), "name: own", "name: quiet", 1)+"suppress: true\n")

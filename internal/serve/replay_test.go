@@ -12,7 +12,7 @@ import (
 	"grapnel/internal/config"
 	"grapnel/internal/inbox"
 	"grapnel/internal/serve"
-	"grapnel/internal/store/sqlite"
+	"grapnel/internal/store/eithertest"
 )
 
 // A receiver was away: what failed meanwhile is replayed when it is back, and
@@ -21,7 +21,7 @@ func TestReplayAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	away, awayURL, awayAddr := receiver(t, inbox.Reply{Status: 500})
 	back, backURL, backAddr := receiver(t, inbox.Reply{})
-	_, c := start(t, serve.Config{Settings: settings(t.TempDir()), Exempt: []netip.AddrPort{awayAddr, backAddr}})
+	_, c := start(t, serve.Config{Settings: settings(t, t.TempDir()), Exempt: []netip.AddrPort{awayAddr, backAddr}})
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestReplayAfterAnOutage(t *testing.T) {
 func TestAnIDTwiceInTheShortestWindow(t *testing.T) {
 	t.Parallel()
 	for _, window := range []time.Duration{0, time.Millisecond, time.Second, time.Minute} {
-		cfg := serve.Config{Settings: settings(t.TempDir())}
+		cfg := serve.Config{Settings: settings(t, t.TempDir())}
 		cfg.Settings.IdempotencyWindow = config.Duration(window)
 		if cfg.Settings.Validate(nil) != nil {
 			continue
@@ -107,7 +107,7 @@ func TestAnIDTwiceInTheShortestWindow(t *testing.T) {
 func TestCancelEvent(t *testing.T) {
 	t.Parallel()
 	box, target, addr := receiver(t, inbox.Reply{})
-	_, c := start(t, serve.Config{Settings: settings(t.TempDir()), Exempt: []netip.AddrPort{addr}})
+	_, c := start(t, serve.Config{Settings: settings(t, t.TempDir()), Exempt: []netip.AddrPort{addr}})
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestLastUseIsKept(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	begun := time.Now().Truncate(time.Second)
-	s, err := serve.New(t.Context(), serve.Config{Settings: settings(dir), Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	s, err := serve.New(t.Context(), serve.Config{Settings: settings(t, dir), Logger: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,10 +151,7 @@ func TestLastUseIsKept(t *testing.T) {
 	if err := errors.Join(err, s.Stop(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	st, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := eithertest.At(t, dir, eithertest.Options{})
 	defer st.Close()
 	c, err := st.Configuration(t.Context(), 0)
 	if err != nil || len(c.Keys) != 1 || c.Keys[0].LastUsedAt.Before(begun) {

@@ -23,7 +23,7 @@ func (s *Server) covered(ring *keyring.Ring) error {
 		err = ring.Covers(s.sealed)
 	}
 	if err != nil {
-		return fmt.Errorf("open the secrets in the data folder: %w", err)
+		return fmt.Errorf("open the stored secrets: %w", err)
 	}
 	return nil
 }

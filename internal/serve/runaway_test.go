@@ -15,7 +15,7 @@ import (
 func TestARunawayProgramHoldsItsOwn(t *testing.T) {
 	t.Parallel()
 	k := newTaker(t)
-	cfg := serve.Config{Settings: settings(t.TempDir()), Exempt: []netip.AddrPort{k.addr}}
+	cfg := serve.Config{Settings: settings(t, t.TempDir()), Exempt: []netip.AddrPort{k.addr}}
 	cfg.Settings.AdminKey, cfg.Settings.MaxInFlight = "gk_admin_0123456789012345678901", 2
 	c, stop := run(t, cfg)
 	defer stop()

@@ -19,7 +19,7 @@ func TestEndpointTestsFitTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := newTaker(t)
-	cfg := serve.Config{Settings: settings(t.TempDir()), Exempt: []netip.AddrPort{k.addr}}
+	cfg := serve.Config{Settings: settings(t, t.TempDir()), Exempt: []netip.AddrPort{k.addr}}
 	cfg.Settings.AdminKey, cfg.Settings.PublicURL = "gk_admin_0123456789012345678901", "https://hooks.example"
 	api, stop := run(t, cfg)
 	defer stop()

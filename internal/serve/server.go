@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"grapnel/internal/auth"
@@ -52,8 +53,10 @@ type Server struct {
 	adminListener net.Listener // nil: there is none
 	certificate   *certificate // nil: plain HTTP
 	store         store.Store
+	node          string // its name among those of the store
 	lease         store.Lease
 	directory     *directory.Directory
+	current       *current // nil: nobody else changes the configuration
 	egress        *egress.Client
 	manager       *manage.Manager
 	pins          *dispatch.Pins
@@ -63,7 +66,9 @@ type Server struct {
 	auth          *auth.Authenticator
 	tracer        *telemetry.Tracer // nil: no traces
 	dispatch      *dispatch.Dispatcher
+	keeper        *dispatch.Keeper
 	ingest        *ingest.Ingester
+	mover         atomic.Pointer[ingest.Mover] // nil: the store has no inbox
 	live          *live.Hub
 	vendors       *vendors.Host
 	incomplete    bool // the configuration lacks something; only the upkeep asks after the start
@@ -85,6 +90,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		settings: cfg.Settings, logger: cfg.Logger, now: cfg.Now, cancel: func() {}, failed: make(chan error, 1),
 		room: newRoom(cfg.Settings.Data, cfg.Settings.MinFree),
 	}
+	if s.shared() {
+		s.room = newRoom("", 0)
+	}
 	if err := s.assemble(ctx, cfg); err != nil {
 		for i := len(s.undo) - 1; i >= 0; i-- {
 			s.undo[i]()
@@ -101,33 +109,68 @@ func (s *Server) assemble(ctx context.Context, cfg Config) error {
 	if err := s.listen(ctx, cfg); err != nil {
 		return err
 	}
+	if err := s.join(ctx); err != nil {
+		return err
+	}
 	return s.build(ctx, cfg)
 }
 
-// openStore opens the data folder and takes the lease.
+// openStore opens the store that the settings name.
 func (s *Server) openStore(ctx context.Context) (err error) {
-	if err = os.MkdirAll(s.settings.Data, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+	s.node = nodeName(s.settings.Node)
+	if s.settings.Store != "" {
+		s.store, err = s.openDatabase(ctx)
+	} else {
+		s.store, err = s.openFolder(ctx)
 	}
-	s.store, err = sqlite.Open(ctx, sqlite.Options{
+	if err != nil {
+		return err
+	}
+	s.undo = append(s.undo, func() { s.store.Close() })
+	return nil
+}
+
+// join takes a lease, by which other servers know of this one and of its address, and
+// reads the configuration.
+func (s *Server) join(ctx context.Context) (err error) {
+	if s.lease, err = s.store.Acquire(ctx, s.node); err != nil {
+		return fmt.Errorf("acquire the lease: %w", err)
+	}
+	s.undo = append(s.undo, s.giveBack)
+	if s.directory, err = directory.Load(ctx, s.store); err == nil && s.shared() {
+		s.current = newCurrent(s.directory)
+	}
+	return err
+}
+
+// ErrMoved says that what a data folder held is in a database now.
+var ErrMoved = sqlite.ErrMoved
+
+// openFolder opens the data folder.
+func (s *Server) openFolder(ctx context.Context) (store.Store, error) {
+	if err := os.MkdirAll(s.settings.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	if err := sqlite.Moved(s.settings.Data); err != nil {
+		return nil, err
+	}
+	st, err := sqlite.Open(ctx, sqlite.Options{
 		Dir: s.settings.Data, Logger: s.logger, Compress: s.settings.Compression == "zstd",
 		// Crash tests make segments small and short-lived; else Set changes nothing.
 		SegmentEvents:     crashpoint.Set("segment-events", 0),
 		IdempotencyWindow: crashpoint.Set("idempotency-window", s.window()),
 	})
 	if err != nil {
-		return fmt.Errorf("open the data folder: %w", err)
+		return nil, fmt.Errorf("open the data folder: %w", err)
 	}
-	s.undo = append(s.undo, func() { s.store.Close() })
-	host, err := os.Hostname()
-	if err != nil {
-		host = "localhost"
-	}
-	if s.lease, err = s.store.Acquire(ctx, host); err != nil {
-		return fmt.Errorf("acquire the lease: %w", err)
-	}
-	s.directory, err = directory.Load(ctx, s.store)
-	return err
+	return st, nil
+}
+
+// giveBack gives the lease of a start that fails to other servers at once.
+func (s *Server) giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
+	defer cancel()
+	_ = s.store.Release(ctx, s.lease) // it ends by itself
 }
 
 // window is how long keys are remembered, by all parts.

@@ -45,7 +45,7 @@ func ask(t *testing.T, s *serve.Server, method, path, key, from, body string) *h
 // The limits of the settings reach the parts that keep them.
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	cfg := settings(t.TempDir())
+	cfg := settings(t, t.TempDir())
 	cfg.AdminKey = "gk_given_by_the_test"
 	cfg.TrustedProxies = []string{"127.0.0.0/8"}
 	cfg.RateLimit, cfg.RateBurst = config.Rate{N: 1, Per: time.Hour}, 5
@@ -64,7 +64,7 @@ func TestLimits(t *testing.T) {
 		{"PUT", "/v1/tenants/acme", "{}", 201, `"key";r=4;t=3600`},
 		{"POST", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, 201, `"key";r=3;t=7200`},
 		{"POST", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, 409, `"key";r=2;t=10800`},
-		{"POST", "/v1/events", `[` + strings.Repeat(" ", 100<<10) + `]`, 413, `"key";r=1;t=14400`},
+		{"POST", "/v1/events", `[` + strings.Repeat(" ", 66<<10) + `]`, 413, `"key";r=1;t=14400`},
 		{"GET", "/v1/tenants", "", 200, `"key";r=0;t=18000`},
 		{"GET", "/v1/tenants", "", 429, `"key";r=0;t=18000`},
 	} {
@@ -86,7 +86,7 @@ func TestLimits(t *testing.T) {
 // A file with the key for secrets is used and not written to.
 func TestSecretKeyFile(t *testing.T) {
 	t.Parallel()
-	cfg := settings(t.TempDir())
+	cfg := settings(t, t.TempDir())
 	cfg.SecretKeyFile = filepath.Join(t.TempDir(), "key")
 	text := []byte("# made by the test\n" + keyring.NewKey() + "\n")
 	put(t, cfg.SecretKeyFile, text)
@@ -122,7 +122,7 @@ func TestEgressProxy(t *testing.T) {
 		}
 	}()
 	box, target, addr := receiver(t, inbox.Reply{})
-	cfg := settings(t.TempDir())
+	cfg := settings(t, t.TempDir())
 	cfg.EgressProxy, cfg.ProxyAuth = "http://"+l.Addr().String(), "user:password"
 	_, c := start(t, serve.Config{Settings: cfg, Exempt: []netip.AddrPort{addr}})
 	if _, err := c.PutTenant(t.Context(), "acme", client.TenantInput{}); err != nil {

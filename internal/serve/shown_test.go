@@ -31,7 +31,7 @@ func TestRequestsAreShownAsSent(t *testing.T) {
 		t.Run(c.dialect, func(t *testing.T) {
 			t.Parallel()
 			k := newTaker(t)
-			cfg := serve.Config{Settings: settings(t.TempDir()), Exempt: []netip.AddrPort{k.addr}}
+			cfg := serve.Config{Settings: settings(t, t.TempDir()), Exempt: []netip.AddrPort{k.addr}}
 			cfg.Settings.AdminKey, cfg.Settings.PublicURL = "gk_admin_0123456789012345678901", "https://hooks.example"
 			api, stop := run(t, cfg)
 			defer stop()

@@ -120,7 +120,7 @@ func newDrainable(t *testing.T, drain time.Duration) *drainable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.cfg = serve.Config{Settings: settings(t.TempDir()), Exempt: []netip.AddrPort{netip.MustParseAddrPort(u.Host)}, Logger: slog.New(slog.NewTextHandler(d.log, nil)), Now: time.Now}
+	d.cfg = serve.Config{Settings: settings(t, t.TempDir()), Exempt: []netip.AddrPort{netip.MustParseAddrPort(u.Host)}, Logger: slog.New(slog.NewTextHandler(d.log, nil)), Now: time.Now}
 	d.cfg.Settings.Drain, d.cfg.Settings.AdminKey = config.Duration(drain), "gk_given_by_the_test"
 	if d.server, err = serve.New(t.Context(), d.cfg); err != nil {
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func TestStopKeepsWhatComesLate(t *testing.T) {
 // A live stream does not hold up the end, and ends in order.
 func TestStopEndsStreams(t *testing.T) {
 	t.Parallel()
-	s, err := serve.New(t.Context(), serve.Config{Settings: settings(t.TempDir()), Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	s, err := serve.New(t.Context(), serve.Config{Settings: settings(t, t.TempDir()), Logger: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func (l brokenListener) Accept() (net.Conn, error) { return nil, errors.New("bro
 func TestStopAfterFailures(t *testing.T) {
 	t.Parallel()
 	var log testaid.Buffer
-	cfg := serve.Config{Settings: settings(t.TempDir()), Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: time.Now}
+	cfg := serve.Config{Settings: settings(t, t.TempDir()), Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: time.Now}
 	cfg.Settings.AdminListen = "127.0.0.1:0"
 	for _, to := range []*net.Listener{&cfg.Listener, &cfg.AdminListener} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -23,7 +23,7 @@ func TestTellsOfDisabling(t *testing.T) {
 	_, goneURL, goneAddr := receiver(t, inbox.Reply{Status: 410})
 	all, allURL, allAddr := receiver(t, inbox.Reply{})
 	ops, opsURL, opsAddr := receiver(t, inbox.Reply{})
-	cfg := serve.Config{Settings: settings(t.TempDir()), Exempt: []netip.AddrPort{goneAddr, allAddr, opsAddr}}
+	cfg := serve.Config{Settings: settings(t, t.TempDir()), Exempt: []netip.AddrPort{goneAddr, allAddr, opsAddr}}
 	cfg.Settings.AdminKey = "admin-key-of-this-test"
 	cfg.Logger, cfg.Now = slog.New(slog.DiscardHandler), time.Now
 	ctx := t.Context()

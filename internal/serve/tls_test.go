@@ -97,7 +97,7 @@ func put(t *testing.T, name string, text []byte) {
 // tlsSettings are settings with a certificate in a folder.
 func tlsSettings(t *testing.T, cert, key []byte) config.Config {
 	t.Helper()
-	c := settings(t.TempDir())
+	c := settings(t, t.TempDir())
 	dir := t.TempDir()
 	c.TLSCert, c.TLSKey = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	put(t, c.TLSCert, cert)

@@ -119,7 +119,7 @@ func (s *Server) noteKeyUses(ctx context.Context) {
 // prune removes events older than the retention once.
 func (s *Server) prune(ctx context.Context) {
 	before := s.retained()
-	pruned, err := s.store.Prune(ctx, store.PruneQuery{Before: before, Requests: s.now().Add(-s.window()), Inactive: s.inactive})
+	pruned, err := s.store.Prune(ctx, store.PruneQuery{Before: before, Requests: s.now().Add(-s.window()), Audit: s.now().Add(-auditKept), Inactive: s.inactive})
 	switch {
 	case errors.Is(err, context.Canceled):
 	case err != nil:
@@ -128,6 +128,9 @@ func (s *Server) prune(ctx context.Context) {
 		s.logger.Info("old events removed", "before", before, "events", pruned.Events, "units", pruned.Units, "expired_deliveries", expired(pruned))
 	}
 }
+
+// auditKept is how long the audit log is kept.
+const auditKept = 365 * 24 * time.Hour
 
 // retained is since when events are kept.
 func (s *Server) retained() time.Time {

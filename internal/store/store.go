@@ -13,7 +13,8 @@ import (
 var (
 	// ErrNotFound: there is no such event or delivery, or not any more.
 	ErrNotFound = errors.New("not found")
-	// ErrLeaseLost: the token is not the current one; nothing was changed.
+	// ErrLeaseLost: a partition is not held, or not under that token any more;
+	// nothing was changed.
 	ErrLeaseLost = errors.New("lease lost")
 	// ErrKeyTaken: a key of the batch came into use since it was looked up;
 	// nothing was stored. Look up again.
@@ -21,6 +22,8 @@ var (
 	// ErrTooManyKeys: as many requests of one scope are remembered as may be;
 	// nothing was stored.
 	ErrTooManyKeys = errors.New("too many idempotency keys")
+	// ErrTaken: an event of the batch has left the inbox already; nothing was stored.
+	ErrTaken = errors.New("taken out of the inbox")
 	// ErrStale: the configuration has moved past the revision that the call was
 	// based on; nothing was stored. Reload and try again.
 	ErrStale = errors.New("configuration revision is stale")
@@ -57,6 +60,7 @@ type Store interface {
 	Configurator
 	Leaser
 	Log
+	Purger
 	Queue
 	Reader
 	Upkeeper
@@ -100,10 +104,13 @@ type Loader interface {
 // window, Configure remembers.
 const MaxRequests = 10_000
 
+// BaseEmpty is the Base of a change that is made from an empty configuration.
+const BaseEmpty = -1
+
 // Change is a set of records to store as they are: new ones, changed ones, and
 // deleted ones (Deleted set) as tombstones.
 type Change struct {
-	Base      int64 // revision that the change was made from; 0: any
+	Base      int64 // revision that the change was made from, or BaseEmpty; 0: any
 	Tenants   []*hook.Tenant
 	Endpoints []*hook.Endpoint
 	Types     []*hook.EventType
@@ -114,10 +121,17 @@ type Change struct {
 	// nobody acts on what is new in them: it leaves the revision as it is. It
 	// holds only Keys and Replays, and a Base.
 	Note bool
+	// Lease, if set, is what the change is made under: ErrLeaseLost if one of its
+	// partitions is not held under its token any more. An engine with one process
+	// does not ask.
+	Lease *Lease
 	// Requests are remembered together with the change, for the idempotency
 	// window at least. A change that holds nothing else leaves the revision as it
 	// is.
 	Requests []*Request
+	// Audit are entries of the audit log that are stored together with the change. A
+	// change that holds nothing else leaves the revision as it is.
+	Audit []*hook.AuditEntry
 	// Complete, if set, is called in the transaction once the records have their
 	// numbers, to fill in Requests. If it fails, nothing is stored.
 	Complete func() error
@@ -134,34 +148,6 @@ type Configuration struct {
 	Pinned    []*hook.Pinned
 }
 
-// Leaser hands out the right to send.
-type Leaser interface {
-	// Acquire takes a lease for node, over all partitions that it can have. On
-	// an engine with one process, that is all of them for as long as the store
-	// is open, and the token is the number of the start.
-	Acquire(ctx context.Context, node string) (Lease, error)
-
-	// Renew extends a lease and returns it as it is now, maybe with other
-	// partitions. ErrLeaseLost: it is over.
-	Renew(ctx context.Context, l Lease) (Lease, error)
-
-	// Release gives a lease back.
-	Release(ctx context.Context, l Lease) error
-}
-
-// Lease is a node's right to send for the lanes of some partitions.
-type Lease struct {
-	Node       string
-	Token      int64
-	Partitions uint64    // bit i: partition i is held
-	Expires    time.Time // zero: never
-}
-
-// Holds reports whether the lease covers an endpoint's lane.
-func (l Lease) Holds(endpoint hook.EndpointNum) bool {
-	return l.Partitions>>PartitionOf(endpoint)&1 == 1
-}
-
 // Log takes events in.
 type Log interface {
 	// Known looks keys up that were stored at or after since. Results stand in
@@ -169,15 +155,21 @@ type Log interface {
 	Known(ctx context.Context, q KnownQuery) (Known, error)
 
 	// Append stores events, with their targets, and idempotency records in one
-	// transaction. Ids must ascend over all calls, and be greater than Last of
-	// the opened store; one caller at a time. It sets Number of each event. The
-	// slices it is given may be read until it returns, and the events' contents
-	// are never changed by anyone.
+	// transaction; one caller at a time. Ids must ascend. They are proposals: where
+	// they are not above the highest one stored, an engine that many nodes write to
+	// raises the Seq of all of them by the same number, so that they are, and lowers
+	// what is from the future by the store's clock; one with a single writer refuses
+	// them. Append sets ID and Number of each event, and Raised of each request. The slices it is given may be read until it returns, and the
+	// events' contents are never changed by anyone.
 	Append(ctx context.Context, b *Batch) error
 
-	// LastEvent is the highest event id ever stored, zero if there is none. After
-	// ErrUnknown it tells whether the batch was stored, or fails while that cannot
-	// be found out.
+	// Resolve tells, after an Append that returned ErrUnknown, whether the batch was
+	// stored, and then sets what Append sets; or it fails while that cannot be found
+	// out. What it says was not stored never will be. No other Append may come
+	// between.
+	Resolve(ctx context.Context, b *Batch) (stored bool, err error)
+
+	// LastEvent is the highest event id ever stored, zero if there is none.
 	LastEvent(ctx context.Context) (hook.EventID, error)
 }
 
@@ -186,6 +178,7 @@ type Batch struct {
 	Revision int64 // of the configuration that the events were matched with; ErrStale if an engine knows a newer one
 	Events   []*hook.Event
 	Requests []*Request
+	Taken    []Taken // what leaves the inbox with it; ErrTaken if some of it has left. Only an Inbox gives any
 }
 
 // EventKey is a caller's own id of an event: unique in its tenant.
@@ -203,6 +196,9 @@ type Request struct {
 	At          time.Time
 	Fingerprint [32]byte // SHA-256 of what was asked
 	Answer      []byte   // what the caller was told, in ingest's own form
+	// Raised is by how much Append raised the Seq of the events that came in the same
+	// batch, or lowered it if it is negative: ids of theirs in Answer are as they were proposed.
+	Raised int64
 }
 
 // KnownQuery asks for keys.
@@ -227,10 +223,10 @@ type KnownEvent struct {
 
 // Queue is the log as dispatch sees it: lanes with work.
 type Queue interface {
-	// Lanes lists the lanes under the lease that have work, at start, and every
-	// lane that Checkpoint left a mark of, so that marks out of date are found
-	// and ended. Its cost grows with the number of these lanes, not with their
-	// length.
+	// Lanes lists the lanes under the lease that have work, at start or when its
+	// partitions were gained, and every lane of theirs that Checkpoint left a mark
+	// of, so that marks out of date are found and ended. Its cost grows with the
+	// number of these lanes, not with their length. ErrLeaseLost: as of Record.
 	Lanes(ctx context.Context, l Lease) ([]Lane, error)
 
 	// Fresh returns up to q.Limit fresh deliveries of a lane, oldest first.
@@ -251,7 +247,10 @@ type Queue interface {
 	// terminal state, or whose event is not there any more, changes nothing and
 	// is no error. One whose Base is lower than the delivery's is from before a
 	// redelivery: its attempt, if it has one, is added, and unless it says
-	// Delivered the delivery stays pending as the redelivery left it. ErrLeaseLost: none was stored.
+	// Delivered the delivery stays pending as the redelivery left it.
+	// ErrLeaseLost: none was stored, for one of them is of a partition that l does
+	// not hold, or not under the token that it has now. The caller asks Renew what
+	// it holds, drops what it does not, and records the rest.
 	Record(ctx context.Context, l Lease, outcomes []*Outcome) error
 
 	// Redeliver makes a recorded delivery pending and due at now, whatever its
@@ -261,7 +260,9 @@ type Queue interface {
 	// disposition says otherwise: then it becomes pending too.
 	Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Time) error
 
-	// Checkpoint keeps progress for the next start.
+	// Checkpoint keeps the progress of the lease's partitions for whoever holds
+	// them next. What it says of other partitions stays as it is. ErrLeaseLost: as
+	// of Record.
 	Checkpoint(ctx context.Context, l Lease, p Progress) error
 }
 
@@ -318,8 +319,11 @@ type Outcome struct {
 	Body    []byte    // the body to keep for the next attempts; nil: it is kept already, or not needed
 }
 
-// Progress says how far dispatch is: all deliveries of events before Floor are
-// recorded, but for lanes that are behind, each from its own mark on.
+// Progress says how far dispatch is in the partitions of the lease that it is
+// told under: all deliveries of their lanes, of events before Floor, are recorded,
+// but for lanes that are behind, each from its own mark on. So a floor belongs to
+// a partition, and moves with it; an engine on which one lease is over all of them
+// keeps one.
 type Progress struct {
 	Floor    hook.EventID
 	Behind   []LaneMark         // lanes that are behind now, new or moved since the last call
@@ -335,6 +339,8 @@ type LaneMark struct {
 // Reader answers people's questions about the log. A tenant number of 0 means
 // all tenants.
 type Reader interface {
+	Auditor
+
 	// Event returns one event. ErrNotFound if it is not there, or another
 	// tenant's.
 	Event(ctx context.Context, tenant hook.TenantNum, id hook.EventID) (*hook.Event, error)
@@ -434,7 +440,8 @@ type Upkeeper interface {
 	// them, in units of the engine's own. A unit with deliveries that can still
 	// be sent stays; deliveries of inactive endpoints, and those held, end with
 	// it as expired. Tombstones of replays that ended before q.Before go too, and
-	// requests that Configure stored before q.Requests. If the log is larger than
+	// requests that Configure stored before q.Requests, and entries of the audit log
+	// from before q.Audit. If the log is larger than
 	// q.Bytes then, the oldest of the units that may go are removed until it is not,
 	// whatever the age of their events; the newest ones, which are still written to,
 	// never are.
@@ -449,6 +456,7 @@ type PruneQuery struct {
 	Before   time.Time                   // zero: no age is too old
 	Bytes    int64                       // that the log may take on the disk; 0: any number
 	Requests time.Time                   // zero: Before
+	Audit    time.Time                   // entries of the audit log from before go; zero: none
 	Inactive func(hook.EndpointNum) bool // endpoints that get nothing now
 	DryRun   bool                        // say what would go, and change nothing
 }

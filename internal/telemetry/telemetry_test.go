@@ -32,6 +32,9 @@ func filled() *telemetry.Metrics {
 		return telemetry.StoreGauges{Events: 7, Units: 2, Bytes: 4096, Expired: 1, Writable: true}
 	})
 	m.SetEndpoints(func() map[string]int { return map[string]int{"active": 3, "paused": 1} })
+	m.SetNode(func() telemetry.NodeGauges {
+		return telemetry.NodeGauges{Partitions: 32, Gained: 64, Trips: map[string]int64{"append": 9}, InUse: 1, Idle: 2, Inbox: true, Waiting: 5, Moved: 6}
+	})
 	return m
 }
 

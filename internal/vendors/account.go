@@ -172,6 +172,9 @@ func (a *account) Secret(e *hook.Endpoint) (hook.Secret, error) {
 		return "", noHook(idOf(e))
 	}
 	secret, err := a.h.Manager.EndpointSecret(e)
+	if err == nil {
+		err = a.h.Manager.Note(a.c.r.Context(), manage.Action{Name: "endpoint.reveal_secret", Tenant: a.t, Object: e.ID, Result: hook.AuditDone})
+	}
 	if err != nil {
 		return "", a.told(err)
 	}
@@ -185,6 +188,9 @@ func (a *account) StoreSecret() (hook.Secret, error) {
 		return "", a.told(auth.NoTenant(a.t.ID))
 	}
 	secret, err := a.h.Manager.StoreSecret(t, a.of.family)
+	if err == nil {
+		err = a.h.Manager.Note(a.c.r.Context(), manage.Action{Name: "tenant.reveal_secret", Tenant: t, Object: t.ID, Result: hook.AuditDone})
+	}
 	if err != nil {
 		return "", a.told(err)
 	}

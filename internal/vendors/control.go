@@ -31,6 +31,9 @@ func (k *control) Caller(r *http.Request, key hook.Secret) (dialect.Caller, erro
 	if err != nil {
 		return nil, k.told(err)
 	}
+	k.c.actor = p.Actor()
+	k.c.actor.Kind, k.c.actor.Contract = hook.ActorVendor, k.of.family
+	k.c.actor.Address, k.c.actor.Request = k.h.Callers.Client(r).String(), k.c.id
 	return &caller{k, p}, nil
 }
 

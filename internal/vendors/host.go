@@ -236,6 +236,7 @@ type call struct {
 	id     string
 	of     *vendor
 	caller *auth.Principal
+	actor  hook.Actor // who is noted as having done what is done
 }
 
 // noRoute is what requests that no route matched are counted under.
@@ -264,6 +265,8 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	r = dialect.WithLinkBase(r.WithContext(ctx), h.linkBase())
 	c := &call{Answer: telemetry.Answer{ResponseWriter: w}, r: r, id: telemetry.NewRequestID(), of: v}
+	r = r.WithContext(manage.As(r.Context(), &c.actor)) // which is filled in with the key
+	c.r = r
 	standing(w.Header(), c.id)
 	defer func() {
 		if p := recover(); p != nil {

@@ -26,7 +26,7 @@ import (
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
-	"grapnel/internal/store/sqlite"
+	"grapnel/internal/store/eithertest"
 	"grapnel/internal/testaid"
 	"grapnel/internal/vendors"
 )
@@ -36,7 +36,7 @@ import (
 type world struct {
 	*vendors.Host
 	t       testing.TB
-	store   *sqlite.Store
+	store   store.Store
 	dir     *directory.Directory
 	manager *manage.Manager
 	ingest  *ingest.Ingester
@@ -67,10 +67,8 @@ func newWorld(t testing.TB, change ...func(*vendors.Config, *callers.Config)) *w
 	t.Helper()
 	w := &world{t: t, log: &testaid.Buffer{}, counts: &counts{routes: map[string]int{}}}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.store = eithertest.Open(t)
 	var err error
-	w.store, err = sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
-	must(t, err)
-	t.Cleanup(func() { must(t, w.store.Close()) })
 	w.dir, err = directory.Load(t.Context(), w.store)
 	must(t, err)
 	ring, err := keyring.Open(keyring.Source{Env: keyring.NewKey()})

@@ -7,6 +7,7 @@ import (
 	"grapnel/internal/keyring"
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
+	"grapnel/internal/store/postgres"
 	"grapnel/internal/store/sqlite"
 )
 
@@ -28,7 +29,12 @@ type File struct {
 }
 
 // Pending lists the migrations that a file still needs, as SQL.
-func (f File) Pending() ([]string, error) { return sqlite.FileInfo(f).Pending() }
+func (f File) Pending() ([]string, error) {
+	if f.Kind == databaseKind {
+		return (&postgres.Schema{Version: int(f.Schema)}).Pending()
+	}
+	return sqlite.FileInfo(f).Pending()
+}
 
 func newFiles(in []sqlite.FileInfo) []File {
 	out := make([]File, len(in))
@@ -87,7 +93,7 @@ const maxSecrets = 10
 // else with the folder's own. What is wrong with them is added to the findings.
 func (r *Report) TrySecrets(given string) Secrets {
 	file := filepath.Join(r.dir, KeyName)
-	if r.configuration == nil || given == "" && !there(file) {
+	if r.configuration == nil || given == "" && (r.dir == "" || !there(file)) {
 		return NotChecked
 	}
 	const advice = "put the key file back that was there when they were sealed, or give the key in GRAPNEL_SECRET_KEY"

@@ -14,6 +14,7 @@ import (
 	"grapnel/internal/keyring"
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
+	"grapnel/internal/store/postgres"
 	"grapnel/internal/store/sqlite"
 	"grapnel/internal/telemetry"
 )
@@ -31,10 +32,16 @@ func Holds(dir string) (bool, error) {
 	return err == nil, err
 }
 
-// Folder is a data folder that is open, so that nobody else can open it.
+// Folder is a data folder that is open, so that nobody else can open it, or a database
+// that others may have open too.
 type Folder struct {
-	dir   string
-	store *sqlite.Store
+	dir   string // "": it is a database
+	store store.Store
+}
+
+// maintainer is an engine with work of its own that may wait for long.
+type maintainer interface {
+	Maintain(ctx context.Context) error
 }
 
 // Open opens a folder, which brings it up to this program's schema.
@@ -73,7 +80,11 @@ func (f *Folder) Backup(ctx context.Context, w io.Writer, o BackupOptions) error
 	if file := filepath.Join(f.dir, KeyName); o.WithKey && there(file) {
 		q.KeyFile = file
 	}
-	_, err := f.store.Backup(ctx, w, q)
+	engine, ok := f.store.(store.Backuper)
+	if !ok {
+		return errors.New("this store is backed up with the tools of its database")
+	}
+	_, err := engine.Backup(ctx, w, q)
 	return err
 }
 
@@ -95,6 +106,9 @@ func (f *Folder) Stats(ctx context.Context) (*client.Store, error) {
 	last, err := f.store.LastEvent(ctx)
 	if err == nil && !last.IsZero() {
 		out.LastEvent = last.String()
+	}
+	if db, ok := f.store.(*postgres.Store); ok && err == nil {
+		out.Warnings, err = db.LookForWarnings(ctx)
 	}
 	return out, err
 }
@@ -147,8 +161,8 @@ func (f *Folder) prune(ctx context.Context, q store.PruneQuery) (*Pruned, error)
 	}
 	for range 2 { // what the first call only ends, the second one removes when it is sealed
 		p, err := f.store.Prune(ctx, q)
-		if err == nil {
-			err = f.store.Maintain(ctx)
+		if m, ok := f.store.(maintainer); ok && err == nil {
+			err = m.Maintain(ctx)
 		}
 		if err != nil {
 			return nil, err

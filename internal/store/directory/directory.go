@@ -241,7 +241,8 @@ func (d *Directory) recount(t *tenant) {
 func (t tenant) alive() bool { return t.record != 0 && !t.deleted }
 
 // Note takes records over that were stored as a note, which Refresh does not
-// see. Those that are not here are left out. Watchers are not told.
+// see. Those that are not here are left out, and replays that have ended here do not
+// run again by what was noted before. Watchers are not told.
 func (d *Directory) Note(c *store.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -251,7 +252,7 @@ func (d *Directory) Note(c *store.Change) {
 		}
 	}
 	for _, r := range c.Replays {
-		if d.replays[r.ID] != nil {
+		if old := d.replays[r.ID]; old != nil && (r.Over() || !old.Over()) {
 			d.replays[r.ID] = r
 		}
 	}

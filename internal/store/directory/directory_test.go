@@ -148,7 +148,7 @@ func TestTenantIDGivenAgain(t *testing.T) {
 // What was noted is shown, and what is gone does not come back by it.
 func TestNote(t *testing.T) {
 	t.Parallel()
-	k, r := &hook.Key{ID: "key_1", Hash: [32]byte{1}}, &hook.Replay{ID: "rpl_1", TenantNum: 1}
+	k, r := &hook.Key{ID: "key_1", Hash: [32]byte{1}}, &hook.Replay{ID: "rpl_1", TenantNum: 1, State: hook.ReplayRunning}
 	d, err := directory.Load(t.Context(), &source{steps: []store.Configuration{{Revision: 3, Keys: []*hook.Key{k}, Replays: []*hook.Replay{r}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +167,14 @@ func TestNote(t *testing.T) {
 	}
 	if d.Revision() != 3 {
 		t.Errorf("revision %d", d.Revision())
+	}
+
+	over := on
+	over.State = hook.ReplayCancelled
+	d.Note(&store.Change{Replays: []*hook.Replay{&over}})
+	d.Note(&store.Change{Replays: []*hook.Replay{&on}}) // from before it ended
+	if diff := cmp.Diff([]*hook.Replay{&over}, d.Replays(0)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -74,20 +74,28 @@ func (d *Directory) anyHasID(list place, packed string) bool {
 	return false
 }
 
-// DeletedEndpoints lists the tombstones of a live tenant's endpoints in the
-// order of their numbers, the last one of each id.
-func (d *Directory) DeletedEndpoints(tenant string) []*hook.Endpoint {
+// Tombstones lists all deleted endpoints of a live tenant in the order of their
+// numbers, those included whose id was used again.
+func (d *Directory) Tombstones(tenant string) (all []*hook.Endpoint) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	t, ok := d.live(tenant)
 	if !ok || t.gone == 0 {
 		return nil
 	}
-	var all []*hook.Endpoint
-	last := map[string]hook.EndpointNum{}
 	for o := range d.outlinesOf(t.gone) {
-		e := d.endpointOf(o.Num, d.find(d.endpoints.at(int64(o.Num))), d.names.names)
-		all, last[e.ID] = append(all, e), e.Num
+		all = append(all, d.endpointOf(o.Num, d.find(d.endpoints.at(int64(o.Num))), d.names.names))
+	}
+	return all
+}
+
+// DeletedEndpoints lists the tombstones of a live tenant's endpoints in the
+// order of their numbers, the last one of each id.
+func (d *Directory) DeletedEndpoints(tenant string) []*hook.Endpoint {
+	all := d.Tombstones(tenant)
+	last := map[string]hook.EndpointNum{}
+	for _, e := range all {
+		last[e.ID] = e.Num
 	}
 	out := all[:0]
 	for _, e := range all {

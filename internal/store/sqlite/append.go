@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
@@ -21,10 +22,10 @@ func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 	if len(b.Events) == 0 && len(b.Requests) == 0 {
 		return nil
 	}
-	pack := s.packers.Get().(*packer)
+	pack := s.packers.Get().(*codec.Packer)
 	defer s.packers.Put(pack)
-	defer pack.reset()
-	stored := pack.packEvents(b.Events)
+	defer pack.Reset()
+	stored := pack.PackEvents(b.Events)
 	o := newOp(nil, func(t *tx) error {
 		err := t.append(b, stored)
 		crashpoint.Hit("before-commit")
@@ -40,6 +41,23 @@ func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 		return fmt.Errorf("append %d events: %w", len(b.Events), o.err)
 	}
 	return nil
+}
+
+// Resolve finds out whether a batch was stored. Its events are in one transaction.
+func (s *Store) Resolve(ctx context.Context, b *store.Batch) (stored bool, err error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.leave()
+	if err := s.settle(); err != nil {
+		return false, fmt.Errorf("find out about the last append: %w", err)
+	}
+	if len(b.Events) == 0 {
+		return false, nil // its caller tries again, and finds the keys taken if it was
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last.Seq() >= b.Events[0].ID.Seq(), nil
 }
 
 // LastEvent is the highest event id ever stored.
@@ -70,7 +88,7 @@ func (s *Store) settle() error {
 }
 
 // append writes a batch. stored is what its events carry.
-func (t *tx) append(b *store.Batch, stored []packed) error {
+func (t *tx) append(b *store.Batch, stored []codec.Packed) error {
 	if b.Revision < t.g.s.revision.Load() {
 		return store.ErrStale
 	}
@@ -96,16 +114,16 @@ const insertEvents = `INSERT INTO events (id, tail, tenant, type, number, target
 // targetBytes is about what a target takes in a row of events.
 const targetBytes = 3
 
-func (t *tx) appendEvents(events []*hook.Event, stored []packed) error {
+func (t *tx) appendEvents(events []*hook.Event, stored []codec.Packed) error {
 	for i, e := range events {
 		if err := t.admit(e, t.hashes[i]); err != nil {
 			return err
 		}
-		t.bytes += int64(stored[i].size() + targetBytes*len(e.Targets) + 128)
+		t.bytes += int64(stored[i].Size() + targetBytes*len(e.Targets) + 128)
 	}
 	return t.c.newEvents.write(t.c, rowSource{
 		n:    len(events),
-		size: func(i int) int { return stored[i].size() + targetBytes*len(events[i].Targets) },
+		size: func(i int) int { return stored[i].Size() + targetBytes*len(events[i].Targets) },
 		bind: func(p *params, i int) { t.bindEvent(p, events[i], &stored[i]) },
 	})
 }
@@ -116,7 +134,7 @@ func (t *tx) admit(e *hook.Event, hash uint64) error {
 	if string(e.ID[:]) <= string(t.last[:]) || e.ID.Seq() <= t.last.Seq() && !t.last.IsZero() {
 		return fmt.Errorf("event id %s does not follow %s", e.ID, t.last)
 	}
-	if err := checkTargets(e.Targets); err != nil {
+	if err := codec.CheckTargets(e.Targets); err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
 	}
 	e.Number = t.nextNumber
@@ -125,13 +143,13 @@ func (t *tx) admit(e *hook.Event, hash uint64) error {
 	return nil
 }
 
-func (t *tx) bindEvent(p *params, e *hook.Event, stored *packed) {
+func (t *tx) bindEvent(p *params, e *hook.Event, stored *codec.Packed) {
 	p.int(e.ID.Seq())
 	p.int(int64(e.ID.Tail()))
 	p.int(int64(e.Tenant))
 	p.text(e.Type)
 	p.int(e.Number)
-	t.scratch = appendTargets(t.scratch[:0], e.Targets)
+	t.scratch = codec.AppendTargets(t.scratch[:0], e.Targets)
 	p.blob(t.scratch)
 	if e.Key == "" {
 		p.null()
@@ -140,17 +158,17 @@ func (t *tx) bindEvent(p *params, e *hook.Event, stored *packed) {
 		p.text(e.Key)
 		p.blob(e.Fingerprint[:])
 	}
-	p.int(fromTime(e.Time))
+	p.int(codec.FromTime(e.Time))
 	p.int(e.Revision)
-	p.blob(stored.data)
-	p.blobOrNull(stored.previous)
-	p.blobOrNull(stored.metadata)
+	p.blob(stored.Data)
+	p.blobOrNull(stored.Previous)
+	p.blobOrNull(stored.Metadata)
 	p.textOrNull(e.OrderingKey)
 }
 
 func (t *tx) appendRequest(r *store.Request) error {
 	err := t.c.exec(`INSERT INTO requests (at, scope, key, fingerprint, answer) VALUES (?, ?, ?, ?, ?)`,
-		fromTime(r.At), r.Scope, r.Key, r.Fingerprint[:], r.Answer)
+		codec.FromTime(r.At), r.Scope, r.Key, r.Fingerprint[:], r.Answer)
 	if err != nil {
 		return err
 	}
@@ -158,7 +176,7 @@ func (t *tx) appendRequest(r *store.Request) error {
 		t.request = t.c.db.LastInsertRowID()
 	}
 	t.requests = append(t.requests, hashRequestKey(t.g.s.seed, r.RequestKey))
-	t.requestAt = max(t.requestAt, fromTime(r.At))
+	t.requestAt = max(t.requestAt, codec.FromTime(r.At))
 	t.bytes += int64(len(r.Answer) + len(r.Key) + 64)
 	return nil
 }

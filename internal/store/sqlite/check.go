@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -165,7 +165,7 @@ func (c *checker) segment(db *connection, name string, first int64, number *int6
 	last, n := int64(-1), 0
 	err = db.query(`SELECT id, detail FROM attempts ORDER BY id`, nil, func(st *sqlite3.Stmt) bool {
 		var a hook.Attempt
-		bad = parseDetail(st.ColumnRawBlob(1), &a)
+		bad = codec.ParseDetail(st.ColumnRawBlob(1), &a)
 		last, n = st.ColumnInt64(0), n+1
 		return bad == nil && (n%1000 != 0 || c.ctx.Err() == nil)
 	})
@@ -195,8 +195,8 @@ func (c *checker) values(db *connection) error {
 		n := 0
 		err := db.query(q.sql, nil, func(st *sqlite3.Stmt) bool {
 			for i := 1; i <= 3 && bad == nil; i++ {
-				if raw := st.ColumnRawBlob(i); bytes.HasPrefix(raw, magic) {
-					_, bad = unpack(raw)
+				if raw := st.ColumnRawBlob(i); codec.IsPacked(raw) {
+					_, bad = codec.Unpack(raw)
 				}
 			}
 			if bad != nil {

@@ -2,120 +2,10 @@ package sqlite
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"math"
-	"time"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 )
-
-// errFormat says that a stored value cannot be read.
-var errFormat = errors.New("stored value is malformed")
-
-// Times are nanoseconds since 1970 UTC, 0 for the zero time. One that they
-// cannot say (before 1678, after 2262) is the nearest that they can.
-func fromTime(t time.Time) int64 {
-	const most = math.MaxInt64 / int64(time.Second) // whole seconds
-	switch s := t.Unix(); {
-	case t.IsZero():
-		return 0
-	case s >= most:
-		return math.MaxInt64
-	case s <= -most:
-		return math.MinInt64
-	}
-	return t.UnixNano()
-}
-
-func toTime(ns int64) time.Time {
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC()
-}
-
-// appendTargets writes targets as one uvarint each: the step from the endpoint
-// number before, times 4, plus the disposition.
-func appendTargets(b []byte, targets []hook.Target) []byte {
-	var last hook.EndpointNum
-	for _, t := range targets {
-		b = binary.AppendUvarint(b, uint64(t.Endpoint-last)<<2|uint64(t.Disposition&3))
-		last = t.Endpoint
-	}
-	return b
-}
-
-// parseTargets reads what appendTargets wrote.
-func parseTargets(b []byte) ([]hook.Target, error) {
-	var out []hook.Target
-	var last hook.EndpointNum
-	for len(b) > 0 {
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			return nil, errFormat
-		}
-		b = b[n:]
-		last += hook.EndpointNum(v >> 2)
-		out = append(out, hook.Target{Endpoint: last, Disposition: hook.Disposition(v & 3)})
-	}
-	return out, nil
-}
-
-// checkTargets refuses what appendTargets cannot write.
-func checkTargets(targets []hook.Target) error {
-	var last hook.EndpointNum
-	for _, t := range targets {
-		if t.Endpoint <= last {
-			return fmt.Errorf("targets are not in the order of endpoint numbers: %d after %d", t.Endpoint, last)
-		}
-		if t.Disposition > 3 {
-			return fmt.Errorf("disposition %d cannot be stored", t.Disposition)
-		}
-		last = t.Endpoint
-	}
-	return nil
-}
-
-// reader takes values off the front of a slice; after a mistake all are zero.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) uint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) int() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.b)) {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
-}
-
-// bytes copies; empty is nil.
-func (r *reader) bytes() []byte { return append([]byte(nil), r.take(r.uint())...) }
-func (r *reader) text() string  { return string(r.take(r.uint())) }
 
 // entry is what the memory of a segment keeps of an event.
 type entry struct {
@@ -139,28 +29,28 @@ func appendEntry(b []byte, last int64, e *entry) []byte {
 		b = binary.LittleEndian.AppendUint64(b, e.hash)
 	}
 	b = binary.AppendUvarint(b, uint64(len(e.targets)))
-	return appendTargets(b, e.targets)
+	return codec.AppendTargets(b, e.targets)
 }
 
-// entry reads what appendEntry wrote.
-func (r *reader) entry(last int64) (e entry) {
-	e.id = last + int64(r.uint())
-	v := r.uint()
+// readEntry reads what appendEntry wrote.
+func readEntry(r *codec.Reader, last int64) (e entry) {
+	e.id = last + int64(r.Uint())
+	v := r.Uint()
 	e.tenant, e.keyed = hook.TenantNum(v>>1), v&1 == 1
 	if e.keyed {
-		if h := r.take(8); h != nil {
+		if h := r.Take(8); h != nil {
 			e.hash = binary.LittleEndian.Uint64(h)
 		}
 	}
-	n := r.uint()
-	if n > uint64(len(r.b)) { // each takes a byte at least
-		r.bad, r.b = true, nil
+	n := r.Uint()
+	if n > uint64(len(r.B)) { // each takes a byte at least
+		r.Bad, r.B = true, nil
 		return e
 	}
 	e.targets = make([]hook.Target, n)
 	var num hook.EndpointNum
 	for i := range e.targets {
-		v := r.uint()
+		v := r.Uint()
 		num += hook.EndpointNum(v >> 2)
 		e.targets[i] = hook.Target{Endpoint: num, Disposition: hook.Disposition(v & 3)}
 	}
@@ -188,26 +78,26 @@ func appendEntries(b []byte, number int64, entries []entry, request int64, reque
 
 // load adds a row of ix to the memory.
 func (x *index) load(b []byte) error {
-	r := &reader{b: b}
-	number := int64(r.uint())
+	r := &codec.Reader{B: b}
+	number := int64(r.Uint())
 	last := int64(0)
-	for n := r.uint(); n > 0 && !r.bad; n-- {
-		e := r.entry(last)
-		if r.bad {
+	for n := r.Uint(); n > 0 && !r.Bad; n-- {
+		e := readEntry(r, last)
+		if r.Bad {
 			break
 		}
 		x.add(&e, number)
 		last, number = e.id, number+int64(len(e.targets))
 	}
-	request := int64(r.uint())
-	for n := r.uint(); n > 0 && !r.bad; n-- {
-		if h := r.take(8); h != nil {
+	request := int64(r.Uint())
+	for n := r.Uint(); n > 0 && !r.Bad; n-- {
+		if h := r.Take(8); h != nil {
 			x.requests.add(binary.LittleEndian.Uint64(h), request)
 		}
 		request++
 	}
-	if r.bad || len(r.b) > 0 {
-		return errFormat
+	if r.Bad || len(r.B) > 0 {
+		return codec.ErrFormat
 	}
 	return nil
 }
@@ -230,15 +120,15 @@ func appendDeliveries(b []byte, list []delivery) []byte {
 // parseDeliveries reads what appendDeliveries wrote.
 func parseDeliveries(b []byte, first int64) (out []delivery, err error) {
 	out = make([]delivery, 0, min(len(b)/2, listed)) // each takes two bytes at least
-	r := &reader{b: b}
+	r := &codec.Reader{B: b}
 	d := delivery{event: first}
-	for len(r.b) > 0 {
-		d.event += int64(r.uint())
-		d.number += int64(r.uint())
+	for len(r.B) > 0 {
+		d.event += int64(r.Uint())
+		d.number += int64(r.Uint())
 		out = append(out, d)
 	}
-	if r.bad {
-		return nil, errFormat
+	if r.Bad {
+		return nil, codec.ErrFormat
 	}
 	return out, nil
 }
@@ -255,13 +145,13 @@ func appendIDs(b []byte, ids []int64) []byte {
 
 // parseIDs reads what appendIDs wrote.
 func parseIDs(b []byte, first int64) (out []int64, err error) {
-	r := &reader{b: b}
-	for len(r.b) > 0 {
-		first += int64(r.uint())
+	r := &codec.Reader{B: b}
+	for len(r.B) > 0 {
+		first += int64(r.Uint())
 		out = append(out, first)
 	}
-	if r.bad {
-		return nil, errFormat
+	if r.Bad {
+		return nil, codec.ErrFormat
 	}
 	return out, nil
 }
@@ -280,13 +170,13 @@ func appendPairs(b []byte, pairs [][2]int64) []byte {
 
 // parsePairs reads what appendPairs wrote.
 func parsePairs(b []byte, first int64) (out [][2]int64, err error) {
-	r := &reader{b: b}
-	for len(r.b) > 0 {
-		first += int64(r.uint())
-		out = append(out, [2]int64{first, int64(r.uint())})
+	r := &codec.Reader{B: b}
+	for len(r.B) > 0 {
+		first += int64(r.Uint())
+		out = append(out, [2]int64{first, int64(r.Uint())})
 	}
-	if r.bad {
-		return nil, errFormat
+	if r.Bad {
+		return nil, codec.ErrFormat
 	}
 	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 	"grapnel/internal/store/sqlite"
@@ -246,11 +247,11 @@ func deliverMany(t testing.TB, st *sqlite.Store, n int) {
 // is not compressed: a form-encoded body can be three times as large as its event.
 func TestWhatIsTooLargeToUnpackIsNotCompressed(t *testing.T) {
 	t.Parallel()
-	v := make([]byte, sqlite.UnpackMost+1)
-	if got := sqlite.Pack(v); len(got) != len(v) {
+	v := make([]byte, codec.UnpackMost+1)
+	if got := (&codec.Packer{On: true}).Pack(v); len(got) != len(v) {
 		t.Errorf("%d bytes are stored as %d", len(v), len(got))
 	}
-	if got := sqlite.Pack(v[:packedSize]); len(got) >= packedSize {
+	if got := (&codec.Packer{On: true}).Pack(v[:packedSize]); len(got) >= packedSize {
 		t.Errorf("%d bytes are stored as %d", packedSize, len(got))
 	}
 }

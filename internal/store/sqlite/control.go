@@ -10,6 +10,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -192,11 +193,11 @@ func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) 
 		if err != nil {
 			return err
 		}
-		if ch.Base != 0 && ch.Base != meta["revision"] {
+		if ch.Base != 0 && max(ch.Base, 0) != meta["revision"] {
 			return fmt.Errorf("%w: it is %d, the change was made from %d", store.ErrStale, meta["revision"], ch.Base)
 		}
 		revision = meta["revision"]
-		if !onlyRequests(ch) {
+		if ch.Configures() {
 			if !ch.Note {
 				revision++
 			}
@@ -209,6 +210,9 @@ func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) 
 				return err
 			}
 		}
+		if err := putAudit(c, ch); err != nil {
+			return err
+		}
 		return s.remember(c, ch.Requests)
 	})
 	if err != nil {
@@ -217,11 +221,6 @@ func (s *Store) Configure(ctx context.Context, ch *store.Change) (int64, error) 
 	}
 	s.know(revision)
 	return revision, nil
-}
-
-// onlyRequests reports whether a change changes nothing that is configured.
-func onlyRequests(ch *store.Change) bool {
-	return len(ch.Requests) > 0 && len(ch.Tenants)+len(ch.Endpoints)+len(ch.Types)+len(ch.Keys)+len(ch.Replays)+len(ch.Pinned) == 0
 }
 
 // putChange stores the records of a change as of its revision.
@@ -343,7 +342,7 @@ func putReplays(c *connection, replays []*hook.Replay, revision int64) error {
 	for _, r := range replays {
 		err := putRecord(c, `INSERT INTO replays (id, rev, deleted, finished, doc) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET rev = excluded.rev, deleted = excluded.deleted, finished = excluded.finished, doc = excluded.doc`,
-			"replay", r.ID, r, r.ID, revision, flag(r.Deleted), fromTime(r.FinishedAt))
+			"replay", r.ID, r, r.ID, revision, flag(r.Deleted), codec.FromTime(r.FinishedAt))
 		if err != nil {
 			return err
 		}
@@ -452,7 +451,7 @@ func records[T any](c *connection, sql string, since int64) (out []*T, err error
 	return out, errors.Join(err, bad)
 }
 
-// Acquire gives the lease over all partitions. Its token is the number of the
+// Acquire gives the lease over all partitions. Its tokens are the number of the
 // start.
 func (s *Store) Acquire(ctx context.Context, node string) (store.Lease, error) {
 	if err := s.enter(ctx); err != nil {
@@ -460,7 +459,11 @@ func (s *Store) Acquire(ctx context.Context, node string) (store.Lease, error) {
 	}
 	defer s.leave()
 	s.released.Store(false)
-	return store.Lease{Node: node, Token: s.token, Partitions: ^uint64(0)}, nil
+	l := store.Lease{Node: node, Partitions: ^uint64(0)}
+	for p := range l.Tokens {
+		l.Tokens[p] = s.token
+	}
+	return l, nil
 }
 
 // Renew returns the lease as it is: it never ends while the store is open.
@@ -487,8 +490,10 @@ func (s *Store) Release(ctx context.Context, l store.Lease) error {
 
 // checkLease refuses a lease of an earlier start (I10).
 func (s *Store) checkLease(l store.Lease) error {
-	if l.Token != s.token || s.released.Load() {
-		return fmt.Errorf("%w: its token is %d, the current one is %d", store.ErrLeaseLost, l.Token, s.token)
+	for p, token := range l.Tokens {
+		if l.Partitions>>p&1 == 1 && token != s.token || s.released.Load() {
+			return fmt.Errorf("%w: its token is %d, the current one is %d", store.ErrLeaseLost, token, s.token)
+		}
 	}
 	return nil
 }

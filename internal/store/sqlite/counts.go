@@ -6,6 +6,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 )
 
@@ -51,12 +52,12 @@ func (c *connection) eachLane(visit func(e hook.EndpointNum, deliveries int64) e
 	if list == nil {
 		return c.eachListed(visit)
 	}
-	r := &reader{b: list}
-	for e := hook.EndpointNum(0); len(r.b) > 0; {
-		e += hook.EndpointNum(r.uint())
-		n := int64(r.uint())
-		if r.bad {
-			return errFormat
+	r := &codec.Reader{B: list}
+	for e := hook.EndpointNum(0); len(r.B) > 0; {
+		e += hook.EndpointNum(r.Uint())
+		n := int64(r.Uint())
+		if r.Bad {
+			return codec.ErrFormat
 		}
 		if err := visit(e, n); err != nil {
 			return err

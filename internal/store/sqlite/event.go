@@ -6,6 +6,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -24,7 +25,7 @@ func (c *connection) outline(seq int64) (e *hook.Event, err error) {
 }
 
 func scanOutline(st *sqlite3.Stmt) (*hook.Event, error) {
-	targets, err := parseTargets(st.ColumnRawBlob(5))
+	targets, err := codec.ParseTargets(st.ColumnRawBlob(5))
 	return &hook.Event{
 		ID: hook.EventIDFrom(st.ColumnInt64(0), uint64(st.ColumnInt64(1))), Tenant: hook.TenantNum(st.ColumnInt64(2)),
 		Type: st.ColumnText(3), Number: st.ColumnInt64(4), Targets: targets,
@@ -52,7 +53,7 @@ func scanEvent(st *sqlite3.Stmt) (*hook.Event, error) {
 	e, err := scanOutline(st)
 	e.Key = st.ColumnText(6)
 	copy(e.Fingerprint[:], st.ColumnRawBlob(7))
-	e.Time, e.Revision = toTime(st.ColumnInt64(8)), st.ColumnInt64(9)
+	e.Time, e.Revision = codec.ToTime(st.ColumnInt64(8)), st.ColumnInt64(9)
 	for i, v := range [...]*[]byte{&e.Data, &e.Previous, &e.Metadata} {
 		if err == nil {
 			*v, err = value(st, 10+i)
@@ -72,7 +73,7 @@ func (c *connection) knownEvent(seq int64, k store.EventKey, since time.Time) (f
 		}
 		found = &store.KnownEvent{ID: id}
 		copy(found.Fingerprint[:], st.ColumnRawBlob(3))
-		found.Targets, bad = parseTargets(st.ColumnRawBlob(4))
+		found.Targets, bad = codec.ParseTargets(st.ColumnRawBlob(4))
 		return false
 	})
 	return found, cmp.Or(err, bad)
@@ -81,7 +82,7 @@ func (c *connection) knownEvent(seq int64, k store.EventKey, since time.Time) (f
 // knownRequest checks that a request has a key and was made at or after since.
 func (c *connection) knownRequest(id int64, k store.RequestKey, since time.Time) (found *store.Request, err error) {
 	err = c.query(`SELECT at, scope, key, fingerprint, answer FROM requests WHERE id = ?`, []any{id}, func(st *sqlite3.Stmt) bool {
-		at := toTime(st.ColumnInt64(0))
+		at := codec.ToTime(st.ColumnInt64(0))
 		if st.ColumnText(1) != k.Scope || st.ColumnText(2) != k.Key || at.Before(since) {
 			return false
 		}

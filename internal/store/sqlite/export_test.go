@@ -70,18 +70,6 @@ func (s *Store) Closing() bool {
 // LookAt lets Lanes look at no more than n events above the floor.
 func (s *Store) LookAt(n int) { s.lanesScan = n }
 
-// Pack gives the stored form of a value where values are compressed.
-func Pack(v []byte) []byte { return (&packer{on: true}).pack(v) }
-
-// UnpackMost is the most that a value can grow to when it is read.
-const UnpackMost = unpackMost
-
-// ReadEndpoint and ReadTenant are the fast ways to read documents.
-var (
-	ReadEndpoint = readEndpoint
-	ReadTenant   = readTenant
-)
-
 // PendingSteps reads a page of what is pending of a lane in the first segment, and
 // counts the steps that SQLite takes for it.
 func (s *Store) PendingSteps(ctx context.Context, endpoint hook.EndpointNum, from hook.EventID, limit int) (page store.FreshPage, steps int, err error) {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"sort"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -125,7 +126,7 @@ func (r *freshReader) take(d delivery) (more bool, err error) {
 		return false, err
 	}
 	if missing && r.c.index == nil { // nothing comes into a sealed segment: to read on from here would never end
-		return false, fmt.Errorf("%w: event %d is listed but not there", errFormat, d.event)
+		return false, fmt.Errorf("%w: event %d is listed but not there", codec.ErrFormat, d.event)
 	}
 	if missing { // it came after the snapshot
 		r.page.Next = hook.EventIDFrom(d.event, 0)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -49,7 +50,7 @@ func (s *Store) knownEvent(ctx context.Context, k store.EventKey, since time.Tim
 }
 
 func (s *Store) knownRequest(ctx context.Context, k store.RequestKey, since time.Time) (found *store.Request, err error) {
-	from := fromTime(since)
+	from := codec.FromTime(since)
 	l := lookup{
 		hash:   hashRequestKey(s.seed, k),
 		recent: func(g *segment) bool { return g.lastRequest >= from },

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -276,7 +277,7 @@ func (r *laneLister) countPending(c *connection, e hook.EndpointNum) (n int64, e
 	}
 	err = c.query(`SELECT next_at FROM deliveries WHERE state = 1 AND endpoint = ? ORDER BY next_at LIMIT ?`,
 		[]any{int64(e), pendingCounted}, func(st *sqlite3.Stmt) bool {
-			if at := toTime(st.ColumnInt64(0)); n == 0 {
+			if at := codec.ToTime(st.ColumnInt64(0)); n == 0 {
 				if l.NextAt.IsZero() || at.Before(l.NextAt) {
 					l.NextAt = at
 				}

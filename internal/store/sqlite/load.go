@@ -8,6 +8,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -34,13 +35,13 @@ func (s *Store) LoadConfiguration(ctx context.Context, each func(*store.Configur
 		if err != nil {
 			return err
 		}
-		err = readPieces(c, `SELECT doc FROM tenants ORDER BY num`, readTenant, func(tenants []*hook.Tenant) error {
+		err = readPieces(c, `SELECT doc FROM tenants ORDER BY num`, codec.ReadTenant, func(tenants []*hook.Tenant) error {
 			return each(&store.Configuration{Revision: few.Revision, Tenants: tenants})
 		})
 		if err != nil {
 			return err
 		}
-		err = readPieces(c, `SELECT doc FROM endpoints ORDER BY num`, readEndpoint, func(endpoints []*hook.Endpoint) error {
+		err = readPieces(c, `SELECT doc FROM endpoints ORDER BY num`, codec.ReadEndpoint, func(endpoints []*hook.Endpoint) error {
 			return each(&store.Configuration{Revision: few.Revision, Endpoints: endpoints})
 		})
 		if err != nil {

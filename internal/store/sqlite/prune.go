@@ -11,6 +11,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
@@ -44,6 +45,9 @@ func (s *Store) Prune(ctx context.Context, q store.PruneQuery) (store.Pruned, er
 		q.Requests = q.Before
 	}
 	if err := s.forgetRequests(ctx, q.Requests); err != nil {
+		return out, err
+	}
+	if err := s.forgetAudit(ctx, q.Audit); err != nil {
 		return out, err
 	}
 	if last := s.active().lastID(); last != 0 && last < before {
@@ -155,11 +159,11 @@ func (s *Store) forgetReplays(before time.Time) error {
 	const over = ` FROM replays WHERE deleted AND finished > 0 AND finished < ?`
 	var n int64
 	err := s.control.read(context.Background(), func(c *connection) (err error) {
-		n, err = c.int(`SELECT count(*)`+over, fromTime(before))
+		n, err = c.int(`SELECT count(*)`+over, codec.FromTime(before))
 		return err
 	})
 	if err == nil && n > 0 {
-		err = s.control.write(func(c *connection) error { return c.exec(`DELETE`+over, fromTime(before)) })
+		err = s.control.write(func(c *connection) error { return c.exec(`DELETE`+over, codec.FromTime(before)) })
 	}
 	if err != nil {
 		return fmt.Errorf("forget replays that are over: %w", err)

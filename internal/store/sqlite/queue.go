@@ -10,6 +10,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -36,7 +37,7 @@ func (s *Store) Retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 
 func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until time.Time, limit int) ([]*store.Work, time.Time, error) {
 	limit = max(limit, 0)
-	bound := fromTime(until)
+	bound := codec.FromTime(until)
 	// Only segments in which something may be due are read, and none in which all is
 	// due later than what was found: a lane that fails for long has pending rows in
 	// many.
@@ -64,7 +65,7 @@ func (s *Store) retries(ctx context.Context, endpoint hook.EndpointNum, until ti
 	}
 	var next time.Time
 	if later != math.MaxInt64 {
-		next = toTime(later)
+		next = codec.ToTime(later)
 	}
 	works := make([]*store.Work, n)
 	for _, g := range s.list() {
@@ -143,7 +144,7 @@ func (c *connection) work(number int64) (*store.Work, error) {
 	}
 	w := &store.Work{
 		Event: e, Endpoint: d.endpoint, Attempts: d.attempts, Base: d.base,
-		FirstAt: toTime(d.firstAt), NextAt: toTime(d.nextAt),
+		FirstAt: codec.ToTime(d.firstAt), NextAt: codec.ToTime(d.nextAt),
 	}
 	if d.manual {
 		w.Trigger = hook.Manual

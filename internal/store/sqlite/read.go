@@ -11,6 +11,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -402,7 +403,7 @@ func (c *connection) delivery(e *hook.Event, i int) (*hook.Delivery, error) {
 	if row != nil {
 		d.State, d.Reason, d.Attempts = row.state, row.reason, row.attempts
 		if row.state == hook.Pending {
-			d.NextAt = toTime(row.nextAt)
+			d.NextAt = codec.ToTime(row.nextAt)
 		}
 	}
 	err = c.query(`SELECT id, at, status, class FROM attempts WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 1`,
@@ -410,7 +411,7 @@ func (c *connection) delivery(e *hook.Event, i int) (*hook.Delivery, error) {
 			if row == nil {
 				d.State, d.Attempts = hook.Delivered, int(st.ColumnInt64(0)&maxAttempts)
 			}
-			d.LastAt, d.Status, d.Class = toTime(st.ColumnInt64(1)), st.ColumnInt(2), st.ColumnText(3)
+			d.LastAt, d.Status, d.Class = codec.ToTime(st.ColumnInt64(1)), st.ColumnInt(2), st.ColumnText(3)
 			return false
 		})
 	if err == nil && d.State == 0 {
@@ -496,10 +497,10 @@ func (c *connection) attempts(key hook.DeliveryKey, number int64) (out []*hook.A
 	err = c.query(`SELECT id, at, state, status, class, detail FROM attempts WHERE id > ? AND id < ? ORDER BY id`,
 		[]any{number << attemptBits, (number + 1) << attemptBits}, func(st *sqlite3.Stmt) bool {
 			a := &hook.Attempt{
-				Key: key, N: int(st.ColumnInt64(0) & maxAttempts), At: toTime(st.ColumnInt64(1)),
+				Key: key, N: int(st.ColumnInt64(0) & maxAttempts), At: codec.ToTime(st.ColumnInt64(1)),
 				State: hook.DeliveryState(st.ColumnInt64(2)), Status: st.ColumnInt(3), Class: st.ColumnText(4),
 			}
-			if bad = parseDetail(st.ColumnRawBlob(5), a); bad != nil {
+			if bad = codec.ParseDetail(st.ColumnRawBlob(5), a); bad != nil {
 				return false
 			}
 			out = append(out, a)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/crashpoint"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
@@ -239,21 +240,21 @@ func (t *tx) recordFresh(number int64, o *store.Outcome) error {
 // put writes a delivery's row as an outcome leaves it.
 func (t *tx) put(d *stand, o *store.Outcome) error {
 	d.state, d.reason, d.base = o.State, o.Reason, o.Base
-	d.firstAt, d.nextAt = fromTime(o.FirstAt), 0
+	d.firstAt, d.nextAt = codec.FromTime(o.FirstAt), 0
 	if o.State == hook.Pending {
-		d.nextAt = fromTime(o.NextAt)
+		d.nextAt = codec.FromTime(o.NextAt)
 		if d.nextAt == 0 {
-			d.nextAt = fromTime(o.At)
+			d.nextAt = codec.FromTime(o.At)
 		}
 	}
 	if o.Body != nil {
-		body := t.pack.pack(o.Body)
+		body := t.pack.Pack(o.Body)
 		err := t.c.exec(`INSERT INTO bodies (number, body) VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET body = excluded.body`, d.number, body)
 		if err != nil {
 			return err
 		}
 		t.bytes += int64(len(body))
-		t.pack.reset()
+		t.pack.Reset()
 	}
 	return t.putStand(d)
 }
@@ -313,11 +314,11 @@ func (t *tx) bindAttempt(p *params, number int64, a *hook.Attempt) {
 	p.int(number<<attemptBits | int64(a.N))
 	p.int(a.Key.Event.Seq())
 	p.int(int64(a.Key.Endpoint))
-	p.int(fromTime(a.At))
+	p.int(codec.FromTime(a.At))
 	p.int(int64(a.State))
 	p.int(int64(a.Status))
 	p.text(a.Class)
-	t.scratch = t.coder.appendDetail(t.scratch[:0], a, &t.pack)
+	t.scratch = t.coder.Append(t.scratch[:0], a, &t.pack)
 	p.blob(t.scratch)
 	t.bytes += int64(len(t.scratch) + 48)
 }
@@ -349,6 +350,6 @@ func (t *tx) redeliver(key hook.DeliveryKey, now time.Time) (found bool, err err
 		d = &stand{number: number, event: key.Event.Seq(), endpoint: key.Endpoint, tenant: int64(e.Tenant), attempts: n}
 	}
 	d.state, d.reason, d.base, d.manual = hook.Pending, "", d.attempts, true
-	d.firstAt, d.nextAt = 0, fromTime(now)
+	d.firstAt, d.nextAt = 0, codec.FromTime(now)
 	return true, t.putStand(d)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/store"
 )
 
@@ -34,7 +35,7 @@ func (s *Store) remember(c *connection, requests []*store.Request) error {
 		}
 		s.control.room[r.Scope]--
 		err = c.exec(`INSERT OR REPLACE INTO requests (scope, key, at, fingerprint, answer) VALUES (?, ?, ?, ?, ?)`,
-			r.Scope, r.Key, fromTime(r.At), r.Fingerprint[:], r.Answer)
+			r.Scope, r.Key, codec.FromTime(r.At), r.Fingerprint[:], r.Answer)
 		if err != nil {
 			return err
 		}
@@ -45,7 +46,7 @@ func (s *Store) remember(c *connection, requests []*store.Request) error {
 // forgetRequests removes the oldest of the requests from before an instant.
 func (c *connection) forgetRequests(before time.Time) error {
 	return c.exec(`DELETE FROM requests WHERE (scope, key) IN (SELECT scope, key FROM requests WHERE at < ? ORDER BY at LIMIT ?)`,
-		fromTime(before), forgetAtOnce)
+		codec.FromTime(before), forgetAtOnce)
 }
 
 // roomForRequest refuses one request more of a scope than may be remembered.
@@ -54,7 +55,7 @@ func (k *control) roomForRequest(c *connection, scope string, since time.Time) e
 	if k.room[scope] > 0 {
 		return nil
 	}
-	n, err := c.int(`SELECT count(*) FROM requests WHERE scope = ? AND at >= ?`, scope, fromTime(since))
+	n, err := c.int(`SELECT count(*) FROM requests WHERE scope = ? AND at >= ?`, scope, codec.FromTime(since))
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (k *control) roomForRequest(c *connection, scope string, since time.Time) e
 func (s *Store) forgetRequests(ctx context.Context, before time.Time) error {
 	for old := true; old && ctx.Err() == nil; {
 		err := s.control.read(ctx, func(c *connection) error {
-			n, err := c.int(`SELECT EXISTS (SELECT 1 FROM requests WHERE at < ?)`, fromTime(before))
+			n, err := c.int(`SELECT EXISTS (SELECT 1 FROM requests WHERE at < ?)`, codec.FromTime(before))
 			old = n > 0
 			return err
 		})
@@ -108,8 +109,8 @@ func (s *Store) Remembered(ctx context.Context, key store.RequestKey, since time
 
 func (c *connection) remembered(key store.RequestKey, since time.Time) (out *store.Request, err error) {
 	err = c.query(`SELECT at, fingerprint, answer FROM requests WHERE scope = ? AND key = ? AND at >= ?`,
-		[]any{key.Scope, key.Key, fromTime(since)}, func(st *sqlite3.Stmt) bool {
-			out = &store.Request{RequestKey: key, At: toTime(st.ColumnInt64(0)), Answer: blob(st, 2)}
+		[]any{key.Scope, key.Key, codec.FromTime(since)}, func(st *sqlite3.Stmt) bool {
+			out = &store.Request{RequestKey: key, At: codec.ToTime(st.ColumnInt64(0)), Answer: blob(st, 2)}
 			copy(out.Fingerprint[:], st.ColumnRawBlob(1))
 			return false
 		})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 )
 
@@ -149,7 +150,7 @@ func (g *segment) loadLast(c *connection) error {
 	err := c.query(`SELECT id, tail, number, targets FROM events ORDER BY id DESC LIMIT 1`, nil, func(st *sqlite3.Stmt) bool {
 		g.last, g.lastTail = st.ColumnInt64(0), st.ColumnInt64(1)
 		var targets []hook.Target
-		targets, bad = parseTargets(st.ColumnRawBlob(3))
+		targets, bad = codec.ParseTargets(st.ColumnRawBlob(3))
 		g.nextNumber = st.ColumnInt64(2) + int64(len(targets))
 		return false
 	})
@@ -194,7 +195,7 @@ func (g *segment) loadIndex(c *connection) error {
 	}
 	g.events, g.deliveries = int64(len(g.index.ids)), int64(g.index.count)
 	if g.events > 0 && g.index.ids[g.events-1] != g.last || g.events == 0 && g.last != 0 {
-		return fmt.Errorf("rebuild the index of %s: %w: it does not end with the last event", filepath.Base(g.path), errFormat)
+		return fmt.Errorf("rebuild the index of %s: %w: it does not end with the last event", filepath.Base(g.path), codec.ErrFormat)
 	}
 	g.exceptions = map[hook.EndpointNum]struct{}{}
 	return c.query(`SELECT DISTINCT endpoint FROM deliveries`, nil, func(st *sqlite3.Stmt) bool {

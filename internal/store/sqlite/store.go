@@ -15,6 +15,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3/vfs"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -147,7 +148,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s.pool.init()
-	s.packers.New = func() any { return &packer{on: opts.Compress} }
+	s.packers.New = func() any { return &codec.Packer{On: opts.Compress} }
 	s.segments.Store(&[]*segment{})
 	if err := s.start(ctx); err != nil {
 		s.shut()
@@ -349,7 +350,7 @@ func (s *Store) adopt(g *segment) {
 func (s *Store) begin(g *segment) *tx {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &tx{g: g, c: g.w, last: s.last, nextNumber: s.nextNumber, pack: packer{on: s.opts.Compress}}
+	return &tx{g: g, c: g.w, last: s.last, nextNumber: s.nextNumber, pack: codec.Packer{On: s.opts.Compress}}
 }
 
 // enter lets a call in, unless the store is closed. leave ends it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"grapnel/internal/codec"
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
 )
@@ -46,8 +47,8 @@ type tx struct {
 	delivered  []delivered // attempts that are not written yet
 	hashes     []uint64    // of the keys of the events of an append
 	scratch    []byte
-	coder      headerCoder
-	pack       packer
+	coder      codec.Details
+	pack       codec.Packer
 	pending    map[hook.EndpointNum]int64 // when the first is due
 	exceptions map[hook.EndpointNum]struct{}
 }

@@ -57,7 +57,11 @@ var appendTests = []test{
 	{"IdsAscend", func(w *world) {
 		a, b := w.event(1, 1), w.event(1, 1)
 		w.append(b)
-		for _, batch := range [][]*hook.Event{{a}, {b}, {w.event(1, 1), a}} {
+		refused := [][]*hook.Event{{w.event(1, 1), a}}
+		if !w.h.Raises {
+			refused = append(refused, []*hook.Event{a}, []*hook.Event{b})
+		}
+		for _, batch := range refused {
 			if err := w.st.Append(w.Context(), &store.Batch{Revision: 1 << 40, Events: batch}); err == nil {
 				w.Fatal("ids that do not ascend were taken")
 			}
@@ -66,6 +70,32 @@ var appendTests = []test{
 		w.ok(err)
 		w.same(b.ID, last)
 		w.append(w.event(1, 1))
+	}},
+	// An id that another node has gone past is raised, with those of the batch that
+	// follow it and those in the answers that are kept.
+	{"IdsAreRaised", func(w *world) {
+		if !w.h.Raises {
+			w.t.Skip("one process gives the ids here")
+		}
+		a, b, last := w.event(1, 1), w.keyed(1, "k", 1), w.event(1, 1)
+		w.append(last)
+		proposed := ids(a, b)
+		r := &store.Request{RequestKey: store.RequestKey{Scope: "s", Key: "k"}, At: w.now}
+		w.ok(w.st.Append(w.Context(), &store.Batch{Revision: 1 << 40, Events: []*hook.Event{a, b}, Requests: []*store.Request{r}}))
+		w.same(last.ID.Seq()+1, a.ID.Seq())
+		w.same(a.ID.Seq()+proposed[1].Seq()-proposed[0].Seq(), b.ID.Seq())
+		w.same([]uint64{proposed[0].Tail(), proposed[1].Tail()}, []uint64{a.ID.Tail(), b.ID.Tail()})
+		w.same(a.ID.Seq()-proposed[0].Seq(), r.Raised)
+		w.same(ids(last, a, b), w.fresh(1, hook.EventID{}, 10))
+		known, err := w.st.Known(w.Context(), store.KnownQuery{Events: []store.EventKey{{Tenant: 1, Key: "k"}}, Requests: []store.RequestKey{r.RequestKey}})
+		w.ok(err)
+		w.same(store.Known{Events: []*store.KnownEvent{{ID: b.ID, Fingerprint: b.Fingerprint, Targets: b.Targets}}, Requests: []*store.Request{r}}, known)
+		at, err := w.st.LastEvent(w.Context())
+		w.ok(err)
+		w.same(b.ID, at)
+		if _, err := w.st.Event(w.Context(), 0, proposed[0]); !errors.Is(err, store.ErrNotFound) {
+			w.Fatalf("got %v, want ErrNotFound", err)
+		}
 	}},
 	{"NothingOfARefusedBatch", func(w *world) {
 		good, bad := w.keyed(1, "k", 1), w.event(1, 5, 2)

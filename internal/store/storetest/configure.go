@@ -101,6 +101,14 @@ var configureTests = []test{
 		w.ok(err)
 		w.same(&store.Configuration{Revision: second}, got)
 	}},
+	{"OneIsTheFirst", func(w *world) {
+		_, err := w.st.Configure(w.Context(), &store.Change{Base: store.BaseEmpty, Tenants: []*hook.Tenant{{ID: "a"}}})
+		w.ok(err)
+		_, err = w.st.Configure(w.Context(), &store.Change{Base: store.BaseEmpty, Tenants: []*hook.Tenant{{ID: "b"}}})
+		if !errors.Is(err, store.ErrStale) {
+			w.Fatalf("got %v, want ErrStale", err)
+		}
+	}},
 	{"BaseIsChecked", func(w *world) {
 		first, err := w.st.Configure(w.Context(), &store.Change{Tenants: []*hook.Tenant{{ID: "a"}}})
 		w.ok(err)

@@ -50,10 +50,11 @@ var listTests = []test{
 		}
 		w.record(outs...)
 		slices.Reverse(all)
-		w.deliveries(store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{hook.Held}}, all)
-		w.deliveries(store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{hook.Held}}, all)
+		// Pages of 9 end everywhere in rows of a power of two.
+		w.deliveries(store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{hook.Held}}, all, 9, 100)
+		w.deliveries(store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{hook.Held}}, all, 9, 100)
 		w.deliveries(store.DeliveryQuery{Type: "none"}, all)
-		w.deliveries(store.DeliveryQuery{}, all)
+		w.deliveries(store.DeliveryQuery{}, all, 9, 100)
 	}},
 	{"ReadingOn", func(w *world) {
 		// Whoever goes on after what was seen meets each event once, though it
@@ -235,8 +236,11 @@ func (w *world) put(d *hook.Delivery, state hook.DeliveryState) {
 
 // deliveries checks that paging finds exactly what a query describes, in both
 // orders. all is in the order of the list.
-func (w *world) deliveries(q store.DeliveryQuery, all []*hook.Delivery) {
+func (w *world) deliveries(q store.DeliveryQuery, all []*hook.Delivery, limits ...int) {
 	w.Helper()
+	if limits == nil {
+		limits = []int{2, 100}
+	}
 	var want []*hook.Delivery
 	past, short := q.Before.Event.IsZero(), false
 	for _, d := range all {
@@ -248,13 +252,13 @@ func (w *world) deliveries(q store.DeliveryQuery, all []*hook.Delivery) {
 		}
 		past = past || d.Key == q.Before
 	}
-	for _, limit := range []int{2, 100} {
+	for _, limit := range limits {
 		q.Limit, q.Oldest = limit, false
 		w.same(want, w.deliveryPages(q))
 	}
 	want = slices.Clone(want)
 	slices.Reverse(want)
-	for _, limit := range []int{2, 100} {
+	for _, limit := range limits {
 		q.Limit, q.Oldest = limit, true
 		w.same(want, w.deliveryPages(q))
 	}

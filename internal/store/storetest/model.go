@@ -12,9 +12,9 @@ import (
 	"grapnel/internal/store"
 )
 
-// testModel runs random calls against a store and against a map, and compares
-// what they say.
-func testModel(t *testing.T, open func(t *testing.T) Harness) {
+// RunModel runs random calls against a store and against a map, and compares
+// what they say. Run does it, too.
+func RunModel(t *testing.T, open func(t *testing.T) Harness) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &model{world: newWorld(rt, t, open(t)), rt: rt, stands: map[hook.DeliveryKey]*modelStand{}}
 		defer func() { _ = m.st.Close() }()

@@ -25,6 +25,12 @@ type Harness struct {
 	// Cuts says that the log is cut into units every few events, which the tests
 	// of Prune need.
 	Cuts bool
+	// Raises says that the engine raises ids that are not above the last one, as one
+	// does that many nodes write to, instead of refusing them.
+	Raises bool
+	// Another opens the store once more, as another node does that shares it, until the
+	// test ends. nil if one process has it to itself.
+	Another func(t *testing.T) store.Store
 	// Settle waits until the engine's background work is done. nil if there is
 	// none.
 	Settle func(t *testing.T)
@@ -39,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		tests []test
 	}{
 		{"Configure", configureTests},
+		{"Audit", auditTests},
 		{"Lease", leaseTests},
 		{"Append", appendTests},
 		{"Known", knownTests},
@@ -50,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"List", listTests},
 		{"Prune", pruneTests},
 		{"Reopen", reopenTests},
+		{"Nodes", nodesTests},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
@@ -64,7 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	}
 	t.Run("Model", func(t *testing.T) {
 		t.Parallel()
-		testModel(t, open)
+		RunModel(t, open)
 	})
 }
 

@@ -1,0 +1,106 @@
+package serve_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"testing"
+
+	"grapnel/client"
+	"grapnel/internal/config"
+	"grapnel/internal/inbox"
+	"grapnel/internal/keyring"
+	"grapnel/internal/serve"
+	"grapnel/internal/store/postgres/pgtest"
+)
+
+// nodeSettings are a server's that shares a database with others.
+func nodeSettings(t *testing.T, url, secret string) config.Config {
+	t.Helper()
+	c := config.Serve()
+	c.Listen, c.Data = "127.0.0.1:0", t.TempDir()
+	c.Store, c.SecretKey, c.AdminKey, c.PublicURL = url, secret, adminKey, "https://hooks.example"
+	return c
+}
+
+// Two servers share a database. Whatever one of them was told counts at once for
+// who asks the other: a tenant, an endpoint, a key, and its end. What is
+// published through either is delivered once.
+func TestTwoServers(t *testing.T) {
+	t.Parallel()
+	box, target, addr := receiver(t, inbox.Reply{})
+	cfg := serve.Config{Settings: nodeSettings(t, pgtest.Database(t), keyring.NewKey()), Exempt: []netip.AddrPort{addr}}
+	_, a := start(t, cfg)
+	second, b := start(t, cfg)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish := func(c *client.Client, matched int) {
+		t.Helper()
+		r, err := c.Publish(t.Context(), "acme", client.Event{Type: "user.created", Data: json.RawMessage(`{"id":1}`)})
+		if must(err); r.Matched != matched {
+			t.Fatalf("matched %d endpoints, want %d", r.Matched, matched)
+		}
+	}
+	_, err := a.PutTenant(t.Context(), "acme", client.TenantInput{})
+	must(err)
+	publish(b, 0)
+	e, err := a.CreateEndpoint(t.Context(), "acme", client.EndpointInput{URL: client.Set(target)})
+	must(err)
+	for _, c := range []*client.Client{b, a, b, a} {
+		publish(c, 1)
+	}
+	await(t, "the deliveries", func() bool { // also on record: until then, to ask again asks for nothing more
+		page, err := b.DeliveryPage(t.Context(), "acme", client.DeliveryFilter{}, client.At{})
+		must(err)
+		delivered := 0
+		for _, d := range page.Data {
+			if d.State == "delivered" {
+				delivered++
+			}
+		}
+		return delivered == 4
+	})
+
+	// Whichever of them sends to the endpoint, either can be asked to send again. The
+	// endpoint may change hands meanwhile, once.
+	for i, c := range []*client.Client{a, b, a, b} {
+		before := len(box.Requests())
+		page, err := c.DeliveryPage(t.Context(), "acme", client.DeliveryFilter{}, client.At{})
+		must(err)
+		again := page.Data[i]
+		_, err = c.Redeliver(t.Context(), "acme", again.ID)
+		must(err)
+		await(t, "a delivery once more", func() bool { return len(box.Requests()) > before })
+	}
+	redelivered := 4
+
+	k, err := a.CreateKey(t.Context(), client.KeyInput{Scopes: []string{"publish"}})
+	must(err)
+	other := dial(t, second, k.Key)
+	publish(other, 1)
+	_, err = a.RevokeKey(t.Context(), k.ID)
+	must(err)
+	await(t, "the key's end on the other server", func() bool { // case 95
+		_, err := other.Publish(t.Context(), "acme", client.Event{Type: "user.created", Data: json.RawMessage(`{}`)})
+		var refused *client.Error
+		return errors.As(err, &refused) && refused.Status == http.StatusUnauthorized
+	})
+	_, err = b.DeleteEndpoint(t.Context(), "acme", e.ID)
+	must(err)
+	publish(a, 0)
+	seen := map[string]bool{}
+	for _, r := range box.Requests() {
+		if seen[r.ID] {
+			redelivered--
+		}
+		seen[r.ID] = true
+	}
+	if redelivered != 0 {
+		t.Errorf("%d requests for 4 redeliveries", 4-redelivered)
+	}
+}

@@ -1,0 +1,91 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"grapnel/internal/hook"
+	"grapnel/internal/store"
+	"grapnel/internal/store/postgres/pgtest"
+)
+
+// obstruct has the next n changes of a table end as a conflict with others does.
+func obstruct(t *testing.T, url, table, code string, n int) {
+	t.Helper()
+	run(t, url, fmt.Sprintf(`CREATE SEQUENCE IF NOT EXISTS public.met;
+		CREATE OR REPLACE FUNCTION public.obstruct() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			IF nextval('public.met') <= %d THEN -- it counts on when the transaction is rolled back
+				RAISE EXCEPTION 'others were in the way' USING ERRCODE = '%s';
+			END IF;
+			RETURN NULL;
+		END $$;
+		SELECT setval('public.met', 1, false);
+		CREATE OR REPLACE TRIGGER obstruct AFTER INSERT OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION public.obstruct()`, n, code, table))
+}
+
+// What ends because others got in the way is tried again, a few times, and changes nothing
+// if none of them gets through.
+func TestConflictsAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	m := join(t, url, "node")
+	last := int64(1 << 40)
+	appended := func() (*hook.Event, error) {
+		last += 10
+		e := event(last)
+		return e, m.st.Append(t.Context(), &store.Batch{Revision: 100, Events: []*hook.Event{e}})
+	}
+	calls := []struct {
+		table string
+		call  func() error
+	}{
+		{"grapnel.head", func() error { _, err := appended(); return err }},
+		{"grapnel.attempts", func() error {
+			e, err := appended()
+			if err == nil {
+				err = m.st.Record(t.Context(), m.lease, delivered(e))
+			}
+			return err
+		}},
+		{"grapnel.floors", func() error {
+			last++
+			return m.st.Checkpoint(t.Context(), m.lease, store.Progress{Floor: hook.EventIDFrom(last, 0)})
+		}},
+		{"grapnel.deliveries", func() error {
+			e, err := appended()
+			if err == nil {
+				err = m.st.Record(t.Context(), m.lease, delivered(e))
+			}
+			if err == nil {
+				err = m.st.Redeliver(t.Context(), hook.DeliveryKey{Event: e.ID, Endpoint: 1}, e.Time)
+			}
+			return err
+		}},
+		{"grapnel.types", func() error {
+			_, err := m.st.Configure(t.Context(), &store.Change{Types: []*hook.EventType{{Name: "a"}}})
+			return err
+		}},
+	}
+	for _, code := range []string{"40001", "40P01"} {
+		for _, c := range calls {
+			obstruct(t, url, c.table, code, 3)
+			if err := c.call(); err != nil {
+				t.Errorf("%s on %s, three times: %v", code, c.table, err)
+			}
+			obstruct(t, url, c.table, code, 1000)
+			before, err := m.st.LastEvent(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.call(); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("%s on %s, always: got %v, want ErrUnavailable", code, c.table, err)
+			}
+			if after, err := m.st.LastEvent(t.Context()); err != nil || c.table == "grapnel.head" && after != before {
+				t.Errorf("%s on %s: the last event is %s after %s, %v", code, c.table, after, before, err)
+			}
+			run(t, url, `DROP TRIGGER obstruct ON `+c.table)
+		}
+	}
+}
