@@ -24,6 +24,7 @@ type cluster struct {
 	log  *common
 	net  dispatch.Egress
 	slow time.Duration // between storing an event and offering it
+	far  time.Duration // the way of a node to the end of the log
 }
 
 // common is the store: a memory whose partitions are leased.
@@ -38,10 +39,11 @@ type common struct {
 // seat is a node's way to the store.
 type seat struct {
 	*common
-	name string
-	cut  bool          // nothing comes through
-	gone bool          // it has taken leave
-	lag  time.Duration // of giving back
+	name     string
+	cut      bool          // nothing comes through
+	gone     bool          // it has taken leave
+	askDelay time.Duration // before the end of the log is read
+	lag      time.Duration // of giving back
 }
 
 // node is a dispatcher with its keeper.
@@ -74,7 +76,7 @@ func newCluster(w *world) *cluster {
 // node starts a node.
 func (c *cluster) node(name string) *node {
 	c.t.Helper()
-	n := &node{c: c, name: name, seat: &seat{common: c.log, name: name}}
+	n := &node{c: c, name: name, seat: &seat{common: c.log, name: name, askDelay: c.far}}
 	ctx := context.Background()
 	lease, err := n.seat.Acquire(ctx, name)
 	if err != nil {
@@ -188,7 +190,10 @@ func (s *seat) Renew(ctx context.Context, l store.Lease) (store.Lease, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
-		s.t.Errorf("%s asks for its lease after it has taken leave", s.name)
+		if l.Partitions == 0 {
+			s.t.Errorf("%s asks for its lease after it has taken leave", s.name)
+		}
+		return store.Lease{}, store.ErrLeaseLost // others have taken over what it believed to hold
 	}
 	now := time.Now()
 	out := store.Lease{Node: l.Node, Expires: asked.Add(leaseLength)}
@@ -281,6 +286,9 @@ func (s *seat) LastEvent(ctx context.Context) (hook.EventID, error) {
 
 func (s *seat) Arrived(ctx context.Context, l store.Lease, after hook.EventID, limit int) (store.Arrivals, error) {
 	if err := s.reach(ctx); err != nil {
+		return store.Arrivals{}, err
+	}
+	if err := pause(ctx, s.askDelay); err != nil {
 		return store.Arrivals{}, err
 	}
 	a := s.arrivedNow(&l, after, limit)

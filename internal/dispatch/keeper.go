@@ -129,13 +129,13 @@ func (k *Keeper) renew() bool {
 	asked.Leaves = k.stops
 	l, err := k.Leaser.Renew(ctx, asked)
 	if errors.Is(err, store.ErrLeaseLost) {
-		k.Logger.Warn("the store does not know this server any more, as after a long standstill: it joins anew", "error", err)
 		k.tally.changed(0, bits.OnesCount64(k.lease.Partitions))
 		k.lease = store.Lease{Node: k.lease.Node}
 		k.tell()
 		if k.stops {
 			return true
 		}
+		k.Logger.Warn("the store does not know this server any more, as after a long standstill: it joins anew", "error", err)
 		l, err = k.Leaser.Acquire(ctx, k.lease.Node)
 	}
 	if err != nil {

@@ -63,6 +63,29 @@ func TestPartitionsMoveToANodeThatComes(t *testing.T) {
 	})
 }
 
+// What is stored while the end of the log is read under the lease before, which did not
+// cover the partitions that have come since, is sent all the same.
+func TestNothingIsPassedOverWhilePartitionsCome(t *testing.T) {
+	inCluster(t, 30, func(c *cluster) {
+		a := c.node("a")
+		c.want(halves)
+		c.far = time.Second // longer than it takes to list what comes
+		b := c.node("b")
+		time.Sleep(leaseLength)
+		c.want(all("b"))
+		for range 40 {
+			time.Sleep(100 * time.Millisecond)
+			for num := range hook.EndpointNum(30) {
+				a.publish(num + 1)
+			}
+		}
+		time.Sleep(time.Minute)
+		c.delivered()
+		a.stop(context.Background())
+		b.stop(context.Background())
+	})
+}
+
 // What had begun of a partition that is given up ends, and is recorded, before
 // another node has it: nothing is repeated. What has not begun is the other's.
 func TestOrderlyHandOver(t *testing.T) {
@@ -337,6 +360,7 @@ func (c *cluster) random(seed uint64, steps []string, orderly bool) {
 	c.queue.recordDelay = time.Duration(seed%5) * 2 * time.Millisecond
 	c.queue.recordLag = time.Duration(seed%3) * 2 * time.Millisecond
 	c.slow = time.Duration(seed%4) * 4 * time.Millisecond
+	c.far = time.Duration(seed%6) * 8 * time.Millisecond
 	nodes := []*node{c.node("a"), c.node("b"), c.node("c")}
 	stopped := 0 // requests that a stop or a cut may have let be repeated
 	for _, step := range steps {

@@ -131,16 +131,24 @@ func (d *Dispatcher) follow(wait time.Duration) (n int, then time.Duration) {
 	default:
 		then = min(2*wait, tailMost)
 	}
-	d.arrived(&a)
+	if !d.arrived(l.Partitions, &a) {
+		return tailLimit, then
+	}
 	return len(a.Events), then
 }
 
-// arrived hands out events that were read, but for those that were offered.
-func (d *Dispatcher) arrived(a *store.Arrivals) {
+// arrived hands out events that were read of partitions, but for those that were offered.
+// It reports whether that was all there is to read: partitions may have come since they
+// were asked for, and of those what lies beyond their listing would be missing. Then it
+// is to be read again.
+func (d *Dispatcher) arrived(partitions uint64, a *store.Arrivals) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.phase != started {
-		return
+		return true
+	}
+	if d.tenure.lease.Partitions&^partitions != 0 {
+		return false
 	}
 	now := time.Now()
 	n := 0
@@ -167,6 +175,7 @@ func (d *Dispatcher) arrived(a *store.Arrivals) {
 	}
 	d.unbar(now)
 	d.kick(now)
+	return true
 }
 
 // unbar lets ordered lanes go on as far as they have got all.
