@@ -1,8 +1,11 @@
 package crash_test
 
 import (
+	"bytes"
 	"flag"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +46,9 @@ func runNodes(t *testing.T, o crash.NodesOptions) *crash.NodesReport {
 	o.Command, o.Seed, o.Log, o.Dir = grapnel(program(t, false)), *seed, t.Output(), t.ArtifactDir()
 	report, err := crash.RunNodes(t.Context(), o)
 	if err != nil {
+		said, _ := os.ReadFile(filepath.Join(o.Dir, "server.log"))
+		lines := bytes.Split(said, []byte("\n"))
+		t.Logf("the last that the servers said:\n%s", bytes.Join(lines[max(0, len(lines)-100):], []byte("\n")))
 		t.Fatalf("seed %d: %v", o.Seed, err)
 	}
 	t.Log(report.Summary())
