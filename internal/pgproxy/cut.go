@@ -30,6 +30,15 @@ func (p *Proxy) Cut(sql string, at Moment) <-chan struct{} {
 	return c.done
 }
 
+// CallOff takes cuts back that have not happened, and says how many those were.
+func (p *Proxy) CallOff() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.cuts)
+	p.cuts = nil
+	return n
+}
+
 // Deliver sends the server what was cut Late.
 func (p *Proxy) Deliver() {
 	p.mu.Lock()
