@@ -38,7 +38,14 @@ func withoutUser(raw string) string {
 // that helps, but without passwords, also those among its parameters. It takes any
 // text, as withoutUser does.
 func withoutPassword(raw string) string {
-	place, query, has := strings.Cut(raw, "?")
+	user := 0 // where the user's name and password end, which may hold a question mark
+	if start := strings.Index(raw, "://") + len("://"); start >= len("://") {
+		if i := strings.IndexAny(raw[start:], "@/"); i >= 0 && raw[start+i] == '@' {
+			user = start + i
+		}
+	}
+	place, query, has := strings.Cut(raw[user:], "?")
+	place = raw[:user] + place
 	if at := strings.LastIndexByte(place, '@'); at >= 0 {
 		start := 0
 		if i := strings.Index(place, "://"); i >= 0 {

@@ -40,6 +40,22 @@ func TestPasswordInURL(t *testing.T) {
 	}
 }
 
+// case 105: a database's URL is shown without its password, whatever that holds.
+func TestPasswordOfTheStore(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"postgres://me:hunter2@h/d":                           "postgres://me:[secret]@h/d",
+		"postgres://me:hunt?er#2@h/d?sslmode=require":         "postgres://me:[secret]@h/d?sslmode=require",
+		"postgres://me:hunt@er@h/d":                           "postgres://me:[secret]@h/d",
+		"postgres://h/d?user=me&password=hun@ter2&sslmode=no": "postgres://h/d?user=me&password=[secret]&sslmode=no",
+		"postgres://me@h/d":                                   "postgres://me@h/d",
+	} {
+		if got := (&config.Config{Store: raw}).ShownStore(); got != want {
+			t.Errorf("%s is shown as %s, want %s", raw, got, want)
+		}
+	}
+}
+
 // case 105: settings as a whole show nothing of themselves, wherever they are printed.
 func TestSettingsHideThemselves(t *testing.T) {
 	t.Parallel()
