@@ -40,8 +40,13 @@ func withoutUser(raw string) string {
 func withoutPassword(raw string) string {
 	user := 0 // where the user's name and password end, which may hold a question mark
 	if start := strings.Index(raw, "://") + len("://"); start >= len("://") {
-		if i := strings.IndexAny(raw[start:], "@/"); i >= 0 && raw[start+i] == '@' {
-			user = start + i
+		rest := raw[start:]
+		first := strings.IndexAny(rest, "@/")
+		if first >= 0 && rest[first] == '/' && strings.Contains(rest[:first], ":") { // of a port, or of a password with a slash
+			first = strings.LastIndexByte(rest, '@')
+		}
+		if first >= 0 && rest[first] == '@' {
+			user = start + first
 		}
 	}
 	place, query, has := strings.Cut(raw[user:], "?")
