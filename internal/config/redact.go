@@ -40,13 +40,9 @@ func withoutUser(raw string) string {
 func withoutPassword(raw string) string {
 	user := 0 // where the user's name and password end, which may hold a question mark
 	if start := strings.Index(raw, "://") + len("://"); start >= len("://") {
-		rest := raw[start:]
-		first := strings.IndexAny(rest, "@/")
-		if first >= 0 && rest[first] == '/' && strings.Contains(rest[:first], ":") { // of a port, or of a password with a slash
-			first = strings.LastIndexByte(rest, '@')
-		}
-		if first >= 0 && rest[first] == '@' {
-			user = start + first
+		first := strings.IndexAny(raw[start:], "@/")
+		if first >= 0 && strings.Contains(raw[start:start+first], ":") { // of a port, or of a password
+			user = max(0, strings.LastIndexByte(raw, '@'))
 		}
 	}
 	place, query, has := strings.Cut(raw[user:], "?")

