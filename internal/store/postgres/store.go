@@ -197,7 +197,7 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 // of what it cannot tell apart, which may be the password (case 105): it is told only
 // where the password is known and not in it.
 func unreadable(address string, err error) error {
-	if u, bad := url.Parse(address); bad == nil && (u.User != nil || !strings.Contains(address, "@")) {
+	if u, bad := url.Parse(address); bad == nil && (u.User != nil && strings.Count(address, "@") == 1 || !strings.Contains(address, "@")) {
 		password, _ := u.User.Password()
 		secrets := append(u.Query()["password"], u.Query()["sslpassword"]...)
 		if !slices.ContainsFunc(append(secrets, password), func(s string) bool { return s != "" && strings.Contains(err.Error(), s) }) {
