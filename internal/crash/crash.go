@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"grapnel/internal/crashpoint"
 	"grapnel/internal/ledger"
 )
 
@@ -32,7 +31,12 @@ type Options struct {
 	Command []string // the program with its arguments; --data and --listen are appended
 	Env     []string // added to the program's environment, "NAME=value"
 	Dir     string   // where data folder and ledgers go; it must exist
-	Points  []string // for Points: which; none: all
+	Points  []string // for Points: which; none: all that a server on this store can reach
+
+	// Database makes an empty PostgreSQL database and returns its URL: the store of a
+	// server instead of a data folder. It is called once, and for Points once for each
+	// round; nil: a folder.
+	Database func(ctx context.Context) (string, error)
 
 	Rate        float64       // events a second; default 1,500
 	Connections int           // that publish at once; default 12
@@ -51,7 +55,7 @@ func (o Options) complete() (Options, error) {
 		return o, fmt.Errorf("crash: there is no kind %q", o.Kind)
 	}
 	if len(o.Points) == 0 {
-		o.Points = slices.DeleteFunc(crashpoint.Names(), func(name string) bool { return name == "mid-move" }) // no server meets that one
+		o.Points = pointsOf(o.Database != nil)
 	}
 	set(&o.Rounds, 1)
 	set(&o.Rate, 1500)
