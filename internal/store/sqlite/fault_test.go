@@ -289,8 +289,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// Case 3: power is lost at a sync, with nothing, all or some of what was not
-// synced by then on the disk; with GRAPNEL_TEST_FAULTS=all at every sync of a
+// Case 3: power is lost at a sync, with nothing, all, some or the beginning of
+// what was not synced by then on the disk; with GRAPNEL_TEST_FAULTS=all at every sync of a
 // scripted run. Everything acknowledged is there, and the start needs no help.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
@@ -298,7 +298,7 @@ func TestPowerLoss(t *testing.T) {
 	for _, loss := range []struct {
 		name string
 		kind faultvfs.Loss
-	}{{"LoseAll", faultvfs.LoseAll}, {"LoseNone", faultvfs.LoseNone}, {"LoseSome", faultvfs.LoseSome}} {
+	}{{"LoseAll", faultvfs.LoseAll}, {"LoseNone", faultvfs.LoseNone}, {"LoseSome", faultvfs.LoseSome}, {"Tear", faultvfs.Tear}} {
 		t.Run(loss.name, func(t *testing.T) {
 			t.Parallel()
 			step := 9

@@ -45,6 +45,7 @@ type FS struct {
 	lazy    bool
 	disk    *disk
 	killAt  int
+	atSync  func()
 }
 
 // fault fails the call that brings a count to at.
@@ -98,6 +99,12 @@ func (f *FS) Lazy() {
 
 // sync syncs, unless that is off.
 func (f *FS) sync(fn func() error) error {
+	f.mu.Lock()
+	look := f.atSync
+	f.mu.Unlock()
+	if look != nil {
+		look()
+	}
 	if err := f.call(Sync); err != nil {
 		return err
 	}
@@ -200,7 +207,9 @@ func (f *FS) Delete(name string, syncDir bool) error {
 		return err
 	}
 	err := f.inner.Delete(name, syncDir)
-	f.note(func(d *disk) { delete(d.live, name) })
+	if err == nil {
+		f.note(func(d *disk) { d.deleted(name) })
+	}
 	return err
 }
 
