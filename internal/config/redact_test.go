@@ -51,6 +51,9 @@ func TestPasswordOfTheStore(t *testing.T) {
 		"postgres://me:hunt/er?2@h/d":                         "postgres://me:[secret]@h/d",
 		"postgres://h:5432/d?user=me@azure":                   "postgres://h:[secret]@azure", // rather too much
 		"postgres://me:p@h/d?user=me@azure":                   "postgres://me:[secret]@azure",
+		"postgres://me@azure:hunt?er2@h/d":                    "postgres://me@azure:[secret]@h/d",
+		"postgres://h:5432/d?password=hun@ter2&sslmode=no":    "postgres://h:[secret]&sslmode=no",
+		"postgres://me:hunter2@h/d?a=b&sslpassword=hunter2":   "postgres://me:[secret]@h/d?a=b&sslpassword=[secret]",
 		"postgres://me@h/d":                                   "postgres://me@h/d",
 	} {
 		if got := (&config.Config{Store: raw}).ShownStore(); got != want {
