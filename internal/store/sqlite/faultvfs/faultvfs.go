@@ -21,12 +21,14 @@ const (
 	Open
 	Delete
 	Size
+	Rename
+	Lock
 	ops
 )
 
 // String is the call's name.
 func (o Op) String() string {
-	return [...]string{"read", "write", "sync", "truncate", "open", "delete", "size"}[o]
+	return [...]string{"read", "write", "sync", "truncate", "open", "delete", "size", "rename", "lock"}[o]
 }
 
 // FS is a file system whose calls can be made to fail. Its zero value is not
@@ -270,6 +272,13 @@ func (f *file) Size() (int64, error) {
 		return 0, err
 	}
 	return f.File.Size()
+}
+
+func (f *file) Lock(level vfs.LockLevel) error {
+	if err := f.fs.call(Lock); err != nil {
+		return err
+	}
+	return f.File.Lock(level)
 }
 
 // SharedMemory is that of the file itself: the index of the log.

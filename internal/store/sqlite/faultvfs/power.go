@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/ncruces/go-sqlite3"
 )
 
 // sector is what a disk writes as a whole.
@@ -186,8 +184,8 @@ func (d *disk) syncedDir(dir string) {
 
 // Rename gives a file another name.
 func (f *FS) Rename(from, to string) error {
-	if f.Dead() {
-		return sqlite3.IOERR
+	if err := f.call(Rename); err != nil {
+		return err
 	}
 	if err := os.Rename(from, to); err != nil {
 		return err
