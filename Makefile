@@ -31,7 +31,7 @@ check: ## format, vet and staticcheck, for every system that there are binaries 
 	SYSTEMS="darwin windows" ./scripts/check
 
 .PHONY: fuzz
-fuzz: ## every fuzz target; FUZZTIME=5000x inputs each
+fuzz: ## every fuzz target; FUZZTIME=5000x inputs each, or a span such as 120s
 	./scripts/fuzz
 
 .PHONY: bench

@@ -107,6 +107,9 @@ type answered interface{ noteMeta(http.Header) }
 // send sends a request, again where that is safe, and reads the answer into
 // out (nil: ignored).
 func (c *Client) send(ctx context.Context, r *request, out any) error {
+	if err := r.check(); err != nil {
+		return err
+	}
 	res, err := c.try(ctx, c.http, r)
 	if err != nil {
 		return err
@@ -124,6 +127,19 @@ func (c *Client) send(ctx context.Context, r *request, out any) error {
 	}
 	if m, ok := out.(answered); ok {
 		m.noteMeta(res.header)
+	}
+	return nil
+}
+
+// check refuses what no request can carry: sending it would fail as if the server could
+// not be reached.
+func (r *request) check() error {
+	for name, values := range r.header {
+		for _, v := range values {
+			if strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c > '~' }) {
+				return fmt.Errorf("the %s holds printable ASCII only", name)
+			}
+		}
 	}
 	return nil
 }

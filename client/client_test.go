@@ -58,6 +58,26 @@ func TestPublishKeepsBytes(t *testing.T) {
 	}
 }
 
+// case 65: what would be another one on its way is not sent, and a header that nothing
+// can carry is not taken for a server that cannot be reached.
+func TestPublishRefusesWhatWouldBeChanged(t *testing.T) {
+	t.Parallel()
+	c := open(t, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") })
+	for _, e := range []client.Event{{ID: "x\xff"}, {Type: "\xff"}, {Ordering: "\xfe"}} {
+		if _, err := c.Publish(t.Context(), "a", e); err == nil || !strings.Contains(err.Error(), "not UTF-8") {
+			t.Errorf("%+v: %v", e, err)
+		}
+		if _, err := c.PublishBatch(t.Context(), []client.Event{{}, e}); err == nil || !strings.Contains(err.Error(), "event 1") {
+			t.Errorf("%+v: %v", e, err)
+		}
+	}
+	for _, key := range []string{"two\nlines", "\x00", "ü", "\xff"} {
+		if _, err := c.Publish(t.Context(), "a", client.Event{Type: "t"}, client.IdempotencyKey(key)); err == nil || !strings.Contains(err.Error(), "printable ASCII") {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+}
+
 func TestProblem(t *testing.T) {
 	t.Parallel()
 	c := open(t, func(w http.ResponseWriter, r *http.Request) {

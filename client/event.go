@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+	"unicode/utf8"
 )
 
 // Event is what is published.
@@ -32,6 +33,9 @@ func (e Event) encode() ([]byte, error) {
 		value json.RawMessage
 	}{{"data", e.Data}, {"previous", e.Previous}, {"metadata", e.Metadata}}
 	e.Data, e.Previous, e.Metadata = nil, nil, nil
+	if !utf8.ValidString(e.Tenant) || !utf8.ValidString(e.ID) || !utf8.ValidString(e.Type) || !utf8.ValidString(e.Ordering) {
+		return nil, errors.New("the event's tenant, id, type or ordering key is not UTF-8") // encoding/json would make another one of it
+	}
 	b, err := json.Marshal(e)
 	if err != nil {
 		return nil, err

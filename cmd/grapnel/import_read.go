@@ -41,6 +41,9 @@ type jsonRecords struct {
 func newJSONRecords(in io.Reader) (recordReader, error) {
 	r := &jsonRecords{in: bufio.NewReaderSize(in, 64<<10)}
 	head, err := r.in.Peek(len(byteOrderMark))
+	if errors.Is(err, io.EOF) {
+		err = nil // "[]" is shorter
+	}
 	if err == nil && bytes.Equal(head, byteOrderMark) {
 		_, err = r.in.Discard(len(head))
 	}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -90,6 +91,11 @@ type program struct {
 // run is the program, apart from the process around it. It returns the exit
 // code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	for i, arg := range args {
+		if !utf8.ValidString(arg) { // and would be another text when the parser has read it
+			return report(stderr, fail(exitUsage, "write it in UTF-8, or put it into a file", "argument %d is not UTF-8", i+1))
+		}
+	}
 	var tree cli
 	var file fileResolver
 	parser, err := newParser(&tree, kong.Writers(stdout, stderr), kong.Bind(&file), kong.Resolvers(&file))

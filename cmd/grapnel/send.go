@@ -75,6 +75,9 @@ func (c *sendCmd) Run(p *program) error {
 	if c.Data == "-" && c.KeyFile == "-" {
 		return fail(exitUsage, "name a file for one of them", "--data and --key-file cannot both be standard input")
 	}
+	if strings.ContainsFunc(c.IdempotencyKey, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fail(exitInvalid, "write a word or a UUID", "the Idempotency-Key holds printable ASCII only")
+	}
 	data, err := readJSON("data", c.Data, p.stdin)
 	if err != nil {
 		return err

@@ -93,6 +93,16 @@ func (r *Reader) Uint() uint64 {
 	return v
 }
 
+// Size is a count, of which none is written that an int cannot hold.
+func (r *Reader) Size() int {
+	v := r.Uint()
+	if v > math.MaxInt {
+		r.Bad, r.B = true, nil
+		return 0
+	}
+	return int(v)
+}
+
 func (r *Reader) Int() int64 {
 	v, n := binary.Varint(r.B)
 	if n <= 0 {

@@ -81,7 +81,7 @@ func ParseDetail(b []byte, a *hook.Attempt) error {
 		a.Trigger = hook.Manual
 	}
 	copy(a.BodySHA256[:], r.Take(32))
-	a.BodySize = int(r.Uint())
+	a.BodySize = r.Size()
 	word := r.word
 	if head[0] == detailPlain {
 		word = r.Text
@@ -103,7 +103,7 @@ func ParseDetail(b []byte, a *hook.Attempt) error {
 		}
 	}
 	if head[1]&flagOmitted != 0 {
-		a.Omitted = int(r.Uint())
+		a.Omitted = r.Size()
 	}
 	t := &a.Timing
 	for _, d := range [...]*time.Duration{&t.DNS, &t.Connect, &t.TLS, &t.Wait, &t.Body, &t.Total} {

@@ -36,28 +36,44 @@ func withoutUser(raw string) string {
 
 // withoutPassword is a database's URL as it may be shown: with the user's name, for
 // that helps, but without passwords, also those among its parameters. It takes any
-// text, as withoutUser does.
+// text, as withoutUser does: all from the first colon to the last sign of an address may
+// be the password, if there is such.
 func withoutPassword(raw string) string {
-	place, query, has := strings.Cut(raw, "?")
-	if at := strings.LastIndexByte(place, '@'); at >= 0 {
-		start := 0
-		if i := strings.Index(place, "://"); i >= 0 {
-			start = i + len("://")
-		}
-		if colon := strings.IndexByte(place[start:max(start, at)], ':'); colon >= 0 {
-			place = place[:start+colon] + ":[secret]" + place[at:]
-		}
+	start := 0
+	if i := strings.Index(raw, "://"); i >= 0 {
+		start = i + len("://")
 	}
+	at := strings.LastIndexByte(raw, '@')
+	if at < start || !strings.Contains(raw[start:at], ":") {
+		place, query, has := strings.Cut(raw, "?")
+		if !has {
+			return place
+		}
+		return place + "?" + withoutPasswords(query)
+	}
+	shown := raw[:start+strings.IndexByte(raw[start:], ':')] + ":[secret]"
+	rest := raw[at:]
+	last := raw[strings.LastIndexAny(raw[:at], "?&")+1:]
+	if name, _, set := strings.Cut(last, "="); set && strings.Contains(strings.ToLower(name), "password") { // the sign is in it
+		_, rest, _ = strings.Cut(rest, "&")
+		return shown + "&" + withoutPasswords(rest)
+	}
+	place, query, has := strings.Cut(rest, "?")
 	if !has {
-		return place
+		return shown + place
 	}
+	return shown + place + "?" + withoutPasswords(query)
+}
+
+// withoutPasswords hides the passwords among parameters.
+func withoutPasswords(query string) string {
 	pairs := strings.Split(query, "&")
 	for i, pair := range pairs {
 		if name, _, set := strings.Cut(pair, "="); set && strings.Contains(strings.ToLower(name), "password") {
 			pairs[i] = name + "=[secret]"
 		}
 	}
-	return place + "?" + strings.Join(pairs, "&")
+	return strings.Join(pairs, "&")
 }
 
 // ShownStore is Store as it may be logged and shown.

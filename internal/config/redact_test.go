@@ -40,6 +40,28 @@ func TestPasswordInURL(t *testing.T) {
 	}
 }
 
+// case 105: a database's URL is shown without its password, whatever that holds.
+func TestPasswordOfTheStore(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"postgres://me:hunter2@h/d":                           "postgres://me:[secret]@h/d",
+		"postgres://me:hunt?er#2@h/d?sslmode=require":         "postgres://me:[secret]@h/d?sslmode=require",
+		"postgres://me:hunt@e?r@h/d":                          "postgres://me:[secret]@h/d",
+		"postgres://h/d?user=me&password=hun@ter2&sslmode=no": "postgres://h/d?user=me&password=[secret]&sslmode=no",
+		"postgres://me:hunt/er?2@h/d":                         "postgres://me:[secret]@h/d",
+		"postgres://h:5432/d?user=me@azure":                   "postgres://h:[secret]@azure", // rather too much
+		"postgres://me:p@h/d?user=me@azure":                   "postgres://me:[secret]@azure",
+		"postgres://me@azure:hunt?er2@h/d":                    "postgres://me@azure:[secret]@h/d",
+		"postgres://h:5432/d?password=hun@ter2&sslmode=no":    "postgres://h:[secret]&sslmode=no",
+		"postgres://me:hunter2@h/d?a=b&sslpassword=hunter2":   "postgres://me:[secret]@h/d?a=b&sslpassword=[secret]",
+		"postgres://me@h/d":                                   "postgres://me@h/d",
+	} {
+		if got := (&config.Config{Store: raw}).ShownStore(); got != want {
+			t.Errorf("%s is shown as %s, want %s", raw, got, want)
+		}
+	}
+}
+
 // case 105: settings as a whole show nothing of themselves, wherever they are printed.
 func TestSettingsHideThemselves(t *testing.T) {
 	t.Parallel()

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"grapnel/internal/crashpoint"
 	"grapnel/internal/ledger"
 )
 
@@ -19,9 +18,10 @@ type Kind string
 
 // The kinds.
 const (
-	Kill    Kind = "kill"    // SIGKILL at a random moment
-	Restart Kind = "restart" // SIGTERM at a random moment, and wait
-	Points  Kind = "points"  // each named crash point in turn; the program must be built with the tag
+	Kill     Kind = "kill"      // SIGKILL at a random moment
+	Restart  Kind = "restart"   // SIGTERM at a random moment, and wait
+	StopKill Kind = "stop-kill" // SIGTERM at a random moment, and SIGKILL soon after
+	Points   Kind = "points"    // each named crash point in turn; the program must be built with the tag
 )
 
 // Options says what to do.
@@ -32,7 +32,12 @@ type Options struct {
 	Command []string // the program with its arguments; --data and --listen are appended
 	Env     []string // added to the program's environment, "NAME=value"
 	Dir     string   // where data folder and ledgers go; it must exist
-	Points  []string // for Points: which; none: all
+	Points  []string // for Points: which; none: all that a server on this store can reach
+
+	// Database makes an empty PostgreSQL database and returns its URL: the store of a
+	// server instead of a data folder. It is called once, and for Points once for each
+	// round; nil: a folder.
+	Database func(ctx context.Context) (string, error)
 
 	Rate        float64       // events a second; default 1,500
 	Connections int           // that publish at once; default 12
@@ -47,11 +52,11 @@ func (o Options) complete() (Options, error) {
 	if len(o.Command) == 0 || o.Dir == "" {
 		return o, errors.New("crash: Command and Dir are needed")
 	}
-	if !slices.Contains([]Kind{Kill, Restart, Points}, o.Kind) {
+	if !slices.Contains([]Kind{Kill, Restart, StopKill, Points}, o.Kind) {
 		return o, fmt.Errorf("crash: there is no kind %q", o.Kind)
 	}
 	if len(o.Points) == 0 {
-		o.Points = slices.DeleteFunc(crashpoint.Names(), func(name string) bool { return name == "mid-move" }) // no server meets that one
+		o.Points = pointsOf(o.Database != nil)
 	}
 	set(&o.Rounds, 1)
 	set(&o.Rate, 1500)
@@ -77,7 +82,7 @@ func set[T comparable](v *T, byDefault T) {
 type Round struct {
 	Name     string // "kill 17", "after-send:3"
 	Summary  ledger.Summary
-	Reached  bool          // the crash point was
+	Reached  bool          // the crash point was; for StopKill: it had not ended yet
 	Before   bool          // no point was armed: it prepares the next round
 	First    time.Duration // from the start after the fault to the first delivery; 0: there was none to wait for
 	Ready    time.Duration // from that start to readiness
@@ -110,12 +115,22 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer w.close()
 	for n := range o.Rounds {
-		plan := plan{name: fmt.Sprintf("%s %d", o.Kind, n+1), random: random, orderly: o.Kind == Restart}
+		plan := plan{name: fmt.Sprintf("%s %d", o.Kind, n+1), random: random, orderly: o.Kind == Restart, cut: o.Kind == StopKill}
 		if err := w.round(ctx, report, plan); err != nil {
 			return report, err
 		}
 	}
 	return report, nil
+}
+
+// Reached counts the rounds that ended the server where they meant to.
+func (r *Report) Reached() (n int) {
+	for _, x := range r.Rounds {
+		if x.Reached {
+			n++
+		}
+	}
+	return n
 }
 
 // Findings lists all violations with the round that showed them.

@@ -20,6 +20,7 @@ var (
 	kills    = flag.Int("kills", 3, "rounds of TestKill")
 	seals    = flag.Int("seals", 3, "rounds of kills while segments are sealed")
 	restarts = flag.Int("restarts", 3, "rounds of TestRestart")
+	cuts     = flag.Int("cuts", 2, "rounds of TestStopThenKill")
 	points   = flag.Int("points", 1, "rounds of TestPoints for each point")
 	seed     = flag.Uint64("seed", 1, "seed of all rounds")
 	binary   = flag.String("binary", "", "program for TestKill and TestRestart, instead of building one")
@@ -123,10 +124,23 @@ func TestRestart(t *testing.T) {
 	sound(t, run(t, crash.Options{Kind: crash.Restart, Rounds: *restarts, Command: grapnel(program(t, false))}))
 }
 
+// case 13: asked to end under load, and killed while it does so.
+func TestStopThenKill(t *testing.T) {
+	r := run(t, crash.Options{Kind: crash.StopKill, Rounds: *cuts, Command: grapnel(program(t, false))})
+	sound(t, r)
+	t.Logf("%d of %d were killed while they ended", r.Reached(), len(r.Rounds))
+}
+
 // case 2, case 6, case 7: SIGKILL at every named point.
 func TestPoints(t *testing.T) {
 	r := run(t, crash.Options{Kind: crash.Points, Rounds: *points, Command: grapnel(program(t, true))})
 	sound(t, r)
+	reached(t, r)
+}
+
+// reached asserts that every point was: a round that ended otherwise shows nothing of it.
+func reached(t *testing.T, r *crash.Report) {
+	t.Helper()
 	for _, x := range r.Rounds {
 		if !x.Reached && !x.Before {
 			t.Errorf("%s was not reached", x.Name)

@@ -5,8 +5,8 @@
 //
 // Run starts the built program as a child process, publishes to it over HTTP,
 // receives and verifies what it delivers, ends it at a seeded moment (SIGKILL,
-// SIGTERM, or a named crash point), starts it again on the same data folder,
-// waits until everything has settled, and holds the ledgers of producer,
+// SIGTERM, or a named crash point), starts it again on the same data folder
+// or PostgreSQL database, waits until everything has settled, and holds the ledgers of producer,
 // receiver and store against each other. It knows the program from outside
 // only.
 //
@@ -18,5 +18,6 @@
 // The tests run a few rounds with fixed seeds; flags ask for more:
 //
 //	go test ./internal/crash -count=1 -v -timeout 60m -run 'Kill|Restart' -kills 200 -restarts 100 -seed 7
+//	go test ./internal/crash -count=1 -v -timeout 60m -run OnPostgres -pgkills 210 -pgpoints 14 -seed 7
 //	go test ./internal/crash -count=1 -v -timeout 60m -run 'Nodes|TakeOver|Rolling|Failover' -rounds 100 -takeovers 30 -rollings 60 -failovers 10
 package crash

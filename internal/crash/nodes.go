@@ -2,8 +2,6 @@ package crash
 
 import (
 	"context"
-	crand "crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -80,7 +78,6 @@ func (o NodesOptions) complete() (NodesOptions, error) {
 type nodes struct {
 	*world // its server and data are not used
 	opts   NodesOptions
-	secret string
 	all    []*node
 	audit  *audit
 	turn   atomic.Int64
@@ -128,7 +125,7 @@ func RunNodes(ctx context.Context, o NodesOptions) (*NodesReport, error) {
 }
 
 func newNodes(ctx context.Context, o NodesOptions, report *NodesReport) (*nodes, error) {
-	base, err := newWorldUnstarted(o.Options, "")
+	base, err := newWorldUnstarted(ctx, o.Options, "")
 	if err != nil {
 		return nil, err
 	}
@@ -137,9 +134,6 @@ func newNodes(ctx context.Context, o NodesOptions, report *NodesReport) (*nodes,
 	base.client.Timeout = max(2*time.Second, o.Lease)
 	w := &nodes{world: base, opts: o, report: report, random: rand.New(rand.NewPCG(o.Seed, 26))}
 	base.witness = w.tenures
-	key := make([]byte, 32)
-	_, _ = crand.Read(key) // it never fails
-	w.secret = base64.StdEncoding.EncodeToString(key)
 	base.receiver.Sender((&senders{nodes: w.running}).of)
 	if err := w.begin(ctx); err != nil {
 		w.end()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"grapnel/internal/ledger"
@@ -19,6 +20,7 @@ type plan struct {
 	name    string
 	random  *rand.Rand
 	orderly bool          // SIGTERM instead of SIGKILL
+	cut     bool          // SIGTERM, and SIGKILL before it has ended, or after
 	point   bool          // a crash point is armed: it ends itself
 	reached bool          // it has ended itself already
 	env     []string      // of the start after the fault
@@ -33,6 +35,8 @@ const (
 	pointLimit = 4 * time.Second
 	// stopLimit is how long SIGTERM may take.
 	stopLimit = 40 * time.Second
+	// cutLimit is how long a server that was asked to end has at most before SIGKILL.
+	cutLimit = 60 * time.Millisecond
 	// afterRestart is how long the load goes on once the server is back.
 	afterRestart = 60 * time.Millisecond
 	// settlePoll is the pause between two looks at what has arrived.
@@ -134,6 +138,19 @@ func (w *world) disturb(ctx context.Context, p plan, r *Round) error {
 			r.Findings = append(r.Findings, ledger.Finding{Invariant: "exit", Subject: p.name, Detail: err.Error()})
 		}
 		r.Ended = time.Since(asked)
+	case p.cut:
+		if err := w.server.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		if !sleep(ctx, nil, time.Duration(p.random.Int64N(int64(cutLimit)))) {
+			return ctx.Err()
+		}
+		select {
+		case <-w.server.Done():
+		default:
+			r.Reached = true // it was still at it
+		}
+		w.server.Kill()
 	default:
 		w.server.Kill()
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ import (
 type world struct {
 	Options
 	data     string
+	store    string // the database's URL; "": the folder data
+	secret   string // what secrets in a database are encrypted with
 	addr     string
 	key      string
 	client   *http.Client
@@ -42,6 +45,16 @@ type world struct {
 	mu    sync.Mutex
 	since time.Time // when the server was started last
 	first time.Time // first request on a connection made since
+}
+
+// lease is that of a server on a database: what the dead one held is free after it.
+const lease = time.Second
+
+// newSecret makes a key of 32 bytes.
+func newSecret() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	return base64.StdEncoding.EncodeToString(key)
 }
 
 // readyLimit is how long a start may take before the harness gives up.
@@ -84,7 +97,7 @@ func sites() []site {
 
 // newWorld makes a world and starts its server.
 func newWorld(ctx context.Context, o Options, data string) (*world, error) {
-	w, err := newWorldUnstarted(o, data)
+	w, err := newWorldUnstarted(ctx, o, data)
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +111,15 @@ func newWorld(ctx context.Context, o Options, data string) (*world, error) {
 	return w, nil
 }
 
-func newWorldUnstarted(o Options, data string) (*world, error) {
-	w := &world{Options: o, data: data, key: "crash_" + rand.Text(), routes: map[[2]string][]string{}}
+func newWorldUnstarted(ctx context.Context, o Options, data string) (*world, error) {
+	w := &world{Options: o, data: data, key: "crash_" + rand.Text(), secret: newSecret(), routes: map[[2]string][]string{}}
 	w.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: o.Connections + 1}}
 	var err error
+	if o.Database != nil {
+		if w.store, err = o.Database(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if w.addr, err = child.FreeAddr(); err != nil {
 		return nil, err
 	}
@@ -125,13 +143,19 @@ func (w *world) close() {
 
 // start starts the server and waits until it is ready.
 func (w *world) start(ctx context.Context, env []string) error {
-	command := append(w.Command[:len(w.Command):len(w.Command)], "--data", w.data, "--listen", w.addr)
+	command := append(w.Command[:len(w.Command):len(w.Command)], "--listen", w.addr)
+	all := append([]string{"GRAPNEL_ADMIN_KEY=" + w.key}, w.Env...)
+	if w.store == "" {
+		command = append(command, "--data", w.data)
+	} else {
+		command = append(command, "--lease", lease.String(), "--renew", (lease / 4).String())
+		all = append(all, "GRAPNEL_STORE="+w.store, "GRAPNEL_SECRET_KEY="+w.secret)
+	}
 	w.client.CloseIdleConnections()
 	now := time.Now()
 	w.mu.Lock()
 	w.since, w.first = now, time.Time{}
 	w.mu.Unlock()
-	all := append([]string{"GRAPNEL_ADMIN_KEY=" + w.key}, w.Env...)
 	p, err := child.Start(child.Config{Command: command, Env: append(all, env...), Stdout: w.log, Stderr: w.log})
 	if err != nil {
 		return err

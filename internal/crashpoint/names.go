@@ -11,7 +11,7 @@ const Environment = "GRAPNEL_CRASHPOINT"
 func Names() []string {
 	return []string{
 		"after-read-body",      // a publish was read, nothing was stored
-		"before-commit",        // events are in an open transaction
+		"before-commit",        // events are in an open transaction; on PostgreSQL, about to be sent in a statement that commits itself
 		"after-commit",         // they are durable, nobody was answered
 		"after-send",           // a request was written, no answer was read
 		"after-response",       // the endpoint answered, the outcome is in memory

@@ -118,7 +118,7 @@ func (s *Server) front(metrics http.Handler) http.Handler {
 		open["/readyz"] = s.readyz(false)
 		delete(open, "/metrics")
 	}
-	return part(open, s.gate)
+	return apart(part(open, s.gate))
 }
 
 // back is the admin listener's handler.

@@ -14,7 +14,7 @@ import (
 )
 
 // made is a data folder without events, and the key file of a server.
-func made(t *testing.T) string {
+func made(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := offline.Migrate(t.Context(), dir); err != nil {
@@ -26,7 +26,7 @@ func made(t *testing.T) string {
 	return dir
 }
 
-func opened(t *testing.T, dir string) *offline.Folder {
+func opened(t testing.TB, dir string) *offline.Folder {
 	t.Helper()
 	f, err := offline.Open(t.Context(), dir)
 	if err != nil {

@@ -41,6 +41,9 @@ func (s *Store) append(ctx context.Context, b *store.Batch) error {
 		return err
 	}
 	for n := 1; ; n++ {
+		if len(b.Events) > 0 {
+			crashpoint.Hit("before-commit") // the statement is its own transaction: it is still to be sent
+		}
 		raised, number, err := s.appendRows(ctx, b, rows)
 		switch {
 		case err == nil:

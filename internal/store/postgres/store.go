@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,7 +165,7 @@ func (s *Store) disconnect() {
 func poolConfig(opts Options) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(opts.URL)
 	if err != nil {
-		return nil, err
+		return nil, unreadable(opts.URL, err)
 	}
 	if !asks(opts.URL, "pool_max_conns") {
 		cfg.MaxConns = int32(opts.Conns)
@@ -188,6 +191,20 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	cfg.ConnConfig.BuildContextWatcherHandler = giveUp
 	cfg.AfterConnect = takesWrites
 	return cfg, nil
+}
+
+// unreadable is the error of a URL that cannot be read. The driver's own quotes parts
+// of what it cannot tell apart, which may be the password (case 105): it is told only
+// where the password is known and not in it.
+func unreadable(address string, err error) error {
+	if u, bad := url.Parse(address); bad == nil && (u.User != nil && strings.Count(address, "@") == 1 || !strings.Contains(address, "@")) {
+		password, _ := u.User.Password()
+		secrets := append(u.Query()["password"], u.Query()["sslpassword"]...)
+		if !slices.ContainsFunc(append(secrets, password), func(s string) bool { return s != "" && strings.Contains(err.Error(), s) }) {
+			return err
+		}
+	}
+	return errors.New("the database's URL cannot be read: write %20 and the like for what is special in the user's name and the password")
 }
 
 // takesWrites refuses a connection that is made while an operator or a provider has the

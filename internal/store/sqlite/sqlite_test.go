@@ -23,9 +23,10 @@ type folder struct {
 	fs   *faultvfs.FS
 	used []*faultvfs.FS
 	// For the next open: whether to record what is synced, and when to die.
-	record bool
-	killAt int
-	st     *sqlite.Store
+	record  bool
+	killAt  int
+	prepare func(*faultvfs.FS)
+	st      *sqlite.Store
 }
 
 func newFolder(t *testing.T, opts sqlite.Options) *folder {
@@ -48,6 +49,9 @@ func (f *folder) tryOpen(t *testing.T) error {
 	if f.record {
 		f.fs.Record()
 		f.fs.KillAtSync(f.killAt)
+	}
+	if f.prepare != nil {
+		f.prepare(f.fs)
 	}
 	f.used = append(f.used, f.fs)
 	f.opts.Dir, f.opts.VFS = f.dir, f.fs.Name()

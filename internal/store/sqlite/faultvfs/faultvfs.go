@@ -21,12 +21,14 @@ const (
 	Open
 	Delete
 	Size
+	Rename
+	Lock
 	ops
 )
 
 // String is the call's name.
 func (o Op) String() string {
-	return [...]string{"read", "write", "sync", "truncate", "open", "delete", "size"}[o]
+	return [...]string{"read", "write", "sync", "truncate", "open", "delete", "size", "rename", "lock"}[o]
 }
 
 // FS is a file system whose calls can be made to fail. Its zero value is not
@@ -45,6 +47,7 @@ type FS struct {
 	lazy    bool
 	disk    *disk
 	killAt  int
+	atSync  func()
 }
 
 // fault fails the call that brings a count to at.
@@ -98,6 +101,12 @@ func (f *FS) Lazy() {
 
 // sync syncs, unless that is off.
 func (f *FS) sync(fn func() error) error {
+	f.mu.Lock()
+	look := f.atSync
+	f.mu.Unlock()
+	if look != nil {
+		look()
+	}
 	if err := f.call(Sync); err != nil {
 		return err
 	}
@@ -200,7 +209,9 @@ func (f *FS) Delete(name string, syncDir bool) error {
 		return err
 	}
 	err := f.inner.Delete(name, syncDir)
-	f.note(func(d *disk) { delete(d.live, name) })
+	if err == nil {
+		f.note(func(d *disk) { d.deleted(name) })
+	}
 	return err
 }
 
@@ -261,6 +272,13 @@ func (f *file) Size() (int64, error) {
 		return 0, err
 	}
 	return f.File.Size()
+}
+
+func (f *file) Lock(level vfs.LockLevel) error {
+	if err := f.fs.call(Lock); err != nil {
+		return err
+	}
+	return f.File.Lock(level)
 }
 
 // SharedMemory is that of the file itself: the index of the log.
