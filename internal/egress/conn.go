@@ -3,6 +3,7 @@ package egress
 import (
 	"errors"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type conn struct {
 	used   bool // a request has been sent on it
 
 	probe [1]byte
+	users users // of HTTP/2
 
 	// Of an unused connection; the pool's.
 	since        time.Time // when it was put there
@@ -59,3 +61,58 @@ func (c *conn) interrupt() {
 // abandon closes a connection on which something is unfinished. It does not
 // wait; Close of stream may, to say good-bye by the rules of TLS.
 func (c *conn) abandon() { c.socket.Close() }
+
+// maxUnasked bounds what is read of a connection over HTTP/2 while no attempt is
+// on it, in bytes: the rest of answers that were given up, and what is said of
+// the connection as a whole.
+const maxUnasked = 2 << 20
+
+var errUnasked = errors.New("egress: the endpoint says too much unasked")
+
+// users counts the attempts on a connection over HTTP/2. The transport of
+// net/http keeps a connection on which an attempt has run out of time, and reads
+// whatever comes, or waits for an endpoint that does not read to take an
+// acknowledgement. Nothing of the transport's ends that soon (case 48).
+type users struct {
+	mu      sync.Mutex
+	n       int
+	spoiled bool // an attempt has not ended in good order
+	unasked int  // bytes that were read since nobody is on it
+}
+
+func (u *users) enter() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.n++
+	u.unasked = 0
+}
+
+// leave reports whether the connection is of no more use. It is for as long as
+// others are on it.
+func (u *users) leave(inOrder bool) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.n--
+	u.spoiled = u.spoiled || !inOrder
+	return u.n == 0 && u.spoiled
+}
+
+// takes reports whether n more bytes are within bounds.
+func (u *users) takes(n int) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.n == 0 {
+		u.unasked += n
+	}
+	return u.unasked <= maxUnasked
+}
+
+// Read reads what lies beneath TLS.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.http2 && !c.users.takes(n) {
+		c.abandon()
+		return 0, errUnasked
+	}
+	return n, err
+}

@@ -99,6 +99,7 @@ func (c *Client) overHTTP2(a *attempt, nc *conn) *conn {
 		resp.Body.Close()
 	}
 	a.waited(time.Duration(s.wrote.Load()), time.Duration(s.first.Load()))
+	s.leave()
 	return nil
 }
 
@@ -124,10 +125,22 @@ func newHTTP2Request(r *Request, t *target) *http.Request {
 }
 
 func (s *stream) gotConn(info httptrace.GotConnInfo) {
+	s.leave() // of one that took nothing
 	if t, ok := info.Conn.(*tls.Conn); ok {
 		s.conn, _ = t.NetConn().(*conn)
 	}
+	if s.conn != nil {
+		s.conn.users.enter()
+	}
 	s.reused = info.Reused
+}
+
+// leave ends the attempt's use of its connection, and the connection if the
+// attempt did not end by itself and was the last one there.
+func (s *stream) leave() {
+	if s.conn != nil && s.conn.users.leave(s.Err() == nil) {
+		s.conn.abandon()
+	}
 }
 
 func (s *stream) wroteRequest(info httptrace.WroteRequestInfo) {

@@ -1,6 +1,7 @@
 package egress_test
 
 import (
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/metrics"
@@ -23,7 +24,7 @@ const (
 )
 
 // attemptsEnv is how many attempts TestBadAttemptsLeaveNothing makes. Without it,
-// neither of the tests here runs.
+// that does not run, and TestEveryBehaviour tries a sample.
 const attemptsEnv = "GRAPNEL_TEST_ATTEMPTS"
 
 // measured is what the attempts at one cage cost.
@@ -111,42 +112,59 @@ func inUse() uint64 {
 // cases 37 to 49, 51 to 53: every behaviour, each over everything that it means
 // something for, ends in time, costs little and leaves nothing behind. It is not
 // parallel, for it counts what this process allocates and has open.
+//
+// The figures are of the clock and of a process that does nothing else. Without
+// attemptsEnv a sample is tried, and only how attempts end and what they leave.
 func TestEveryBehaviour(t *testing.T) {
-	if os.Getenv(attemptsEnv) == "" {
-		t.Skip("it judges the clock, on a machine that does nothing else: ONLY=hostile scripts/figures")
-	}
 	h := openHabitat(t)
-	const n, allowed, strict = 32, mayBeLate, true
+	cages, n, whole := h.cages, 32, os.Getenv(attemptsEnv) != ""
+	if !whole {
+		cages, n = sample(cages, 30), 4
+	}
 	body := make([]byte, 8<<20)
 	warm := h.cages[0]
-	measure(t, h, &warm, 1, body, strict)
+	measure(t, h, &warm, 1, body, whole)
 	files, routines := openFiles(t), runtime.NumGoroutine()
 	var worst measured
-	names := map[string]bool{}
-	for _, c := range h.cages {
-		names[c.name] = true
-		m := measure(t, h, &c, n, body, strict)
-		if m.late > allowed {
+	for _, c := range cages {
+		m := measure(t, h, &c, n, body, whole)
+		if whole && m.late > mayBeLate {
 			t.Errorf("%s: %v past its deadline", c.label(), m.late)
 		}
-		if m.bytes > mayOccupy {
+		if whole && m.bytes > mayOccupy {
 			t.Errorf("%s: %d bytes for each attempt", c.label(), m.bytes)
 		}
 		t.Logf("%-60s %8d bytes, %v past the deadline", c.label(), m.bytes, max(m.late, 0))
 		worst = measured{max(worst.late, m.late), max(worst.bytes, m.bytes)}
 		awaitRest(t, c.label(), files, routines)
 	}
+	names := map[string]bool{}
+	for _, c := range h.cages {
+		names[c.name] = true
+	}
 	if len(names) < 60 {
 		t.Errorf("%d behaviours", len(names))
 	}
-	t.Logf("%d behaviours in %d ways, %d attempts each at once: at worst %v past the deadline, %d bytes", len(names), len(h.cages), n, max(worst.late, 0), worst.bytes)
+	t.Logf("%d of %d ways of %d behaviours, %d attempts each at once: at worst %v past the deadline, %d bytes", len(cages), len(h.cages), len(names), n, max(worst.late, 0), worst.bytes)
+}
+
+// sample picks n cages, the same each time, and the floods of HTTP/2.
+func sample(cages []cage, n int) []cage {
+	var picked []cage
+	for i, at := range rand.New(rand.NewPCG(1, 37)).Perm(len(cages)) {
+		if c := cages[at]; i < n || strings.HasPrefix(c.name, "HTTP/2: flood") {
+			picked = append(picked, c)
+		}
+	}
+	return picked
 }
 
 // awaitRest waits until no more files are open and goroutines running than
-// there were.
+// there were. It does not wait as long as the transport's own time limit of 15
+// seconds, which would hide a connection that only that has ended.
 func awaitRest(t *testing.T, what string, files, routines int) {
 	t.Helper()
-	for end := time.Now().Add(long); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		nowFiles, nowRoutines := openFiles(t), runtime.NumGoroutine()
 		if nowFiles <= files+2 && nowRoutines <= routines { // 2: what the runtime opens for itself
 			return

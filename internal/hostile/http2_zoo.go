@@ -85,7 +85,10 @@ func floods() []HTTP2Habit {
 			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 14})
 		})),
 		once("HTTP/2: flood of PING", true, flood(func(f *http2.Framer, _ uint32) error { return f.WritePing(false, [8]byte{}) })),
-		once("HTTP/2: flood of 103", false, flood(func(f *http2.Framer, s uint32) error { return writeFields(f, s, "103", nil) })),
+		once("HTTP/2: flood of unknown frames", true, flood(func(f *http2.Framer, _ uint32) error {
+			return f.WriteRawFrame(0xee, 0, 0, chunk[:8])
+		})),
+		once("HTTP/2: flood of 103", true, flood(func(f *http2.Framer, s uint32) error { return writeFields(f, s, "103", nil) })),
 		once("HTTP/2: flood of CONTINUATION", false, func(f *http2.Framer, s uint32) {
 			f.WriteHeaders(http2.HeadersFrameParam{StreamID: s, BlockFragment: fields("200", nil)})
 			more := fields("", []hpack.HeaderField{{Name: "x-more", Value: strings.Repeat("x", 1000), Sensitive: true}})
@@ -95,7 +98,7 @@ func floods() []HTTP2Habit {
 			writeFields(f, s, "500", nil)
 			flood(func(f *http2.Framer, s uint32) error { return f.WriteData(s, false, nil) })(f, s)
 		}),
-		once("HTTP/2: endless body", false, func(f *http2.Framer, s uint32) { // past the window, which is an error of its own
+		once("HTTP/2: endless body", true, func(f *http2.Framer, s uint32) { // past the window, which is an error of its own
 			writeFields(f, s, "200", nil)
 			flood(func(f *http2.Framer, s uint32) error { return f.WriteData(s, false, chunk) })(f, s)
 		}),

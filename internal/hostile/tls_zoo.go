@@ -75,7 +75,7 @@ func HandshakeHabits() []HandshakeHabit {
 		{"TLS: hello that stops short", true, say("\x16\x03\x03\x00\x06\x02\x00\x00\x40\x03\x03")},
 		{"TLS: hello in fragments of a byte, never whole", true, func(c *Conn) {
 			for _, b := range []byte("\x02\x00\x00\xff\x03\x03") {
-				if !c.Send("\x16\x03\x03\x00\x01"+string(rune(b))) || !c.Pause(time.Millisecond) {
+				if !c.Send("\x16\x03\x03\x00\x01"+string([]byte{b})) || !c.Pause(time.Millisecond) {
 					return
 				}
 			}
