@@ -36,7 +36,10 @@ func (c *committer) run(l *line) {
 		}
 		group = l.next(group[:0])
 		c.commit(group)
-		l.done()
+		l.done() // first: who publishes again at once is not told of a group that has ended
+		for _, s := range group {
+			close(s.answered)
+		}
 		clear(group)
 	}
 }
@@ -54,7 +57,7 @@ func gatherMore(l *line) (cost int, closed bool) {
 	return cost, closed
 }
 
-// commit stores a group and answers it. A group that cannot be stored for a
+// commit stores a group and says what became of it. A group that cannot be stored for a
 // reason of its own is halved until the submission at fault stands alone; that
 // one fails as a whole, for its events are one request.
 func (c *committer) commit(group []*submission) {
@@ -64,13 +67,13 @@ func (c *committer) commit(group []*submission) {
 		c.commit(group[len(group)/2:])
 		return
 	}
-	for _, s := range group {
-		if err != nil {
-			s.results, s.replayed, s.err = nil, false, unavailable(err)
-		}
-		close(s.answered)
+	if err == nil {
+		return
 	}
-	if err != nil && !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrTaken) { // of a full disk shortage tells
+	for _, s := range group {
+		s.results, s.replayed, s.err = nil, false, unavailable(err)
+	}
+	if !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrTaken) { // of a full disk shortage tells
 		c.cfg.Logger.Error("events could not be stored", "submissions", len(group), "error", err)
 	}
 }
