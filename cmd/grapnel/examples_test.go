@@ -39,7 +39,7 @@ var untilStopped = map[string]bool{
 // elsewhere is what examples name of a machine in production, and what stands
 // for it here. Ports become free ones, and measurements short.
 var elsewhere = strings.NewReplacer(
-	"/var/lib/grapnel", "data",
+	"/var/lib/grapnel", "data", "/run/secrets/grapnel-key", "secret.key",
 	"--listen 127.0.0.1:9090", "--listen 127.0.0.1:0", "--listen 127.0.0.1:9001", "--listen 127.0.0.1:0", "--listen :8443", "--listen 127.0.0.1:0",
 	"GRAPNEL_LISTEN=:9090", "GRAPNEL_LISTEN=127.0.0.1:0",
 	"--duration 1s", "--duration 200ms", "--pending 100000", "--pending 2000",
