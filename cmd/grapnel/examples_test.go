@@ -285,7 +285,7 @@ func (s *trialServer) example(t *testing.T, c command, line string) {
 	err := cmd.Wait()
 	close(stopped)
 	var exit *exec.ExitError
-	if untilStopped[c.path] && errors.As(err, &exit) && (exit.ExitCode() == exitInterrupted || exit.ExitCode() == -1) {
+	if untilStopped[c.path] && !strings.HasPrefix(said.String(), "error: --") && errors.As(err, &exit) && (exit.ExitCode() == exitInterrupted || exit.ExitCode() == -1) {
 		err = nil // it was interrupted, or sh was
 	}
 	if err != nil {
