@@ -285,10 +285,12 @@ var heldName = regexp.MustCompile(`(?i)(secret|key|token|password|credential|aut
 // held are fields of plain types that are called like secrets, by package and type, with
 // the reason why they may be.
 var held = map[string]string{
+	"auth Links.Secrets":                        "in the configuration of a part, which is never printed",
 	"api Config.CursorKeys":                     "in the configuration of a part, which is never printed",
 	"api Config.KeyFile":                        "the path of a file",
 	"api actorShape.Key":                        "names a record, an event or a request; no credential",
 	"api createdEndpoint.Secret":                "in an answer that tells it this once",
+	"api createdLink.Token":                     "in an answer that tells it this once",
 	"api createdKey.Key":                        "in an answer that tells it this once",
 	"api endpointInput.Secret":                  "in a request that is read, and made a hook.Secret of at once",
 	"api eventShape.Key":                        "names a record, an event or a request; no credential",
@@ -311,6 +313,7 @@ var held = map[string]string{
 	"client Hello.Secret":                       "of the public API, whose callers want the text",
 	"client ImportRecord.Key":                   "of the public API, whose callers want the text",
 	"client ImportRecord.Secret":                "of the public API, whose callers want the text",
+	"client PortalLink.Token":                   "of the public API, whose callers want the text",
 	"client Key.Key":                            "of the public API, whose callers want the text",
 	"client KeyInput.Key":                       "of the public API, whose callers want the text",
 	"client Rotation.Secret":                    "of the public API, whose callers want the text",

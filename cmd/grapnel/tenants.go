@@ -21,6 +21,9 @@ type tenantsCmd struct {
 	Delete tenantsDeleteCmd `cmd:"" help:"Delete a tenant with its endpoints."`
 	Purge  tenantsPurgeCmd  `cmd:"" help:"Delete a tenant, and take all that its events hold out of the store."`
 
+	PortalLink     tenantsPortalLinkCmd     `cmd:"" help:"Make a portal link for a tenant's people."`
+	EndPortalLinks tenantsEndPortalLinksCmd `cmd:"" help:"End all portal links of a tenant."`
+
 	Connection tenantsConnectionCmd `cmd:"" help:"Say that the connection with a tenant's store is lost, or restored."`
 }
 

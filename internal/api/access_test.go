@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,6 +26,8 @@ var credentials = []struct{ name, key string }{
 	{"acme-publish", `{"tenant":"acme","scopes":["publish"]}`},
 	{"acme-read", `{"tenant":"acme","scopes":["read"]}`},
 	{"other-all", `{"tenant":"other","scopes":["publish","manage","read"]}`},
+	{"acme-portal", ""},
+	{"other-portal", ""},
 	{"revoked", `{"scopes":["admin"]}`},
 	{"expired", `{"scopes":["publish","manage","read"]}`},
 	{"unknown", ""},
@@ -34,54 +38,56 @@ var credentials = []struct{ name, key string }{
 // in the order of the list, on things of the tenant acme. (case 93, case 94)
 var access = []struct {
 	route, path, body string
-	want              [12]int
+	want              [14]int
 }{
-	{"POST /v1/tenants/{tenant}/events", acmeEvents, `{"type":"a","data":1}`, [12]int{202, 403, 202, 403, 403, 202, 403, 404, 401, 401, 401, 401}},
-	{"POST /v1/events", "/v1/events", `[{"tenant":"acme","type":"a","data":1}]`, [12]int{202, 403, 202, 403, 403, 202, 403, 202, 401, 401, 401, 401}},
-	{"GET /v1/tenants", "/v1/tenants", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
-	{"PUT /v1/tenants/{tenant}", "/v1/tenants/acme", `{}`, [12]int{200, 403, 403, 403, 403, 403, 403, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}", "/v1/tenants/acme", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"DELETE /v1/tenants/{tenant}", "/v1/tenants/{fresh tenant}", "", [12]int{204, 403, 403, 403, 404, 404, 404, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/connection", "/v1/tenants/acme/connection", `{"state":"restored"}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, [12]int{201, 201, 403, 403, 201, 403, 403, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"PUT /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"PATCH /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"DELETE /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{fresh endpoint}", "", [12]int{204, 204, 403, 403, 204, 403, 403, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/test", "/v1/tenants/acme/endpoints/{endpoint}/test", "", [12]int{202, 202, 403, 403, 202, 403, 403, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/secret/rotate", "/v1/tenants/acme/endpoints/{endpoint}/secret/rotate", `{"overlap":0}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/events", acmeEvents, "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/events/{event}", acmeEvents + "/{event}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/rejected-events", "/v1/tenants/acme/rejected-events", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/deliveries", "/v1/tenants/acme/deliveries", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/deliveries/{delivery}", "/v1/tenants/acme/deliveries/{delivery}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/deliveries/{delivery}/redeliver", "/v1/tenants/acme/deliveries/{delivery}/redeliver", "", [12]int{202, 202, 403, 403, 202, 403, 403, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/deliveries/live", "/v1/tenants/acme/deliveries/live", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"GET /v1/deliveries/live", "/v1/deliveries/live", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/requests/live", "/v1/tenants/acme/requests/live", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/events/{event}/cancel", acmeEvents + "/{event}/cancel", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/replays", "/v1/tenants/acme/replays", `{"states":["failed"],"dry_run":true}`, [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/replays", "/v1/tenants/acme/replays", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/replays/{replay}", "/v1/tenants/acme/replays/{replay}", "", [12]int{200, 200, 403, 200, 200, 403, 200, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/replays/{replay}/cancel", "/v1/tenants/acme/replays/{replay}/cancel", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"POST /v1/tenants/{tenant}/purge", "/v1/tenants/acme/purge?dry_run=true", `{"everything":true}`, [12]int{200, 403, 403, 403, 403, 403, 403, 404, 401, 401, 401, 401}},
-	{"GET /v1/audit", "/v1/audit", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"GET /v1/tenants/{tenant}/audit", "/v1/tenants/acme/audit", "", [12]int{200, 200, 403, 403, 200, 403, 403, 404, 401, 401, 401, 401}},
-	{"GET /v1/event-types", "/v1/event-types", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
-	{"PUT /v1/event-types/{type}", "/v1/event-types/invoice.paid", `{}`, [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"GET /v1/event-types/{type}", "/v1/event-types/invoice.paid", "", [12]int{200, 200, 403, 200, 200, 403, 200, 200, 401, 401, 401, 401}},
-	{"DELETE /v1/event-types/{type}", "/v1/event-types/{fresh type}", "", [12]int{204, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"GET /v1/keys", "/v1/keys", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"POST /v1/keys", "/v1/keys", `{"scopes":["read"]}`, [12]int{201, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"GET /v1/keys/{key}", "/v1/keys/{key}", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"DELETE /v1/keys/{key}", "/v1/keys/{fresh key}", "", [12]int{204, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"POST /v1/import", "/v1/import", `[{"kind":"tenant","tenant":"acme"}]`, [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"GET /v1/nodes", "/v1/nodes", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"GET /v1/store", "/v1/store", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"POST /v1/backup", "/v1/backup", "", [12]int{200, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
-	{"GET /v1/openapi.json", "/v1/openapi.json", "", [12]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
-	{"GET /v1/problems/{code}", "/v1/problems/not_found", "", [12]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
+	{"POST /v1/tenants/{tenant}/events", acmeEvents, `{"type":"a","data":1}`, [14]int{202, 403, 202, 403, 403, 202, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/events", "/v1/events", `[{"tenant":"acme","type":"a","data":1}]`, [14]int{202, 403, 202, 403, 403, 202, 403, 202, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/tenants", "/v1/tenants", "", [14]int{200, 200, 403, 200, 200, 403, 200, 200, 403, 403, 401, 401, 401, 401}},
+	{"PUT /v1/tenants/{tenant}", "/v1/tenants/acme", `{}`, [14]int{200, 403, 403, 403, 403, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}", "/v1/tenants/acme", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 403, 404, 401, 401, 401, 401}},
+	{"DELETE /v1/tenants/{tenant}", "/v1/tenants/{fresh tenant}", "", [14]int{204, 403, 403, 403, 404, 404, 404, 404, 404, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/connection", "/v1/tenants/acme/connection", `{"state":"restored"}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/endpoints", "/v1/tenants/acme/endpoints", `{"url":"https://example.com/"}`, [14]int{201, 201, 403, 403, 201, 403, 403, 404, 201, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"PUT /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"PATCH /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
+	{"DELETE /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{fresh endpoint}", "", [14]int{204, 204, 403, 403, 204, 403, 403, 404, 204, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/test", "/v1/tenants/acme/endpoints/{endpoint}/test", "", [14]int{202, 202, 403, 403, 202, 403, 403, 404, 202, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/secret/rotate", "/v1/tenants/acme/endpoints/{endpoint}/secret/rotate", `{"overlap":0}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/events", acmeEvents, "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/events/{event}", acmeEvents + "/{event}", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/rejected-events", "/v1/tenants/acme/rejected-events", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/deliveries", "/v1/tenants/acme/deliveries", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/deliveries/{delivery}", "/v1/tenants/acme/deliveries/{delivery}", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/deliveries/{delivery}/redeliver", "/v1/tenants/acme/deliveries/{delivery}/redeliver", "", [14]int{202, 202, 403, 403, 202, 403, 403, 404, 202, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/deliveries/live", "/v1/tenants/acme/deliveries/live", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/deliveries/live", "/v1/deliveries/live", "", [14]int{200, 200, 403, 200, 200, 403, 200, 200, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/requests/live", "/v1/tenants/acme/requests/live", "", [14]int{200, 200, 403, 403, 200, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/events/{event}/cancel", acmeEvents + "/{event}/cancel", "", [14]int{200, 200, 403, 403, 200, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/replays", "/v1/tenants/acme/replays", `{"states":["failed"],"dry_run":true}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/replays", "/v1/tenants/acme/replays", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/replays/{replay}", "/v1/tenants/acme/replays/{replay}", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/replays/{replay}/cancel", "/v1/tenants/acme/replays/{replay}/cancel", "", [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/portal-links", "/v1/tenants/acme/portal-links", "", [14]int{201, 201, 403, 403, 201, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"DELETE /v1/tenants/{tenant}/portal-links", "/v1/tenants/{fresh tenant}/portal-links", "", [14]int{204, 204, 403, 403, 404, 404, 404, 404, 404, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/purge", "/v1/tenants/acme/purge?dry_run=true", `{"everything":true}`, [14]int{200, 403, 403, 403, 403, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/audit", "/v1/audit", "", [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/audit", "/v1/tenants/acme/audit", "", [14]int{200, 200, 403, 403, 200, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
+	{"GET /v1/event-types", "/v1/event-types", "", [14]int{200, 200, 403, 200, 200, 403, 200, 200, 200, 200, 401, 401, 401, 401}},
+	{"PUT /v1/event-types/{type}", "/v1/event-types/invoice.paid", `{}`, [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/event-types/{type}", "/v1/event-types/invoice.paid", "", [14]int{200, 200, 403, 200, 200, 403, 200, 200, 200, 200, 401, 401, 401, 401}},
+	{"DELETE /v1/event-types/{type}", "/v1/event-types/{fresh type}", "", [14]int{204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/keys", "/v1/keys", "", [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"POST /v1/keys", "/v1/keys", `{"scopes":["read"]}`, [14]int{201, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/keys/{key}", "/v1/keys/{key}", "", [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"DELETE /v1/keys/{key}", "/v1/keys/{fresh key}", "", [14]int{204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"POST /v1/import", "/v1/import", `[{"kind":"tenant","tenant":"acme"}]`, [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/nodes", "/v1/nodes", "", [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/store", "/v1/store", "", [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"POST /v1/backup", "/v1/backup", "", [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
+	{"GET /v1/openapi.json", "/v1/openapi.json", "", [14]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
+	{"GET /v1/problems/{code}", "/v1/problems/not_found", "", [14]int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
 }
 
 // strangers are credentials that are nobody's, beyond those of the matrix: each
@@ -96,7 +102,8 @@ var strangers = []struct{ name, key string }{
 	{"SQL", "' OR '1'='1"},
 }
 
-// case 93: every route, every kind of credential.
+// case 93: every route, every kind of credential; case 103: among them tokens with
+// tricks.
 func TestAccessMatrix(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -107,7 +114,8 @@ func TestAccessMatrix(t *testing.T) {
 	b.want(http.StatusCreated, "PUT", "/v1/event-types/invoice.paid", "")
 	anyKey := b.want(http.StatusCreated, "POST", "/v1/keys", `{"scopes":["read"]}`).text("id")
 	replay := b.want(http.StatusAccepted, "POST", "/v1/tenants/acme/replays", `{"states":["failed"]}`).text("id")
-	nobodys := map[string]string{"of a deleted tenant": b.keyOfDeleted()}
+	nobodys := b.endedLinks()
+	nobodys["of a deleted tenant"] = b.keyOfDeleted()
 	for _, c := range strangers {
 		nobodys[c.name] = c.key
 		if strings.Contains(c.key, "%") {
@@ -178,7 +186,9 @@ func TestAccessMatrixIsComplete(t *testing.T) {
 // credentials makes a key of each kind.
 func (b *bundle) credentials() map[string]string {
 	b.t.Helper()
-	keys := map[string]string{"admin": adminKey, "unknown": "gk_0000000000000000000000000000000000000"}
+	keys := map[string]string{
+		"admin": adminKey, "unknown": "gk_0000000000000000000000000000000000000", "acme-portal": b.link("acme"), "other-portal": b.link("other"),
+	}
 	for _, c := range credentials {
 		if c.key == "" {
 			continue
@@ -216,13 +226,51 @@ func (b *bundle) keyOfDeleted() string {
 	return key
 }
 
+// link makes a portal link and returns its token.
+func (b *bundle) link(tenant string, headers ...string) string {
+	b.t.Helper()
+	return b.want(http.StatusCreated, "POST", "/v1/tenants/"+tenant+"/portal-links", "", headers...).text("token")
+}
+
+// endedLinks are the tokens of portal links of acme that are no good any more, or
+// never were.
+func (b *bundle) endedLinks() map[string]string {
+	b.t.Helper()
+	token := b.link("acme")
+	said, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "gp_"))
+	must(b.t, err)
+	forged := func(change func(b []byte) []byte) string {
+		return "gp_" + base64.RawURLEncoding.EncodeToString(change(bytes.Clone(said)))
+	}
+	out := map[string]string{
+		"of a link, changed":           forged(func(b []byte) []byte { b[len(b)-40]++; return b }),
+		"of a link, cut":               forged(func(b []byte) []byte { return b[:len(b)-1] }),
+		"of a link, without MAC":       forged(func(b []byte) []byte { return b[:len(b)-32] }),
+		"of a link, with an empty one": forged(func(b []byte) []byte { return append(b[:len(b)-32], make([]byte, 32)...) }),
+		"of a link, with more bits":    token + "=",
+	}
+	maker := b.want(http.StatusCreated, "POST", "/v1/keys", `{"tenant":"acme","scopes":["manage"]}`)
+	out["of a link whose maker is revoked"] = b.link("acme", as(maker.text("key")))
+	b.want(http.StatusNoContent, "DELETE", "/v1/keys/"+maker.text("id"), "")
+	for _, tenant := range []string{"ended", "deleted", "again"} {
+		b.want(http.StatusCreated, "PUT", "/v1/tenants/"+tenant, "")
+		out["of a link of a tenant: "+tenant] = b.link(tenant)
+	}
+	b.want(http.StatusNoContent, "DELETE", "/v1/tenants/ended/portal-links", "")
+	b.want(http.StatusNoContent, "DELETE", "/v1/tenants/deleted", "")
+	b.want(http.StatusNoContent, "DELETE", "/v1/tenants/again", "")
+	b.want(http.StatusCreated, "PUT", "/v1/tenants/again", "")
+	return out
+}
+
 // fresh makes what a path says is to be there for this request alone.
 func (b *bundle) fresh(path, n string) string {
 	b.t.Helper()
 	switch {
 	case strings.Contains(path, "{fresh tenant}"):
-		b.want(http.StatusCreated, "PUT", "/v1/tenants/fresh"+n, "")
-		return strings.Replace(path, "{fresh tenant}", "fresh"+n, 1)
+		id := hook.NewID("fresh" + n)
+		b.want(http.StatusCreated, "PUT", "/v1/tenants/"+id, "")
+		return strings.Replace(path, "{fresh tenant}", id, 1)
 	case strings.Contains(path, "{fresh endpoint}"):
 		return strings.Replace(path, "{fresh endpoint}", b.endpoint("acme", `{"url":"https://example.com/"}`), 1)
 	case strings.Contains(path, "{fresh type}"):

@@ -328,7 +328,7 @@ func (a *API) admit(c *call, r *routeRow) error {
 		return err
 	}
 	tenant := c.r.PathValue("tenant")
-	if err := c.caller.May(r.scope, tenant); err != nil {
+	if err := c.caller.May(c.asked(r), tenant); err != nil {
 		return err
 	}
 	if err := r.checkQuery(c.r.URL); err != nil {

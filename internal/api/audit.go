@@ -22,7 +22,7 @@ func (a *API) auditRoutes() []routeRow {
 	return []routeRow{
 		{
 			pattern: "GET /v1" + pathAudit, name: "listAudit", summary: "List who changed what, latest first",
-			doc:   "Each change of tenants, endpoints, secrets, event types, keys and replays has an entry, whichever face it was made through, stored together with it; redeliveries, cancelling, shown secrets, backups and purges have one that is stored before. No secret is in it, and nothing of events. Entries are never changed, and kept for a year.",
+			doc:   "Each change of tenants, endpoints, secrets, event types, keys and replays has an entry, whichever face it was made through, stored together with it; redeliveries, cancelling, portal links, shown secrets, backups and purges have one that is stored before. No secret is in it, and nothing of events. Entries are never changed, and kept for a year.",
 			scope: hook.ScopeAdmin, handle: a.listAudit, out: list[auditShape]{}, params: window,
 		},
 		{
@@ -61,9 +61,9 @@ type auditShape struct {
 
 // actorShape is who did something.
 type actorShape struct {
-	Kind     string `json:"kind" doc:"server: the server itself, or whoever starts it; key: with a key; vendor: with a key, through a vendor's management API" enum:"server,key,vendor" example:"key"`
-	Key      string `json:"key,omitzero" doc:"the key's id" example:"key_01JB2X3Y4Z"`
-	Name     string `json:"name,omitzero" doc:"what people know the key by" example:"gk_7f3a"`
+	Kind     string `json:"kind" doc:"server: the server itself, or whoever starts it; key: with a key; vendor: with a key, through a vendor's management API; portal: with a portal link" enum:"server,key,vendor,portal" example:"key"`
+	Key      string `json:"key,omitzero" doc:"the id of the key or portal link" example:"key_01JB2X3Y4Z"`
+	Name     string `json:"name,omitzero" doc:"what people know the key by; of a portal link, the key that made it" example:"gk_7f3a"`
 	Contract string `json:"contract,omitzero" doc:"whose management API it was" example:"smake"`
 	Address  string `json:"address,omitzero" doc:"where the request came from" example:"192.0.2.1"`
 	Request  string `json:"request,omitzero" doc:"the request's id" example:"req_01JB2X3Y4Z"`

@@ -67,6 +67,12 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	_, err = c.UpdateEndpoint(ctx, "acme", full.ID, client.EndpointInput{State: client.Set(client.Paused)})
 	must(t, err)
 
+	link, err := c.CreatePortalLink(ctx, "acme", client.PortalLinkInput{ExpiresIn: client.Set(client.Duration(time.Minute))})
+	if err != nil || link.Token == "" || link.Tenant != "acme" || time.Until(link.ExpiresAt) > time.Minute {
+		t.Errorf("%+v, %v", link, err)
+	}
+	must(t, c.EndPortalLinks(ctx, "acme"))
+
 	for path, shape := range map[string]any{
 		"/tenants":                                           new(client.Page[client.Tenant]),
 		"/tenants/acme":                                      new(client.Tenant),

@@ -183,6 +183,9 @@ func (a *API) createEndpoint(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
+	if err := in.checkCustomer(c); err != nil {
+		return err
+	}
 	if err := unhide(in.Headers.value, in.Headers.value, nil); err != nil {
 		return err
 	}
@@ -242,6 +245,9 @@ func (a *API) patchEndpoint(c *call) error {
 	}
 	var in endpointInput
 	if err := c.decode(&in); err != nil {
+		return err
+	}
+	if err := in.checkCustomer(c); err != nil {
 		return err
 	}
 	change, err := in.change(c)

@@ -29,7 +29,7 @@ type typeVersionInput struct {
 // typeVersionShape is one in answers.
 type typeVersionShape struct {
 	Version string `json:"version" doc:"its name, as a tenant's api_version has it" example:"2021-02-23"`
-	Convert string `json:"convert,omitzero" doc:"the jq program that makes data of the next newer shape into this one; absent: it is the newest" example:"del(.currency)"`
+	Convert string `json:"convert,omitzero" doc:"the jq program that makes data of the next newer shape into this one; absent: it is the newest, or the caller is a customer" example:"del(.currency)"`
 }
 
 // eventTypeShape is an event type in answers.
@@ -47,6 +47,18 @@ func shapeEventType(t *hook.EventType) eventTypeShape {
 	s.Versions = each(t.Versions, func(v hook.TypeVersion) typeVersionShape { return typeVersionShape(v) })
 	if len(t.Sample) > 0 {
 		s.Sample = t.Sample
+	}
+	return s
+}
+
+// typeShape is an event type as the caller may see it: how the provider converts is
+// no customer's business.
+func (c *call) typeShape(t *hook.EventType) eventTypeShape {
+	s := shapeEventType(t)
+	if c.caller.Customer() {
+		for i := range s.Versions {
+			s.Versions[i].Convert = ""
+		}
 	}
 	return s
 }
@@ -85,7 +97,7 @@ func (a *API) getEventType(c *call) error {
 	if !ok {
 		return hook.Errorf(hook.CodeNotFound, "there is no event type %q", hook.Clip(name))
 	}
-	return c.answer(http.StatusOK, shapeEventType(t))
+	return c.answer(http.StatusOK, c.typeShape(t))
 }
 
 func (a *API) listEventTypes(c *call) error {
@@ -94,7 +106,7 @@ func (a *API) listEventTypes(c *call) error {
 		return err
 	}
 	part, l := slicePage(a, c, q, a.Directory.Types(), func(t *hook.EventType) string { return t.Name })
-	return page(c, each(part, shapeEventType), l)
+	return page(c, each(part, c.typeShape), l)
 }
 
 func (a *API) deleteEventType(c *call) error {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"time"
-
-	"grapnel/internal/hook"
 )
 
 // Times of a live stream. Its client can tell by the beats that the connection
@@ -20,24 +18,23 @@ const (
 // feed is the answer to one who watches: server-sent events (the HTML
 // standard, section 9.2), for as long as both sides like.
 type feed struct {
-	api   *API
-	c     *call
-	scope hook.Scope
-	out   *http.ResponseController
-	beat  *time.Ticker
-	buf   []byte
-	end   []func() // in reverse order
+	api  *API
+	c    *call
+	out  *http.ResponseController
+	beat *time.Ticker
+	buf  []byte
+	end  []func() // in reverse order
 }
 
 // feed begins an answer of server-sent events, if the caller may have one more.
 // The server's bound on the time of an answer does not hold for it. The context ends when the client leaves or the server stops.
-func (a *API) feed(c *call, scope hook.Scope) (context.Context, *feed, error) {
+func (a *API) feed(c *call) (context.Context, *feed, error) {
 	leave, err := a.Live.Enter(c.keyID(), c.r.PathValue("tenant"))
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(c.r.Context())
-	f := &feed{api: a, c: c, scope: scope, out: http.NewResponseController(c.ResponseWriter), beat: time.NewTicker(feedBeat)}
+	f := &feed{api: a, c: c, out: http.NewResponseController(c.ResponseWriter), beat: time.NewTicker(feedBeat)}
 	f.end = append(f.end, leave, cancel, f.beat.Stop)
 	ended := make(chan struct{})
 	stop := context.AfterFunc(a.Live.Open(), func() {
@@ -127,9 +124,10 @@ func (f *feed) allowed() bool {
 		return false
 	}
 	f.c.caller = p
+	scope := f.c.asked(f.c.row)
 	if f.c.tenant == nil {
-		return p.May(f.scope, "") == nil
+		return p.May(scope, "") == nil
 	}
 	t, ok := f.api.Directory.Tenant(f.c.tenant.ID)
-	return ok && t.Num == f.c.tenant.Num && p.May(f.scope, t.ID) == nil
+	return ok && t.Num == f.c.tenant.Num && p.May(scope, t.ID) == nil
 }

@@ -52,7 +52,7 @@ func (a *API) liveDeliveriesRoutes() []routeRow {
 	return []routeRow{
 		{
 			pattern: "GET " + pathTenant + "/deliveries/live", name: "watchTenantDeliveries", summary: "Watch a tenant's deliveries",
-			doc: doc, scope: hook.ScopeRead, handle: a.watchDeliveries, out: stream[deliveryEvents]{}, params: params,
+			doc: doc, scope: hook.ScopeRead, portal: true, handle: a.watchDeliveries, out: stream[deliveryEvents]{}, params: params,
 			problems: []hook.Code{hook.CodeRateLimited},
 		},
 		{
@@ -74,7 +74,7 @@ func (a *API) watchDeliveries(c *call) error {
 	if err != nil {
 		return err
 	}
-	ctx, f, err := a.feed(c, hook.ScopeRead)
+	ctx, f, err := a.feed(c)
 	if err != nil {
 		return err
 	}

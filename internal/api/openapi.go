@@ -127,7 +127,7 @@ func describeAPI(version string) *document {
 		Security: []map[string][]string{{securityKey: {}}},
 	}}
 	d.requests.reading = true
-	d.Components.Security = map[string]securityForm{securityKey: {"http", "bearer", "A key, sent as Authorization: Bearer KEY. Its scopes say what it may do, and it may be bound to tenants."}}
+	d.Components.Security = map[string]securityForm{securityKey: {"http", "bearer", "A key, sent as Authorization: Bearer KEY. Its scopes say what it may do, and it may be bound to tenants. Where a route says so, the token of a portal link, too."}}
 	for _, r := range new(API).routes() {
 		d.addRoute(&r)
 	}
@@ -170,6 +170,9 @@ func (d *describer) action(r *routeRow, method, path string) *action {
 	} else {
 		out.Security = &[]map[string][]string{{securityKey: {string(r.scope)}}}
 		scope := "Needs a key with the scope `" + string(r.scope) + "`."
+		if r.portal {
+			scope = strings.TrimSuffix(scope, ".") + ", or a portal link of the tenant."
+		}
 		out.Description = strings.TrimSpace(out.Description + "\n\n" + scope)
 	}
 	for _, p := range r.params {

@@ -17,21 +17,21 @@ func (a *API) replayRoutes() []routeRow {
 		{
 			pattern: "POST " + pathTenant + "/replays", name: "createReplay", summary: "Send past deliveries again, by filter",
 			doc:   "A job: it sends the deliveries again that the filter selects, oldest first, of events that were accepted before. At least one of endpoint, types, states, since and until has to be there; without states, failed ones are sent. With dry_run, in the query or the body, it only counts them.",
-			scope: hook.ScopeManage, handle: a.createReplay, in: replayInput{}, out: replayShape{}, status: 202, also: map[int]any{200: replayCount{}},
+			scope: hook.ScopeManage, portal: true, handle: a.createReplay, in: replayInput{}, out: replayShape{}, status: 202, also: map[int]any{200: replayCount{}},
 			params: []param{dryParam}, problems: []hook.Code{hook.CodeConflict},
 		},
 		{
 			pattern: "GET " + pathTenant + "/replays", name: "listReplays", summary: "List a tenant's replays, oldest first",
-			scope: hook.ScopeRead, handle: a.listReplays, out: list[replayShape]{},
+			scope: hook.ScopeRead, portal: true, handle: a.listReplays, out: list[replayShape]{},
 		},
 		{
 			pattern: "GET " + pathReplay, name: "getReplay", summary: "Show how far a replay is",
-			scope: hook.ScopeRead, handle: a.getReplay, out: replayShape{},
+			scope: hook.ScopeRead, portal: true, handle: a.getReplay, out: replayShape{},
 		},
 		{
 			pattern: "POST " + pathReplay + "/cancel", name: "cancelReplay", summary: "Stop a replay",
 			doc:   "What it has sent stays sent. A replay that is over stays as it is.",
-			scope: hook.ScopeManage, handle: a.cancelReplay, in: struct{}{}, out: replayShape{},
+			scope: hook.ScopeManage, portal: true, handle: a.cancelReplay, in: struct{}{}, out: replayShape{},
 		},
 		{
 			pattern: "POST " + pathEvent + "/cancel", name: "cancelEvent", summary: "Cancel what waits of an event",

@@ -120,7 +120,7 @@ func (a *API) listen(c *call) error {
 	if err := l.place(c.r.Context()); err != nil {
 		return err
 	}
-	ctx, f, err := a.feed(c, hook.ScopeManage)
+	ctx, f, err := a.feed(c)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type routeRow struct {
 
 	creates   bool // the tenant in the path need not exist
 	open      bool // needs no key
+	portal    bool // a portal link of the tenant does, too
 	publishes bool // its bodies share a budget until they are stored
 	settled   bool // done again it changes nothing, so that its answers are not remembered for an Idempotency-Key
 }
@@ -159,7 +160,7 @@ const (
 
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.auditRoutes(), a.purgeRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.auditRoutes(), a.linkRoutes(), a.purgeRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
 }
 
 func (a *API) publishRoutes() []routeRow {
@@ -212,7 +213,7 @@ func (a *API) endpointRoutes() []routeRow {
 	return []routeRow{
 		{
 			pattern: "GET " + pathTenant + "/endpoints", name: "listEndpoints", summary: "List a tenant's endpoints",
-			scope: hook.ScopeRead, handle: a.listEndpoints, out: list[endpointShape]{},
+			scope: hook.ScopeRead, portal: true, handle: a.listEndpoints, out: list[endpointShape]{},
 			params: []param{
 				{"url", "only endpoints with exactly this URL", formText},
 				{"state", "only endpoints in this state", formEndpoint},
@@ -221,12 +222,12 @@ func (a *API) endpointRoutes() []routeRow {
 		{
 			pattern: "POST " + pathTenant + "/endpoints", name: "createEndpoint", summary: "Create an endpoint",
 			doc:   "The answer holds the endpoint's secret, which is not told again.",
-			scope: hook.ScopeManage, handle: a.createEndpoint, in: endpointInput{}, needs: []string{"url"}, out: createdEndpoint{}, status: 201,
+			scope: hook.ScopeManage, portal: true, handle: a.createEndpoint, in: endpointInput{}, needs: []string{"url"}, out: createdEndpoint{}, status: 201,
 			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
 		{
 			pattern: "GET " + pathEndpoint, name: "getEndpoint", summary: "Show an endpoint",
-			scope: hook.ScopeRead, handle: a.getEndpoint, out: endpointShape{},
+			scope: hook.ScopeRead, portal: true, handle: a.getEndpoint, out: endpointShape{},
 		},
 		{
 			pattern: "PUT " + pathEndpoint, name: "putEndpoint", summary: "Create an endpoint under an id of your own, or change one",
@@ -238,25 +239,25 @@ func (a *API) endpointRoutes() []routeRow {
 		{
 			pattern: "PATCH " + pathEndpoint, name: "updateEndpoint", summary: "Change, pause or resume an endpoint",
 			doc:   `An absent field stays as it is, null sets it back to its default. {"state":"paused"} holds its deliveries, {"state":"active"} lets them go on.`,
-			scope: hook.ScopeManage, handle: a.patchEndpoint, in: endpointInput{}, out: endpointShape{},
+			scope: hook.ScopeManage, portal: true, handle: a.patchEndpoint, in: endpointInput{}, out: endpointShape{},
 			params:   []param{dryParam},
 			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
 		{
 			pattern: "DELETE " + pathEndpoint, name: "deleteEndpoint", summary: "Delete an endpoint",
 			doc:   "What still waits for it ends as cancelled. Deleting it again is no error.",
-			scope: hook.ScopeManage, handle: a.deleteEndpoint, status: 204,
+			scope: hook.ScopeManage, portal: true, handle: a.deleteEndpoint, status: 204,
 			params: []param{dryParam}, also: map[int]any{200: wouldGo{}},
 		},
 		{
 			pattern: "POST " + pathEndpoint + "/test", name: "testEndpoint", summary: "Send a test event to one endpoint alone",
 			doc:   "The event takes the same way as any other, whatever the endpoint subscribes to.",
-			scope: hook.ScopeManage, handle: a.testEndpoint, publishes: true, in: testInput{}, out: testAnswer{}, status: 202,
+			scope: hook.ScopeManage, portal: true, handle: a.testEndpoint, publishes: true, in: testInput{}, out: testAnswer{}, status: 202,
 		},
 		{
 			pattern: "POST " + pathEndpoint + "/secret/rotate", name: "rotateSecret", summary: "Give an endpoint a new secret",
 			doc:   "Until the overlap ends, requests are signed with both. The answer holds the new secret, which is not told again.",
-			scope: hook.ScopeManage, handle: a.rotateSecret, in: rotateInput{}, out: createdEndpoint{},
+			scope: hook.ScopeManage, portal: true, handle: a.rotateSecret, in: rotateInput{}, out: createdEndpoint{},
 			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
 	}
@@ -271,12 +272,12 @@ func (a *API) logRoutes() []routeRow {
 	return []routeRow{
 		{
 			pattern: "GET " + pathTenant + "/events", name: "listEvents", summary: "List a tenant's events, newest first",
-			scope: hook.ScopeRead, handle: a.listEvents, out: list[eventShape]{}, params: slices.Concat([]param{eventType}, window),
+			scope: hook.ScopeRead, portal: true, handle: a.listEvents, out: list[eventShape]{}, params: slices.Concat([]param{eventType}, window),
 		},
 		{
 			pattern: "GET " + pathEvent, name: "getEvent", summary: "Show an event with its deliveries",
 			doc:   "An event is found by its id or by the publisher's own.",
-			scope: hook.ScopeRead, handle: a.getEvent, out: eventDetail{},
+			scope: hook.ScopeRead, portal: true, handle: a.getEvent, out: eventDetail{},
 		},
 		{
 			pattern: "GET " + pathTenant + "/rejected-events", name: "listRejectedEvents", summary: "List events that were published in the database and rejected, latest first",
@@ -286,7 +287,7 @@ func (a *API) logRoutes() []routeRow {
 		},
 		{
 			pattern: "GET " + pathTenant + "/deliveries", name: "listDeliveries", summary: "List a tenant's deliveries, newest first",
-			scope: hook.ScopeRead, handle: a.listDeliveries, out: list[deliveryShape]{},
+			scope: hook.ScopeRead, portal: true, handle: a.listDeliveries, out: list[deliveryShape]{},
 			params: slices.Concat([]param{
 				{"endpoint", "only those to this endpoint", formText},
 				{"event", "only those of the event with this id", formText},
@@ -296,12 +297,12 @@ func (a *API) logRoutes() []routeRow {
 		},
 		{
 			pattern: "GET " + pathDelivery, name: "getDelivery", summary: "Show a delivery with every attempt",
-			scope: hook.ScopeRead, handle: a.getDelivery, out: deliveryDetail{},
+			scope: hook.ScopeRead, portal: true, handle: a.getDelivery, out: deliveryDetail{},
 		},
 		{
 			pattern: "POST " + pathDelivery + "/redeliver", name: "redeliver", summary: "Send an event to an endpoint again",
 			doc:   "Whatever became of the delivery, it is pending again, and its schedule begins anew.",
-			scope: hook.ScopeManage, handle: a.redeliver, in: struct{}{}, out: deliveryShape{}, status: 202,
+			scope: hook.ScopeManage, portal: true, handle: a.redeliver, in: struct{}{}, out: deliveryShape{}, status: 202,
 			problems: []hook.Code{hook.CodeConflict},
 		},
 	}
@@ -311,7 +312,7 @@ func (a *API) eventTypeRoutes() []routeRow {
 	return []routeRow{
 		{
 			pattern: "GET /v1/event-types", name: "listEventTypes", summary: "List the event types",
-			scope: hook.ScopeRead, handle: a.listEventTypes, out: list[eventTypeShape]{},
+			scope: hook.ScopeRead, portal: true, handle: a.listEventTypes, out: list[eventTypeShape]{},
 		},
 		{
 			pattern: "PUT " + pathEventType, name: "putEventType", summary: "Create or change an event type",
@@ -321,7 +322,7 @@ func (a *API) eventTypeRoutes() []routeRow {
 		},
 		{
 			pattern: "GET " + pathEventType, name: "getEventType", summary: "Show an event type",
-			scope: hook.ScopeRead, handle: a.getEventType, out: eventTypeShape{},
+			scope: hook.ScopeRead, portal: true, handle: a.getEventType, out: eventTypeShape{},
 		},
 		{
 			pattern: "DELETE " + pathEventType, name: "deleteEventType", summary: "Delete an event type",

@@ -160,7 +160,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	must(t, err)
 	b.replayer.Start()
 	t.Cleanup(b.replayer.Stop)
-	authenticator, err := auth.New(auth.Config{Keys: b.dir})
+	authenticator, err := auth.New(auth.Config{Keys: b.dir, Links: &auth.Links{Secrets: [][]byte{bytes.Repeat([]byte{8}, 32)}, Known: b.dir}})
 	must(t, err)
 	b.reader = &flaky{Reader: b.store}
 	backup, _ := b.store.(store.Backuper) // nil on PostgreSQL

@@ -23,12 +23,15 @@ type Config struct {
 	// be out of date (a revoked key must not work for long, case 95), and the
 	// caller is told to come back.
 	Current func() error
+	// Links, if set, are made and recognised, too.
+	Links *Links
 }
 
 // Authenticator recognises callers.
 type Authenticator struct {
 	keys    Keys
 	current func() error
+	links   *Links
 	uses    uses
 }
 
@@ -40,7 +43,10 @@ func New(c Config) (*Authenticator, error) {
 	if c.Current == nil {
 		c.Current = func() error { return nil }
 	}
-	return &Authenticator{keys: c.Keys, current: c.Current}, nil
+	if l := c.Links; l != nil && (l.Known == nil || len(l.Secrets) == 0 || slices.ContainsFunc(l.Secrets, func(s []byte) bool { return len(s) < 16 })) {
+		return nil, fmt.Errorf("make an authenticator: portal links need records, and secrets of 16 bytes or more")
+	}
+	return &Authenticator{keys: c.Keys, current: c.Current, links: c.Links}, nil
 }
 
 // The reasons for a 401. Which of the first two a caller gets depends on the
@@ -76,13 +82,16 @@ func (a *Authenticator) AuthenticateKey(key string) (*Principal, error) {
 	if err := a.current(); err != nil {
 		return nil, &hook.Error{Code: hook.CodeUnavailable, Message: "keys cannot be checked just now: try again", Err: err}
 	}
+	now := time.Now()
+	if p, ok, err := a.byLink(key, now); ok {
+		return p, err
+	}
 	hash := sha256.Sum256([]byte(key))
 	k, ok := a.keys.Key(hash)
 	if !ok || subtle.ConstantTimeCompare(k.Hash[:], hash[:]) != 1 || k.Deleted {
 		return nil, hook.Errorf(hook.CodeUnauthorized, unknownKey)
 	}
-	now := time.Now()
-	if !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) {
+	if expired(k, now) {
 		return nil, hook.Errorf(hook.CodeUnauthorized, "this key expired at %s", k.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	a.uses.note(k.ID, now)
@@ -90,9 +99,16 @@ func (a *Authenticator) AuthenticateKey(key string) (*Principal, error) {
 }
 
 // Principal is a caller who was recognised.
-type Principal struct{ key *hook.Key }
+type Principal struct {
+	key  *hook.Key // of a portal link: what it amounts to
+	link bool
+}
 
-// KeyID is the id of the key that the caller holds.
+// Customer reports whether the caller holds a portal link: one of a tenant's own
+// people, not of the provider's.
+func (p *Principal) Customer() bool { return p.link }
+
+// KeyID is the id of the key or portal link that the caller holds.
 func (p *Principal) KeyID() string { return p.key.ID }
 
 // May says whether the caller may do what a scope stands for, for a tenant, or
@@ -104,6 +120,9 @@ func (p *Principal) May(scope hook.Scope, tenant string) error {
 		return NoTenant(tenant)
 	}
 	if !p.has(scope) {
+		if p.link {
+			return hook.Errorf(hook.CodeForbidden, "a portal link cannot do this: it is for the endpoints and deliveries of its tenant")
+		}
 		return hook.Errorf(hook.CodeForbidden, "this key has no %q scope", scope)
 	}
 	return nil

@@ -342,6 +342,8 @@ func (d *document) tenant(name string, t *hook.Tenant) {
 		t.SecretMarks = d.texts()
 	case "Quota":
 		d.members(func(name string) { d.quota(name, &t.Quota) })
+	case "LinkEpoch":
+		t.LinkEpoch = d.int()
 	case "CreatedAt":
 		t.CreatedAt = d.time()
 	case "UpdatedAt":

@@ -13,12 +13,13 @@ const (
 	ActorServer ActorKind = "server" // the server itself, or whoever starts it
 	ActorKey    ActorKind = "key"    // a caller of the native API
 	ActorVendor ActorKind = "vendor" // a caller of a vendor's management API
+	ActorPortal ActorKind = "portal" // the holder of a portal link: one of the tenant's people
 )
 
 // Actor is who does something. Nothing of it is a secret.
 type Actor struct {
 	Kind     ActorKind
-	KeyID    string `json:",omitempty"` // of the key that was used
+	KeyID    string `json:",omitempty"` // of the key or portal link that was used
 	KeyName  string `json:",omitempty"` // what people know the key by
 	Contract string `json:",omitempty"` // of an ActorVendor: whose management API was called
 	Address  string `json:",omitempty"` // where the request came from

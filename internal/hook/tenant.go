@@ -32,9 +32,12 @@ type Tenant struct {
 	SecretMarks map[string]string
 	Connection  *Connection // set while the connection with the tenant's store is lost
 	Quota       Quota
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-	Deleted     bool // kept as a tombstone while its events are
+	// LinkEpoch counts how often all portal links of the tenant were ended: those
+	// of an earlier epoch are no good.
+	LinkEpoch int64
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Deleted   bool // kept as a tombstone while its events are
 }
 
 // Quota is how much a tenant may ask for. The zero value of a field leaves it to
@@ -135,6 +138,7 @@ const (
 	ScopeManage  Scope = "manage"  // endpoints, redelivery, tests, and reading
 	ScopeRead    Scope = "read"    // look, change nothing
 	ScopeAdmin   Scope = "admin"   // tenants, keys, event types, and all the above
+	ScopePortal  Scope = "portal"  // a tenant's own endpoints and deliveries; of portal links alone
 )
 
 // Key is a credential of the native API. The key itself is shown once; what

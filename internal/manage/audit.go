@@ -192,6 +192,7 @@ func tenantFields(t *hook.Tenant) []auditField {
 	return []auditField{
 		{"name", t.Name, nil}, {"dialect", t.Dialect, asIs}, {"api_version", t.APIVersion, asIs}, {"settings", t.Settings, nil}, {secretsField, t.Secrets, nil},
 		{"connection", connection, asIs}, {"quota_events", t.Quota.Events, asIs}, {"quota_pending", t.Quota.Pending, asIs},
+		{"portal_links_ended", t.LinkEpoch, asIs},
 	}
 }
 

@@ -182,6 +182,11 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	if s.current != nil {
 		known = auth.Config{Keys: s.current, Current: s.current.known}
 	}
+	links, err := ring.DeriveAll("portal links")
+	if err != nil {
+		return err
+	}
+	known.Links = &auth.Links{Secrets: links, Known: s.directory}
 	authenticator, err := auth.New(known)
 	if err != nil {
 		return err

@@ -113,18 +113,25 @@ func (s *Server) Alive(ctx context.Context) error {
 // what it tells is told only there (case 107); whether the server is ready is
 // told on both, for those who share the load out.
 func (s *Server) front(metrics http.Handler) http.Handler {
-	open := map[string]http.Handler{"/livez": http.HandlerFunc(livez), "/readyz": s.readyz(true), "/metrics": metrics}
-	if s.adminListener != nil {
-		open["/readyz"] = s.readyz(false)
-		delete(open, "/metrics")
+	return apart(part(s.openOutside(metrics), s.gate))
+}
+
+// openOutside is what the listener answers without a key, beside the API's own.
+func (s *Server) openOutside(metrics http.Handler) map[string]http.Handler {
+	if s.adminListener == nil {
+		return s.openInside(metrics)
 	}
-	return apart(part(open, s.gate))
+	return map[string]http.Handler{"/livez": http.HandlerFunc(livez), "/readyz": s.readyz(false)}
+}
+
+// openInside is what the admin listener answers, if there is one.
+func (s *Server) openInside(metrics http.Handler) map[string]http.Handler {
+	return map[string]http.Handler{"/livez": http.HandlerFunc(livez), "/readyz": s.readyz(true), "/metrics": metrics}
 }
 
 // back is the admin listener's handler.
 func (s *Server) back(metrics http.Handler) http.Handler {
-	open := map[string]http.Handler{"/livez": http.HandlerFunc(livez), "/readyz": s.readyz(true), "/metrics": metrics}
-	return part(open, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return part(s.openInside(metrics), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeText(w, http.StatusNotFound, "this listener has /livez, /readyz and /metrics; the API is on the other one\n")
 	}))
 }

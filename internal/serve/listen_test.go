@@ -54,6 +54,85 @@ func TestAdminListener(t *testing.T) {
 	}
 }
 
+// case 93: what the listeners answer to whom, beside the API and the vendors' routes,
+// which have tables of their own. No credential changes what is told.
+func TestListenersAccessMatrix(t *testing.T) {
+	t.Parallel()
+	for name, listen := range map[string]string{"one listener": "", "two listeners": "127.0.0.1:0"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := settings(t, t.TempDir())
+			cfg.AdminListen = listen
+			s, c := start(t, serve.Config{Settings: cfg})
+			if _, err := c.PutTenant(t.Context(), "hidden-tenant", client.TenantInput{}); err != nil {
+				t.Fatal(err)
+			}
+			reader, err := c.CreateKey(t.Context(), client.KeyInput{Tenants: []string{"hidden-tenant"}, Scopes: []string{client.ScopeRead}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			link, err := c.CreatePortalLink(t.Context(), "hidden-tenant", client.PortalLinkInput{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			credentials := map[string]string{"none": "", "unknown": "gk_0000000000000000000000000000000000000", "admin": string(s.AdminKey()), "read": reader.Key, "portal": link.Token}
+			outside, inside := s.OpenPaths()
+			// The rest is the API's on the one, and nothing on the other.
+			rows := []struct {
+				base  string
+				paths []string
+				open  bool
+			}{
+				{s.URL(), outside, true},
+				{s.URL(), []string{"/", "/metrics/", "/livez/x", "/admin", "/debug/pprof/", "/debug/vars", "/portal"}, false},
+			}
+			if listen != "" {
+				admin := "http://" + s.AdminAddr().String()
+				rows[1].paths = append(rows[1].paths, "/metrics")
+				rows = append(rows, rows[0], rows[1])
+				rows[2].base, rows[2].paths = admin, inside
+				rows[3].base, rows[3].paths = admin, []string{"/", "/v1/tenants", "/v1/openapi.json", "/api/hooks", "/v1/hooks", "/debug/pprof/"}
+			}
+			for _, row := range rows {
+				for _, path := range row.paths {
+					for credential, key := range credentials {
+						for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+							want := http.StatusNotFound
+							if row.open {
+								want = http.StatusMethodNotAllowed
+								if method == http.MethodGet {
+									want = http.StatusOK
+								}
+							}
+							req, err := http.NewRequestWithContext(t.Context(), method, row.base+path, nil)
+							if err != nil {
+								t.Fatal(err)
+							}
+							if key != "" {
+								req.Header.Set("Authorization", "Bearer "+key)
+							}
+							res, err := http.DefaultClient.Do(req)
+							if err != nil {
+								t.Fatal(err)
+							}
+							body, err := io.ReadAll(res.Body)
+							res.Body.Close()
+							if err != nil || res.StatusCode != want {
+								t.Errorf("%s %s%s as %s: %d, want %d; %v", method, row.base, path, credential, res.StatusCode, want, err)
+							}
+							for _, secret := range []string{"hidden-tenant", string(s.AdminKey()), reader.Key, link.Token} {
+								if strings.Contains(string(body), secret) {
+									t.Errorf("%s %s%s as %s tells %s", method, row.base, path, credential, secret)
+								}
+							}
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
 // Listeners that somebody else has bound are used as they are.
 func TestGivenListeners(t *testing.T) {
 	t.Parallel()

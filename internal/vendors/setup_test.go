@@ -1,6 +1,7 @@
 package vendors_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -40,6 +41,7 @@ type world struct {
 	dir     *directory.Directory
 	manager *manage.Manager
 	ingest  *ingest.Ingester
+	auth    *auth.Authenticator
 	log     *testaid.Buffer
 	counts  *counts
 	vendors []*dialect.Vendor
@@ -86,7 +88,7 @@ func newWorld(t testing.TB, change ...func(*vendors.Config, *callers.Config)) *w
 	w.ingest, err = ingest.New(t.Context(), ingest.Config{Log: w.store, Directory: w.dir, Offer: func([]*hook.Event) {}, Window: time.Hour, Logger: logger, Policy: ingest.Policies(dialects)})
 	must(t, err)
 	t.Cleanup(w.ingest.Close)
-	authenticator, err := auth.New(auth.Config{Keys: w.dir})
+	authenticator, err := auth.New(auth.Config{Keys: w.dir, Links: &auth.Links{Secrets: [][]byte{bytes.Repeat([]byte{8}, 32)}, Known: w.dir}})
 	must(t, err)
 	w.vendors, err = all.Vendors()
 	must(t, err)
@@ -94,6 +96,7 @@ func newWorld(t testing.TB, change ...func(*vendors.Config, *callers.Config)) *w
 		Next: native, Taken: []string{"GET /v1/tenants/{tenant}", "POST /v1/events"}, Manager: w.manager, Directory: w.dir, Reader: w.store,
 		Renderer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: "https://hooks.example"}, Metrics: w.counts, Logger: logger, PublicURL: "https://hooks.example/",
 	}
+	w.auth = authenticator
 	by := callers.Config{Auth: authenticator, Logger: logger}
 	for _, f := range change {
 		f(&c, &by)
@@ -139,6 +142,20 @@ func (w *world) key(tenants []string, scopes ...hook.Scope) string {
 	_, text, err := w.manager.CreateKey(w.t.Context(), manage.KeyInput{Tenants: tenants, Scopes: scopes})
 	must(w.t, err)
 	return string(text)
+}
+
+// link makes a portal link and returns its token.
+func (w *world) link(tenant string) string {
+	w.t.Helper()
+	by, err := w.auth.AuthenticateKey(w.key(nil, hook.ScopeManage))
+	must(w.t, err)
+	of, ok := w.dir.Tenant(tenant)
+	if !ok {
+		w.t.Fatalf("no tenant %s", tenant)
+	}
+	_, token, err := w.auth.MakeLink(by, of, time.Hour)
+	must(w.t, err)
+	return string(token)
 }
 
 // endpoint makes an endpoint that subscribes to the dialect's first event.

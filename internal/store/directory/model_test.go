@@ -93,6 +93,7 @@ func (g *changes) tenant(t *rapid.T) *hook.Tenant {
 		now := *old
 		now.Deleted = rapid.Bool().Draw(t, "deleted")
 		now.Name = fmt.Sprint("revision ", g.revision)
+		now.LinkEpoch = rapid.Int64Range(0, 3).Draw(t, "epoch")
 		now.Connection = nil
 		if rapid.Bool().Draw(t, "lost") {
 			now.Connection = &hook.Connection{Code: 1}

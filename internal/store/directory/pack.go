@@ -250,6 +250,7 @@ func packTenant(b []byte, t *hook.Tenant) []byte {
 	packMap(&p, t.SecretMarks)
 	p.float(t.Quota.Events)
 	p.int(t.Quota.Pending)
+	p.int(t.LinkEpoch)
 	if c := t.Connection; c != nil {
 		p.uint(1)
 		p.time(c.LostAt, at)
@@ -277,6 +278,7 @@ func unpackTenant(s string) *hook.Tenant {
 	t.Secrets = unpackMap[hook.Sealed](&u)
 	t.SecretMarks = unpackMap[string](&u)
 	t.Quota = hook.Quota{Events: u.float(), Pending: u.int()}
+	t.LinkEpoch = u.int()
 	if u.uint() == 1 {
 		t.Connection = &hook.Connection{LostAt: u.time(at), Code: int(u.int()), Reason: u.text(), Message: u.text(), Told: int(u.int()), NextAt: u.time(at)}
 	}

@@ -24,6 +24,7 @@ func fullTenant(id string) *hook.Tenant {
 		PastAPIVersions: fullPast("", "1"), PastSettings: fullPast(nil, map[string]string{"a": "c"}), SecretMarks: map[string]string{"api2cart": "mark"},
 		Connection: &hook.Connection{LostAt: epoch, Code: 3, Reason: "r", Message: "m", Told: 2, NextAt: epoch.Add(time.Hour)},
 		Secrets:    map[string]hook.Sealed{"standard": "k1.x.y"}, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Nanosecond),
+		Quota: hook.Quota{Events: 1.5, Pending: -1}, LinkEpoch: 2,
 	}
 }
 
