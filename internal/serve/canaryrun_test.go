@@ -276,6 +276,12 @@ func (r *canaryRun) configure() {
 	r.api("POST", "/v1/keys", r.admin, `{"tenant":"acme","scopes":["publish"],"key":"`+r.ids["publisher"]+`"}`, true)
 	r.ids["manager"] = "gk_" + r.secret("a key that manages", 32)
 	r.api("POST", "/v1/keys", r.admin, `{"tenant":"acme","scopes":["manage"],"key":"`+r.ids["manager"]+`"}`, true)
+	var link struct{ Token string }
+	if err := json.Unmarshal(r.api("POST", acme+"/portal-links", r.ids["manager"], `{}`, true), &link); err != nil || len(link.Token) < 60 {
+		r.t.Fatalf("a portal link %q: %v", link.Token, err)
+	}
+	r.ids["customer"] = link.Token
+	r.mark("the token of a portal link", link.Token[len(link.Token)-40:]) // of its MAC
 
 	r.ids["vendor"] = r.secret("an imported key", 32)
 	r.run(`{"kind":"tenant","tenant":"haus","name":"Haus","dialect":"propstack"}
@@ -312,7 +318,7 @@ func (r *canaryRun) story() {
 		{"POST", "/v1/keys", r.ids["publisher"], `{"tenant":"acme","scopes":["publish"]}`},
 		{"GET", "/v1/tenants", "", ""}, {"GET", acme, r.ids["manager"], ""}, {"GET", acme + "/endpoints", r.ids["manager"], ""}, {"GET", acme + "/endpoints/own", r.ids["manager"], ""},
 		{"PATCH", acme + "/endpoints/own", r.ids["manager"], `{"description":"changed"}`}, {"PATCH", acme + "/endpoints/of-smake", r.admin, `{"state":"paused"}`},
-		{"GET", acme + "/events", r.ids["manager"], ""}, {"GET", acme + "/deliveries", r.ids["manager"], ""}, {"GET", "/v1/keys", r.admin, ""}, {"GET", "/v1/store", r.admin, ""},
+		{"GET", acme + "/events", r.ids["manager"], ""}, {"GET", acme + "/endpoints", r.ids["customer"], ""}, {"PATCH", acme + "/endpoints/own", r.ids["customer"], `{"timeout":5}`}, {"GET", acme + "/deliveries", r.ids["manager"], ""}, {"GET", "/v1/keys", r.admin, ""}, {"GET", "/v1/store", r.admin, ""},
 		{"GET", "/v1/nodes", r.admin, ""}, {"GET", "/v1/openapi.json", r.admin, ""}, {"GET", "/v1/audit", r.admin, ""}, {"GET", "/metrics", "", ""}, {"GET", "/debug/pprof/heap?debug=1", r.admin, ""},
 		{"POST", acme + "/replays", r.admin, `{"states":["failed","pending"]}`}, {"GET", acme + "/replays", r.admin, ""},
 		{"GET", "/v1/hooks?api_key=" + r.ids["vendor"], "", ""}, {"GET", "/v1/hooks?api_key=" + wrong, "", ""},
