@@ -99,7 +99,7 @@ func (a *API) listAudit(c *call) error {
 	if err != nil {
 		return err
 	}
-	ask := store.AuditQuery{Oldest: q.back}
+	ask := store.AuditQuery{Tenant: hook.AllTenants, Oldest: q.back}
 	if c.tenant != nil {
 		ask.Tenant = c.tenant.Num
 	}

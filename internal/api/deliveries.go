@@ -148,7 +148,7 @@ func (a *API) getDelivery(c *call) error {
 	if err != nil {
 		return err
 	}
-	attempts, err := a.Reader.Attempts(ctx, d.Key)
+	attempts, err := a.Reader.Attempts(ctx, d.Tenant, d.Key)
 	if err != nil {
 		return err
 	}

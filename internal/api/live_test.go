@@ -172,7 +172,7 @@ func (b *bundle) recorded(event, endpoint string, at hook.Attempt) {
 	b.attempt(event, endpoint, at)
 	id, err := hook.ParseEventID(event)
 	must(b.t, err)
-	e, err := b.store.Event(b.t.Context(), 0, id)
+	e, err := b.store.Event(b.t.Context(), hook.AllTenants, id)
 	must(b.t, err)
 	ep, _ := b.dir.EndpointByID("acme", endpoint)
 	b.live.Recorded(e.Tenant, hook.DeliveryKey{Event: id, Endpoint: ep.Num}, e.Type, &at)

@@ -31,7 +31,7 @@ func TestPublish(t *testing.T) {
 	if _, err := hook.ParseEventID(id); err != nil || a.json()["matched"] != 1.0 || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s, %v", a.body, err)
 	}
-	stored, err := b.store.Event(t.Context(), 0, eventID(t, id))
+	stored, err := b.store.Event(t.Context(), hook.AllTenants, eventID(t, id))
 	must(t, err)
 	if diff := cmp.Diff(data, string(stored.Data)); diff != "" { // case 63, case 65: kept byte by byte
 		t.Error(diff)

@@ -196,7 +196,7 @@ func TestCancelAndRedeliver(t *testing.T) {
 		w.cancel(e, 1)
 		w.cancel(e, 1)
 		key := hook.DeliveryKey{Event: e.ID, Endpoint: 1}
-		if err := w.queue.Redeliver(context.Background(), key, time.Now()); err != nil {
+		if err := w.queue.Redeliver(context.Background(), hook.AllTenants, key, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		w.d.Wake(key)

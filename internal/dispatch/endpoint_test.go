@@ -153,7 +153,7 @@ func TestRedeliver(t *testing.T) {
 		w.start()
 		redeliver := func(e *hook.Event) {
 			key := hook.DeliveryKey{Event: e.ID, Endpoint: 1}
-			if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+			if err := w.queue.Redeliver(t.Context(), hook.AllTenants, key, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			w.d.Wake(key)
@@ -277,7 +277,7 @@ func TestRedeliverWhileRecording(t *testing.T) {
 							t.Fatal("a redelivery is lost")
 						}
 						time.Sleep(when.ask)
-						if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+						if err := w.queue.Redeliver(t.Context(), hook.AllTenants, key, time.Now()); err != nil {
 							t.Error(err)
 						}
 						time.Sleep(when.wake - when.ask)
@@ -311,7 +311,7 @@ func TestRedeliverWhileReading(t *testing.T) {
 				w.start()
 				key := hook.DeliveryKey{Event: w.publish(1).ID, Endpoint: 1}
 				time.Sleep(time.Hour + 20*time.Millisecond) // the retry is being read
-				if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+				if err := w.queue.Redeliver(t.Context(), hook.AllTenants, key, time.Now()); err != nil {
 					t.Error(err)
 				}
 				w.d.Wake(key)

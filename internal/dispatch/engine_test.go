@@ -230,7 +230,7 @@ func (w *world) finish(t *testing.T, dir string, total int) {
 func countStates(t *testing.T, s store.Reader) map[hook.DeliveryState]int {
 	t.Helper()
 	states := map[hook.DeliveryState]int{}
-	q := store.DeliveryQuery{Limit: 500}
+	q := store.DeliveryQuery{Tenant: hook.AllTenants, Limit: 500}
 	for {
 		page, err := s.Deliveries(t.Context(), q)
 		if err != nil {

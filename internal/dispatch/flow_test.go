@@ -103,7 +103,7 @@ func TestSMR1NoRetryPastTheDeadline(t *testing.T) {
 					t.Errorf("it failed because of %q", w.queue.reason(key))
 				}
 				before := len(w.seen(1))
-				if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+				if err := w.queue.Redeliver(t.Context(), hook.AllTenants, key, time.Now()); err != nil {
 					t.Fatal(err)
 				}
 				w.d.Wake(key)

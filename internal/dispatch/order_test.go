@@ -103,7 +103,7 @@ func (o *orderly) redeliver(key hook.DeliveryKey, pause time.Duration) {
 	o.mu.Lock()
 	o.again[key] = struct{}{}
 	o.mu.Unlock()
-	_ = o.queue.Redeliver(context.Background(), key, time.Now())
+	_ = o.queue.Redeliver(context.Background(), hook.AllTenants, key, time.Now())
 	time.Sleep(pause)
 	o.d.Wake(key)
 }
@@ -500,7 +500,7 @@ func TestOrderWaitsForPageThatIsRead(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		w.queue.readDelay = 5 * time.Second
 		key := hook.DeliveryKey{Event: first.ID, Endpoint: 1}
-		_ = w.queue.Redeliver(t.Context(), key, time.Now())
+		_ = w.queue.Redeliver(t.Context(), hook.AllTenants, key, time.Now())
 		w.d.Wake(key)
 		time.Sleep(time.Minute)
 		var got []string

@@ -86,7 +86,7 @@ func TestPendingOfRedeliveries(t *testing.T) {
 		time.Sleep(time.Second)
 		w.answers(1, always(time.Minute, 200))
 		key := hook.DeliveryKey{Event: e.ID, Endpoint: 1}
-		if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+		if err := w.queue.Redeliver(t.Context(), hook.AllTenants, key, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		w.d.Wake(key)

@@ -317,7 +317,7 @@ func (m *memory) recordOne(o *store.Outcome) {
 	}
 }
 
-func (m *memory) Redeliver(_ context.Context, key hook.DeliveryKey, now time.Time) error {
+func (m *memory) Redeliver(_ context.Context, _ hook.TenantNum, key hook.DeliveryKey, now time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r := m.records[key]; r != nil {

@@ -147,7 +147,7 @@ func (w *world) redeliverOne(rnd *rand.Rand) {
 	}
 	e := w.queue.events[rnd.IntN(len(w.queue.events))]
 	key := hook.DeliveryKey{Event: e.ID, Endpoint: e.Targets[0].Endpoint}
-	_ = w.queue.Redeliver(context.Background(), key, time.Now())
+	_ = w.queue.Redeliver(context.Background(), hook.AllTenants, key, time.Now())
 	if rnd.IntN(2) == 0 {
 		time.Sleep(time.Duration(rnd.IntN(10)) * time.Millisecond)
 	}
@@ -200,7 +200,7 @@ func (w *world) redeliverHeld() {
 	for _, e := range w.queue.events {
 		for _, t := range e.Targets {
 			if key := (hook.DeliveryKey{Event: e.ID, Endpoint: t.Endpoint}); w.queue.state(key) == hook.Held {
-				_ = w.queue.Redeliver(context.Background(), key, time.Now())
+				_ = w.queue.Redeliver(context.Background(), hook.AllTenants, key, time.Now())
 				w.d.Wake(key)
 			}
 		}

@@ -36,7 +36,7 @@ func TestRecordedIsToldAfterTheCommit(t *testing.T) {
 		e := w.publish(1)
 		time.Sleep(5 * time.Second)
 		key := hook.DeliveryKey{Event: e.ID, Endpoint: 1}
-		if err := w.queue.Redeliver(context.Background(), key, time.Now()); err != nil {
+		if err := w.queue.Redeliver(context.Background(), hook.AllTenants, key, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		w.answers(1, always(0, 200))

@@ -147,7 +147,7 @@ func (r *recorder) commit(batch []*delivery) error {
 // earlier than the outcomes just stored.
 func (r *recorder) redeliver(asked []*delivery) bool {
 	for _, dl := range asked {
-		ok, refused := r.insist(1, func() error { return r.d.Queue.Redeliver(r.ctx, dl.key(), time.Now()) })
+		ok, refused := r.insist(1, func() error { return r.d.Queue.Redeliver(r.ctx, dl.event.Tenant, dl.key(), time.Now()) })
 		switch {
 		case !ok:
 			return false

@@ -60,7 +60,7 @@ func TestRefusedOutcomeIsHeld(t *testing.T) {
 		}
 		w.refuse(nil)
 		for key := range poison {
-			if err := w.queue.Redeliver(t.Context(), key, time.Now()); err != nil {
+			if err := w.queue.Redeliver(t.Context(), hook.AllTenants, key, time.Now()); err != nil {
 				t.Error(err)
 			}
 			w.d.Wake(key)
@@ -79,7 +79,7 @@ func TestRefusedOutcomeIsHeld(t *testing.T) {
 func TestRefusedAltogetherIsLeftAlone(t *testing.T) {
 	for name, again := range map[string]func(w *world, key hook.DeliveryKey){
 		"redelivered": func(w *world, key hook.DeliveryKey) {
-			_ = w.queue.Redeliver(context.Background(), key, time.Now())
+			_ = w.queue.Redeliver(context.Background(), hook.AllTenants, key, time.Now())
 			w.d.Wake(key)
 		},
 		"changed": func(w *world, _ hook.DeliveryKey) { w.change(1, func(*hook.Endpoint) {}) },

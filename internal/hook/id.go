@@ -96,6 +96,11 @@ func ParseEventID(s string) (EventID, error) {
 // given twice. Stores and vendors' contracts that show numbers use it.
 type TenantNum int64
 
+// AllTenants, where a store is asked about a tenant, stands for every tenant. The
+// zero TenantNum is nobody's, so that a question that forgets its tenant finds
+// nothing (case 94).
+const AllTenants TenantNum = -1
+
 // EndpointNum is an endpoint's small number, as TenantNum is a tenant's.
 type EndpointNum int64
 

@@ -31,7 +31,7 @@ func (m *Manager) Redeliver(ctx context.Context, tenant string, key hook.Deliver
 		return nil, err
 	}
 	action := Action{Name: "delivery.redeliver", Tenant: t, Object: key.String()}
-	if err := m.Noted(ctx, action, func() error { return m.Deliveries.Redeliver(ctx, key, now()) }); err != nil {
+	if err := m.Noted(ctx, action, func() error { return m.Deliveries.Redeliver(ctx, t.Num, key, now()) }); err != nil {
 		return nil, deliveryError(key, err)
 	}
 	if d, err = m.Deliveries.Delivery(ctx, t.Num, key); err != nil {

@@ -23,7 +23,7 @@ const CodeUnsuitable hook.Code = "unsuitable"
 // Deliveries is the slice of a store that a redelivery needs.
 type Deliveries interface {
 	Delivery(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) (*hook.Delivery, error)
-	Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Time) error
+	Redeliver(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey, now time.Time) error
 }
 
 // Config is what a Manager works with.

@@ -106,7 +106,7 @@ func (m *memory) Delivery(_ context.Context, tenant hook.TenantNum, key hook.Del
 	return d, nil
 }
 
-func (m *memory) Redeliver(_ context.Context, key hook.DeliveryKey, now time.Time) error {
+func (m *memory) Redeliver(_ context.Context, tenant hook.TenantNum, key hook.DeliveryKey, now time.Time) error {
 	if d := m.deliveries[key]; d.Attempts > 0 { // a fresh delivery is left as it is
 		d.State, d.NextAt = hook.Pending, now
 	}

@@ -187,7 +187,7 @@ func forgotten(old *hook.Replay, now time.Time) *hook.Replay {
 func (m *Manager) ForgetReplays(ctx context.Context, before time.Time) (n int, err error) {
 	err = m.commit(ctx, "forget replays", func(now time.Time) (*store.Change, error) {
 		c := &store.Change{}
-		for _, old := range m.Directory.Replays(0) {
+		for _, old := range m.Directory.Replays(hook.AllTenants) {
 			if old.Over() && old.FinishedAt.Before(before) {
 				c.Replays = append(c.Replays, forgotten(old, now))
 			}

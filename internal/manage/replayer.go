@@ -78,7 +78,7 @@ func (r *Replayer) Start() {
 	if r.Shared != nil {
 		r.Manager.Directory.Watch(func(changed *store.Configuration) { r.beginAll(changed.Replays) })
 	}
-	r.beginAll(r.Manager.Directory.Replays(0))
+	r.beginAll(r.Manager.Directory.Replays(hook.AllTenants))
 }
 
 func (r *Replayer) beginAll(replays []*hook.Replay) {
@@ -426,7 +426,7 @@ func (r *Replayer) one(ctx context.Context, p *hook.Replay, key hook.DeliveryKey
 	case d.Attempts >= maxAttempts:
 		return refused, nil
 	}
-	switch err := r.redeliverOne(ctx, j, key); {
+	switch err := r.redeliverOne(ctx, j, p.TenantNum, key); {
 	case errors.Is(err, store.ErrNotFound):
 		return skipped, nil
 	case err != nil:

@@ -71,7 +71,7 @@ func (s *shelf) Delivery(_ context.Context, _ hook.TenantNum, key hook.DeliveryK
 	return nil, store.ErrNotFound
 }
 
-func (s *shelf) Redeliver(_ context.Context, key hook.DeliveryKey, _ time.Time) error {
+func (s *shelf) Redeliver(_ context.Context, tenant hook.TenantNum, key hook.DeliveryKey, _ time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.broken[key]; err != nil {
@@ -196,7 +196,7 @@ func TestReplayGoesOnWithTheBatchInHand(t *testing.T) {
 		}
 		clear(r.shelf.broken)
 		for _, key := range inHand[:40] { // as far as the process came before it was killed
-			if err := r.shelf.Redeliver(t.Context(), key, time.Now()); err != nil {
+			if err := r.shelf.Redeliver(t.Context(), hook.AllTenants, key, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -307,7 +307,7 @@ func TestForgetReplays(t *testing.T) {
 			t.Errorf("%d, %v", n, err)
 		}
 		var left []string
-		for _, p := range r.dir.Replays(0) {
+		for _, p := range r.dir.Replays(hook.AllTenants) {
 			left = append(left, p.ID)
 		}
 		if diff := cmp.Diff([]string{later.ID, running.ID}, left); diff != "" {

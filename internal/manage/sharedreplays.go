@@ -51,11 +51,11 @@ func (r *Replayer) hold(ctx context.Context, j *job, id string) (bool, error) {
 }
 
 // redeliverOne makes a delivery pending, while the replay is this server's.
-func (r *Replayer) redeliverOne(ctx context.Context, j *job, key hook.DeliveryKey) error {
+func (r *Replayer) redeliverOne(ctx context.Context, j *job, tenant hook.TenantNum, key hook.DeliveryKey) error {
 	if r.Shared == nil {
-		return r.Manager.Deliveries.Redeliver(ctx, key, now())
+		return r.Manager.Deliveries.Redeliver(ctx, tenant, key, now())
 	}
-	return r.Shared.Store.RedeliverUnder(ctx, *j.lease, key, now())
+	return r.Shared.Store.RedeliverUnder(ctx, *j.lease, tenant, key, now())
 }
 
 // readProgress takes over what all servers have noted of replays. No change is made

@@ -202,7 +202,7 @@ func (d *during) end() []string {
 		if err != nil {
 			d.t.Fatal(err)
 		}
-		page, err := st.Deliveries(d.t.Context(), store.DeliveryQuery{Event: event, Limit: 10})
+		page, err := st.Deliveries(d.t.Context(), store.DeliveryQuery{Tenant: hook.AllTenants, Event: event, Limit: 10})
 		if err != nil || len(page.Deliveries) != 1 {
 			d.t.Fatalf("%+v, %v", page, err)
 		}

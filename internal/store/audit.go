@@ -16,7 +16,7 @@ type Auditor interface {
 
 // AuditQuery selects entries of the audit log.
 type AuditQuery struct {
-	Tenant        hook.TenantNum // 0: all, those of no tenant included
+	Tenant        hook.TenantNum // AllTenants: all, those of no tenant included
 	Since, Until  time.Time      // Since ≤ At < Until; zero: no bound
 	Before, After int64          // only numbers below, or above; 0: no bound
 	Oldest        bool           // oldest first

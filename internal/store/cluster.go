@@ -146,7 +146,7 @@ type ReplaySharer interface {
 
 	// RedeliverUnder is Redeliver while all partitions of a lease are held under their
 	// tokens; else it changes nothing, and the error is ErrLeaseLost.
-	RedeliverUnder(ctx context.Context, l Lease, key hook.DeliveryKey, now time.Time) error
+	RedeliverUnder(ctx context.Context, l Lease, tenant hook.TenantNum, key hook.DeliveryKey, now time.Time) error
 }
 
 // Follower is a Queue of an engine in which several nodes store events. Where

@@ -255,10 +255,11 @@ type Queue interface {
 
 	// Redeliver makes a recorded delivery pending and due at now, whatever its
 	// state, as the named exception to "terminal is terminal". Its schedule
-	// begins anew. ErrNotFound without such an event or target. A fresh delivery
+	// begins anew. ErrNotFound without such an event or target,
+	// and if it is another tenant's. A fresh delivery
 	// is left as it is, for it will be sent anyway, unless its target's
 	// disposition says otherwise: then it becomes pending too.
-	Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Time) error
+	Redeliver(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey, now time.Time) error
 
 	// Checkpoint keeps the progress of the lease's partitions for whoever holds
 	// them next. What it says of other partitions stays as it is. ErrLeaseLost: as
@@ -336,8 +337,8 @@ type LaneMark struct {
 	From     hook.EventID
 }
 
-// Reader answers people's questions about the log. A tenant number of 0 means
-// all tenants.
+// Reader answers people's questions about the log. Each names the tenant that it
+// is asked for: what is another's is not there. hook.AllTenants stands for all.
 type Reader interface {
 	Auditor
 
@@ -359,8 +360,9 @@ type Reader interface {
 	// Delivery returns one delivery. ErrNotFound as Event.
 	Delivery(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) (*hook.Delivery, error)
 
-	// Attempts lists a delivery's attempts, oldest first.
-	Attempts(ctx context.Context, key hook.DeliveryKey) ([]*hook.Attempt, error)
+	// Attempts lists a delivery's attempts, oldest first; none of a delivery that is
+	// not there, or another tenant's.
+	Attempts(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) ([]*hook.Attempt, error)
 }
 
 // EventQuery selects events.

@@ -34,7 +34,7 @@ func TestVendorsChangesAreNoted(t *testing.T) {
 		must(t, err)
 	}
 	w.do("POST", "/probe/smake/1", "", nil)
-	p, err := w.store.AuditLog(t.Context(), store.AuditQuery{Limit: 2})
+	p, err := w.store.AuditLog(t.Context(), store.AuditQuery{Tenant: hook.AllTenants, Limit: 2})
 	must(t, err)
 	for i, want := range []struct{ action, contract string }{{"endpoint.create", "smake"}, {"tenant.reveal_secret", "customers1st"}} {
 		e := p.Entries[i]

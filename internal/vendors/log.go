@@ -170,7 +170,7 @@ func complete(ctx context.Context, shown []logged, page *dialect.LogPage, bodies
 		if err != nil {
 			return l.of.told(err)
 		}
-		attempts, err := l.of.h.Reader.Attempts(ctx, l.d.Key)
+		attempts, err := l.of.h.Reader.Attempts(ctx, l.d.Tenant, l.d.Key)
 		if err != nil {
 			return l.of.told(err)
 		}

@@ -87,7 +87,7 @@ func TestA2R3LogLeavesOutTheServersOwnEvents(t *testing.T) {
 	e := w.endpoint("acme", "api2cart", "https://a.example/")
 	lost, _, err := w.ingest.Publish(t.Context(), &ingest.Submission{Only: e, Items: []ingest.Item{{Tenant: "acme", Type: manage.NoticeLost, Data: []byte(`{}`)}}})
 	must(t, err)
-	event, err := w.store.Event(t.Context(), 0, lost[0].ID)
+	event, err := w.store.Event(t.Context(), hook.AllTenants, lost[0].ID)
 	must(t, err)
 	w.attempt(event, e, hook.Attempt{N: 1, State: hook.Failed, Status: 500})
 	w.as("api2cart", w.key([]string{"acme"}, hook.ScopeManage), func(_ dialect.Control, by dialect.Caller, a dialect.Account) {

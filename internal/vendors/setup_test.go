@@ -233,7 +233,7 @@ func (w *world) publish(tenant, eventType, data string) *hook.Event {
 	if results[0].Err != nil {
 		w.t.Fatal(results[0].Err)
 	}
-	e, err := w.store.Event(w.t.Context(), 0, results[0].ID)
+	e, err := w.store.Event(w.t.Context(), hook.AllTenants, results[0].ID)
 	must(w.t, err)
 	return e
 }

@@ -141,7 +141,7 @@ func (c *Case) run(t *testing.T, dir string, span time.Duration) Story {
 	for end := time.Now().Add(span); ; {
 		time.Sleep(time.Second)
 		synctest.Wait()
-		story.Delivery, err = site.Store.Delivery(ctx, 0, key)
+		story.Delivery, err = site.Store.Delivery(ctx, hook.AllTenants, key)
 		check(err)
 		if story.Delivery.State.Terminal() || story.Delivery.State == hook.Held || time.Now().After(end) {
 			break

@@ -162,7 +162,7 @@ func TestNote(t *testing.T) {
 	if diff := cmp.Diff([]*hook.Key{&used}, d.Keys()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]*hook.Replay{&on}, d.Replays(0)); diff != "" {
+	if diff := cmp.Diff([]*hook.Replay{&on}, d.Replays(hook.AllTenants)); diff != "" {
 		t.Error(diff)
 	}
 	if d.Revision() != 3 {
@@ -173,7 +173,7 @@ func TestNote(t *testing.T) {
 	over.State = hook.ReplayCancelled
 	d.Note(&store.Change{Replays: []*hook.Replay{&over}})
 	d.Note(&store.Change{Replays: []*hook.Replay{&on}}) // from before it ended
-	if diff := cmp.Diff([]*hook.Replay{&over}, d.Replays(0)); diff != "" {
+	if diff := cmp.Diff([]*hook.Replay{&over}, d.Replays(hook.AllTenants)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -18,13 +18,13 @@ func (d *Directory) Replay(tenant hook.TenantNum, id string) (*hook.Replay, bool
 }
 
 // Replays lists the replays of a tenant that are not deleted, oldest first; of
-// all tenants if tenant is 0.
+// all tenants if it is hook.AllTenants.
 func (d *Directory) Replays(tenant hook.TenantNum) []*hook.Replay {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	var out []*hook.Replay
 	for _, r := range d.replays {
-		if tenant == 0 || r.TenantNum == tenant {
+		if tenant == hook.AllTenants || r.TenantNum == tenant {
 			out = append(out, r)
 		}
 	}

@@ -45,7 +45,7 @@ func (s *Store) AuditLog(ctx context.Context, q store.AuditQuery) (store.AuditPa
 		return store.AuditPage{}, err
 	}
 	defer leave()
-	sql := `SELECT num, doc FROM grapnel.audit WHERE ($1::bigint = 0 OR tenant = $1) AND num > $2::bigint AND num < $3::bigint AND at >= $4::bigint AND at < $5::bigint ORDER BY num `
+	sql := `SELECT num, doc FROM grapnel.audit WHERE ($1::bigint = -1 OR tenant = $1) AND num > $2::bigint AND num < $3::bigint AND at >= $4::bigint AND at < $5::bigint ORDER BY num `
 	if !q.Oldest {
 		sql += "DESC "
 	}

@@ -177,7 +177,7 @@ func TestServerCrashes(t *testing.T) {
 		}
 	}
 	for _, id := range acknowledged {
-		if _, err := st.Event(t.Context(), 0, id); err != nil {
+		if _, err := st.Event(t.Context(), hook.AllTenants, id); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -213,7 +213,7 @@ func TestManyAppend(t *testing.T) {
 		}()
 	}
 	seen, running := 0, nodes
-	q := store.EventQuery{Oldest: true, Limit: 7}
+	q := store.EventQuery{Tenant: hook.AllTenants, Oldest: true, Limit: 7}
 	for running > 0 || seen < 2*nodes*each {
 		select {
 		case <-stop:

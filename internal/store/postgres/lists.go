@@ -77,7 +77,7 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (store.EventPage
 }
 
 // eventsFrom selects a tenant's events, or all, between two bounds.
-const eventsFrom = ` FROM grapnel.events AS e WHERE e.seq BETWEEN $1 AND $2 AND ($3::bigint = 0 OR e.tenant = $3) `
+const eventsFrom = ` FROM grapnel.events AS e WHERE e.seq BETWEEN $1 AND $2 AND ($3::bigint = -1 OR e.tenant = $3) `
 
 func (s *Store) listEvents(ctx context.Context, q store.EventQuery) (page store.EventPage, err error) {
 	last, err := s.last(ctx) // before anything is read: all up to it can be seen then
@@ -216,7 +216,7 @@ func (l *deliveryList) recorded() bool {
 			return false
 		}
 	}
-	return len(l.q.States) > 0 && (l.q.Endpoint != 0 || l.q.Tenant != 0)
+	return len(l.q.States) > 0 && (l.q.Endpoint != 0 || l.q.Tenant != hook.AllTenants)
 }
 
 // events reads the next events that may have deliveries to show.
@@ -244,7 +244,7 @@ func (l *deliveryList) events(ctx context.Context) ([]*outline, error) {
 // targets adds those of an event's deliveries that the query may select.
 func (l *deliveryList) targets(some []candidate, o *outline) []candidate {
 	q := &l.q
-	if q.Tenant != 0 && o.tenant != q.Tenant || q.Type != "" && o.kind != q.Type || !q.Event.IsZero() && o.id != q.Event {
+	if q.Tenant != hook.AllTenants && o.tenant != q.Tenant || q.Type != "" && o.kind != q.Type || !q.Event.IsZero() && o.id != q.Event {
 		return some
 	}
 	for n := range o.targets {

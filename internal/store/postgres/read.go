@@ -141,23 +141,23 @@ func unrecordedState(d hook.Disposition) (hook.DeliveryState, string) {
 }
 
 // Attempts lists a delivery's attempts, oldest first.
-func (s *Store) Attempts(ctx context.Context, key hook.DeliveryKey) ([]*hook.Attempt, error) {
+func (s *Store) Attempts(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) ([]*hook.Attempt, error) {
 	ctx, leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	out, err := s.attempts(ctx, key)
+	out, err := s.attempts(ctx, tenant, key)
 	if err != nil {
 		return nil, fmt.Errorf("attempts of %s: %w", key, mapped(err))
 	}
 	return out, nil
 }
 
-func (s *Store) attempts(ctx context.Context, key hook.DeliveryKey) (out []*hook.Attempt, err error) {
+func (s *Store) attempts(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) (out []*hook.Attempt, err error) {
 	rows, err := s.pool.Query(ctx, `SELECT a.n::integer, a.at, a.state::integer, a.status::integer, a.class, a.detail
-		FROM grapnel.attempts AS a JOIN grapnel.events AS e ON e.seq = a.event AND e.tail = $3
-		WHERE a.endpoint = $1 AND a.event = $2 ORDER BY a.n`, int64(key.Endpoint), key.Event.Seq(), int64(key.Event.Tail()))
+		FROM grapnel.attempts AS a JOIN grapnel.events AS e ON e.seq = a.event AND e.tail = $3 AND ($4::bigint = -1 OR e.tenant = $4)
+		WHERE a.endpoint = $1 AND a.event = $2 ORDER BY a.n`, int64(key.Endpoint), key.Event.Seq(), int64(key.Event.Tail()), int64(tenant))
 	if err != nil {
 		return nil, err
 	}

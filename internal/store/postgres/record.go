@@ -136,19 +136,19 @@ func (r *outcomeRows) addAttempt(a *hook.Attempt, pack *codec.Packer, coder *cod
 }
 
 // Redeliver makes a delivery pending and due.
-func (s *Store) Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Time) error {
-	return s.RedeliverUnder(ctx, store.Lease{}, key, now)
+func (s *Store) Redeliver(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey, now time.Time) error {
+	return s.RedeliverUnder(ctx, store.Lease{}, tenant, key, now)
 }
 
 // RedeliverUnder makes a delivery pending and due, if a lease is still held: it need
 // not be that of the delivery's own partition.
-func (s *Store) RedeliverUnder(ctx context.Context, l store.Lease, key hook.DeliveryKey, now time.Time) error {
+func (s *Store) RedeliverUnder(ctx context.Context, l store.Lease, tenant hook.TenantNum, key hook.DeliveryKey, now time.Time) error {
 	ctx, leave, err := s.toWrite(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	e, err := s.event(ctx, 0, key.Event)
+	e, err := s.event(ctx, tenant, key.Event)
 	if err == nil {
 		t, ok := e.Target(key.Endpoint)
 		if !ok {

@@ -59,7 +59,7 @@ func TestConflictsAreTriedAgain(t *testing.T) {
 				err = m.st.Record(t.Context(), m.lease, delivered(e))
 			}
 			if err == nil {
-				err = m.st.Redeliver(t.Context(), hook.DeliveryKey{Event: e.ID, Endpoint: 1}, e.Time)
+				err = m.st.Redeliver(t.Context(), hook.AllTenants, hook.DeliveryKey{Event: e.ID, Endpoint: 1}, e.Time)
 			}
 			return err
 		}},

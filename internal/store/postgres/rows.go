@@ -77,7 +77,7 @@ func (s *Store) events(ctx context.Context, sql string, args ...any) (out []*hoo
 func (s *Store) event(ctx context.Context, tenant hook.TenantNum, id hook.EventID) (*hook.Event, error) {
 	var r eventRow
 	err := s.pool.QueryRow(ctx, `SELECT `+eventColumns+` FROM grapnel.events AS e WHERE e.seq = $1`, id.Seq()).Scan(r.into()...)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && (r.tail != int64(id.Tail()) || tenant != 0 && r.tenant != int64(tenant)) {
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && (r.tail != int64(id.Tail()) || tenant != hook.AllTenants && r.tenant != int64(tenant)) {
 		return nil, store.ErrNotFound
 	}
 	if err != nil {

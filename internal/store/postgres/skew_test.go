@@ -70,7 +70,7 @@ func TestSkewedProposals(t *testing.T) {
 					}
 				}
 			}
-			page, err := right.Events(t.Context(), store.EventQuery{Oldest: true, Limit: 100})
+			page, err := right.Events(t.Context(), store.EventQuery{Tenant: hook.AllTenants, Oldest: true, Limit: 100})
 			if err != nil || len(page.Events) != 12 {
 				t.Fatalf("there are %d events, %v", len(page.Events), err)
 			}

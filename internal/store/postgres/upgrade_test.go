@@ -40,7 +40,7 @@ func TestRollingUpgrade(t *testing.T) {
 		t.Fatal("a program that ran: ", err)
 	}
 	late := openAt(t, postgres.Options{URL: url, Conns: 2})
-	if _, err := late.Event(t.Context(), 0, e.ID); err != nil {
+	if _, err := late.Event(t.Context(), hook.AllTenants, e.ID); err != nil {
 		t.Fatal("a program that starts: ", err)
 	}
 	const breaks = "ALTER TABLE grapnel.events RENAME COLUMN data TO contents"

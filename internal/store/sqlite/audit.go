@@ -34,7 +34,7 @@ func putAudit(c *connection, ch *store.Change) error {
 
 // The conditions of AuditLog: a tenant's entries are found by their index.
 const (
-	auditAll    = `SELECT num, doc FROM audit WHERE ?1 = 0 AND num > ?2 AND num < ?3 AND at >= ?4 AND at < ?5 ORDER BY num `
+	auditAll    = `SELECT num, doc FROM audit WHERE ?1 = -1 AND num > ?2 AND num < ?3 AND at >= ?4 AND at < ?5 ORDER BY num `
 	auditTenant = `SELECT num, doc FROM audit WHERE tenant = ?1 AND num > ?2 AND num < ?3 AND at >= ?4 AND at < ?5 ORDER BY num `
 )
 
@@ -45,7 +45,7 @@ func (s *Store) AuditLog(ctx context.Context, q store.AuditQuery) (store.AuditPa
 	}
 	defer s.leave()
 	sql, order := auditAll, "DESC LIMIT ?6"
-	if q.Tenant != 0 {
+	if q.Tenant != hook.AllTenants {
 		sql = auditTenant
 	}
 	if q.Oldest {

@@ -217,7 +217,7 @@ func (l *load) compare(dir string, events []hook.EventID, recorded []hook.Delive
 		if sent[k] {
 			l.Fatalf("%s would be sent again as if it never had been", k)
 		}
-		if a, err := st.Attempts(l.Context(), k); err != nil || len(a) != 1 {
+		if a, err := st.Attempts(l.Context(), hook.AllTenants, k); err != nil || len(a) != 1 {
 			l.Fatalf("%s has %d attempts, %v", k, len(a), err)
 		}
 	}
@@ -228,7 +228,7 @@ func (l *load) compare(dir string, events []hook.EventID, recorded []hook.Delive
 	}
 	for _, id := range events {
 		if k := (hook.DeliveryKey{Event: id, Endpoint: 1}); !known[k] && !sent[k] {
-			if a, _ := st.Attempts(l.Context(), k); len(a) == 0 {
+			if a, _ := st.Attempts(l.Context(), hook.AllTenants, k); len(a) == 0 {
 				l.Fatalf("%s is neither recorded nor to be sent", k)
 			}
 		}

@@ -90,7 +90,7 @@ func same(t *testing.T, st *sqlite.Store, events []*hook.Event, outcomes []*stor
 		bodies[w.Key()] = w.Body
 	}
 	for i, e := range events {
-		got, err := st.Event(t.Context(), 0, e.ID)
+		got, err := st.Event(t.Context(), hook.AllTenants, e.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func same(t *testing.T, st *sqlite.Store, events []*hook.Event, outcomes []*stor
 			t.Fatalf("event %d came back as another one", i)
 		}
 		o := outcomes[i]
-		list, err := st.Attempts(t.Context(), o.Key)
+		list, err := st.Attempts(t.Context(), hook.AllTenants, o.Key)
 		if err != nil || len(list) != 1 || string(list[0].ResponseBody) != string(o.Attempt.ResponseBody) || string(bodies[o.Key]) != string(o.Body) {
 			t.Fatalf("event %d: its attempt or its body came back as another one: %v", i, err)
 		}
@@ -165,10 +165,10 @@ func TestDamagedCompression(t *testing.T) {
 				t.Fatalf("found %+v, %v", r, err)
 			}
 			f.open(t)
-			if _, err := f.st.Event(t.Context(), 0, events[0].ID); err == nil || errors.Is(err, store.ErrNotFound) {
+			if _, err := f.st.Event(t.Context(), hook.AllTenants, events[0].ID); err == nil || errors.Is(err, store.ErrNotFound) {
 				t.Fatalf("reading it: %v", err)
 			}
-			got, err := f.st.Event(t.Context(), 0, events[1].ID)
+			got, err := f.st.Event(t.Context(), hook.AllTenants, events[1].ID)
 			if err != nil || cmp.Diff(events[1].Data, got.Data) != "" {
 				t.Fatalf("the next one: %v", err)
 			}

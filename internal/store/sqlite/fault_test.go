@@ -161,7 +161,7 @@ func (s *script) run() {
 func (s *script) check(when string) {
 	s.Helper()
 	for _, e := range s.acked {
-		got, err := s.f.st.Event(s.Context(), 0, e.ID)
+		got, err := s.f.st.Event(s.Context(), hook.AllTenants, e.ID)
 		if err != nil {
 			s.Fatalf("%s: acknowledged event is lost: %v", when, err)
 		}
@@ -170,17 +170,17 @@ func (s *script) check(when string) {
 		}
 	}
 	for _, e := range s.refused {
-		if _, err := s.f.st.Event(s.Context(), 0, e.ID); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.f.st.Event(s.Context(), hook.AllTenants, e.ID); !errors.Is(err, store.ErrNotFound) {
 			s.Fatalf("%s: refused event: %v", when, err)
 		}
 	}
 	for k, want := range s.states {
-		d, err := s.f.st.Delivery(s.Context(), 0, k)
+		d, err := s.f.st.Delivery(s.Context(), hook.AllTenants, k)
 		if err != nil || d.State != want && d.State != s.maybe[k] {
 			s.Fatalf("%s: delivery is %+v (%v), want %v", when, d, err, want)
 		}
 	}
-	page, err := s.f.st.Events(s.Context(), store.EventQuery{Limit: len(s.acked) + 100})
+	page, err := s.f.st.Events(s.Context(), store.EventQuery{Tenant: hook.AllTenants, Limit: len(s.acked) + 100})
 	if err != nil || len(page.Events) < len(s.acked) {
 		s.Fatalf("%s: %d events are listed, %d were acknowledged: %v", when, len(page.Events), len(s.acked), err)
 	}
@@ -278,7 +278,7 @@ func TestFullDisk(t *testing.T) {
 		if err := f.st.Record(t.Context(), s.lease, []*store.Outcome{{Key: hook.DeliveryKey{Event: e.ID, Endpoint: 1}, State: hook.Cancelled}}); err == nil {
 			t.Fatal("an outcome was taken")
 		}
-		if _, err := f.st.Event(t.Context(), 0, e.ID); err != nil {
+		if _, err := f.st.Event(t.Context(), hook.AllTenants, e.ID); err != nil {
 			t.Fatal(err)
 		}
 		stats, err := f.st.Stats(t.Context())

@@ -103,7 +103,7 @@ func TestInsideSmallDisk(t *testing.T) {
 		}
 		full++
 		for _, e := range s.acked[max(0, len(s.acked)-5):] { // reading needs no room
-			if _, err := f.st.Event(t.Context(), 0, e.ID); err != nil {
+			if _, err := f.st.Event(t.Context(), hook.AllTenants, e.ID); err != nil {
 				t.Fatalf("round %d: %v", round, err)
 			}
 		}

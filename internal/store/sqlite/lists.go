@@ -43,9 +43,9 @@ func (c *connection) ofEndpoint(e hook.EndpointNum, from int64, down bool, n int
 }
 
 // ofTenant lists up to n of a tenant's events: at from and above upwards, or at
-// from and below downwards. Tenant 0 means all.
+// from and below downwards. hook.AllTenants means all.
 func (c *connection) ofTenant(tenant hook.TenantNum, from int64, down bool, n int) (out []int64, err error) {
-	if tenant == 0 {
+	if tenant == hook.AllTenants {
 		return c.events(from, down, n)
 	}
 	if x := c.index; x != nil {

@@ -129,10 +129,10 @@ func TestCrashWhileRemoving(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(f.dir, "segments", "seg-0000000000000000.db")); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("the file is still there: %v", err)
 	}
-	if _, err := f.st.Event(t.Context(), 0, s.acked[0].ID); !errors.Is(err, store.ErrNotFound) {
+	if _, err := f.st.Event(t.Context(), hook.AllTenants, s.acked[0].ID); !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
-	if _, err := f.st.Event(t.Context(), 0, hook.EventIDFrom(s.acked[3].ID.Seq(), s.acked[3].ID.Tail())); err != nil {
+	if _, err := f.st.Event(t.Context(), hook.AllTenants, hook.EventIDFrom(s.acked[3].ID.Seq(), s.acked[3].ID.Tail())); err != nil {
 		t.Fatal(err)
 	}
 }

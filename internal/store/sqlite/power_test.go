@@ -171,7 +171,7 @@ func (r *powerRun) lose(loss faultvfs.Loss, acked []*hook.Event, recorded []hook
 
 // compare asserts that all that was acknowledged is there, as it was.
 func (r *powerRun) compare(ctx context.Context, st *sqlite.Store, acked []*hook.Event, recorded []hook.DeliveryKey) error {
-	at, q := 0, store.EventQuery{Limit: 1000, Oldest: true}
+	at, q := 0, store.EventQuery{Tenant: hook.AllTenants, Limit: 1000, Oldest: true}
 	for {
 		page, err := st.Events(ctx, q)
 		if err != nil {
@@ -197,7 +197,7 @@ func (r *powerRun) compare(ctx context.Context, st *sqlite.Store, acked []*hook.
 		if i < len(recorded)-20 && i%53 != 0 { // the last ones, and some of all
 			continue
 		}
-		if d, err := st.Delivery(ctx, 0, recorded[i]); err != nil || d.State != hook.Delivered {
+		if d, err := st.Delivery(ctx, hook.AllTenants, recorded[i]); err != nil || d.State != hook.Delivered {
 			return fmt.Errorf("outcome %d of %d that were taken: %+v, %w", i, len(recorded), d, err)
 		}
 	}

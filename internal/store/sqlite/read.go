@@ -38,7 +38,7 @@ func (s *Store) event(ctx context.Context, tenant hook.TenantNum, id hook.EventI
 			return err
 		})
 	}
-	if err == nil && (e == nil || e.ID != id || tenant != 0 && e.Tenant != tenant) {
+	if err == nil && (e == nil || e.ID != id || tenant != hook.AllTenants && e.Tenant != tenant) {
 		e, err = nil, store.ErrNotFound
 	}
 	if err != nil {
@@ -243,7 +243,7 @@ func (l *deliveryList) stopped() bool {
 			return false
 		}
 	}
-	return len(l.q.States) > 0 && (l.q.Endpoint != 0 || l.q.Tenant != 0)
+	return len(l.q.States) > 0 && (l.q.Endpoint != 0 || l.q.Tenant != hook.AllTenants)
 }
 
 // in adds what a segment has. Candidates are events; of each, its targets in
@@ -328,7 +328,7 @@ func (l *deliveryList) event(c *connection, id int64) (more bool, err error) {
 	if err != nil || e == nil { // nil: it came after the snapshot, and is not seen
 		return err == nil, err
 	}
-	if l.q.Tenant != 0 && e.Tenant != l.q.Tenant || l.q.Type != "" && e.Type != l.q.Type || !l.q.Event.IsZero() && e.ID != l.q.Event {
+	if l.q.Tenant != hook.AllTenants && e.Tenant != l.q.Tenant || l.q.Type != "" && e.Type != l.q.Type || !l.q.Event.IsZero() && e.ID != l.q.Event {
 		return l.look(l.afterAll(e.ID)), nil
 	}
 	for n := range e.Targets {
@@ -441,7 +441,7 @@ func (s *Store) Delivery(ctx context.Context, tenant hook.TenantNum, key hook.De
 	defer s.leave()
 	var d *hook.Delivery
 	err := s.withDelivery(ctx, key, func(c *connection, e *hook.Event, i int) (err error) {
-		if tenant == 0 || e.Tenant == tenant {
+		if tenant == hook.AllTenants || e.Tenant == tenant {
 			d, err = c.delivery(e, i)
 		}
 		return err
@@ -476,14 +476,16 @@ func (s *Store) withDelivery(ctx context.Context, key hook.DeliveryKey, fn func(
 }
 
 // Attempts lists a delivery's attempts, oldest first.
-func (s *Store) Attempts(ctx context.Context, key hook.DeliveryKey) ([]*hook.Attempt, error) {
+func (s *Store) Attempts(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey) ([]*hook.Attempt, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.leave()
 	var out []*hook.Attempt
 	err := s.withDelivery(ctx, key, func(c *connection, e *hook.Event, i int) (err error) {
-		out, err = c.attempts(key, e.Number+int64(i))
+		if tenant == hook.AllTenants || e.Tenant == tenant {
+			out, err = c.attempts(key, e.Number+int64(i))
+		}
 		return err
 	})
 	if err != nil {

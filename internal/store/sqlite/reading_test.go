@@ -21,7 +21,7 @@ func TestReadingOnWhileWriting(t *testing.T) {
 	defer st.Close()
 	wrote := make(chan error, 1)
 	go func() { wrote <- appendMany(t, st, total, 450) }()
-	for _, q := range []store.EventQuery{{Tenant: 1, Oldest: true, Limit: 1000}, {Oldest: true, Limit: 1000}} {
+	for _, q := range []store.EventQuery{{Tenant: 1, Oldest: true, Limit: 1000}, {Tenant: hook.AllTenants, Oldest: true, Limit: 1000}} {
 		want := int64(1)
 		for want <= total {
 			p, err := st.Events(t.Context(), q)

@@ -54,7 +54,7 @@ func (s *Store) Record(ctx context.Context, l store.Lease, outcomes []*store.Out
 }
 
 // Redeliver makes a recorded delivery pending and due.
-func (s *Store) Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Time) error {
+func (s *Store) Redeliver(ctx context.Context, tenant hook.TenantNum, key hook.DeliveryKey, now time.Time) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s *Store) Redeliver(ctx context.Context, key hook.DeliveryKey, now time.Ti
 	}
 	found := false
 	err := s.submit(newOp(g, func(t *tx) (err error) {
-		found, err = t.redeliver(key, now)
+		found, err = t.redeliver(tenant, key, now)
 		return err
 	}))
 	if err == nil && !found {
@@ -325,9 +325,9 @@ func (t *tx) bindAttempt(p *params, number int64, a *hook.Attempt) {
 
 // redeliver makes a delivery pending. One that has no record but will not be
 // sent, for its target says so, is made pending too.
-func (t *tx) redeliver(key hook.DeliveryKey, now time.Time) (found bool, err error) {
+func (t *tx) redeliver(tenant hook.TenantNum, key hook.DeliveryKey, now time.Time) (found bool, err error) {
 	e, err := t.c.outline(key.Event.Seq())
-	if err != nil || e == nil || e.ID != key.Event {
+	if err != nil || e == nil || e.ID != key.Event || tenant != hook.AllTenants && e.Tenant != tenant {
 		return false, err
 	}
 	i := slices.IndexFunc(e.Targets, func(tg hook.Target) bool { return tg.Endpoint == key.Endpoint })

@@ -84,18 +84,18 @@ func TestRowsOfACallThatFails(t *testing.T) {
 		t.Fatalf("records answer %v", errs)
 	}
 	for i, e := range append(first, second...) {
-		got, err := st.Event(t.Context(), 0, e.ID)
+		got, err := st.Event(t.Context(), hook.AllTenants, e.ID)
 		if err != nil || string(got.Data) != string(e.Data) || got.Type != e.Type || got.Number != int64(1+i) {
 			t.Fatalf("event %d: %+v, %v", i, got, err)
 		}
-		list, err := st.Attempts(t.Context(), hook.DeliveryKey{Event: e.ID, Endpoint: 1})
+		list, err := st.Attempts(t.Context(), hook.AllTenants, hook.DeliveryKey{Event: e.ID, Endpoint: 1})
 		done := e.ID.Seq() < second[0].ID.Seq() || e.ID.Seq() >= second[30].ID.Seq()
 		if err != nil || len(list) > 1 || (len(list) == 1) != done || done && list[0].Detail != "once" {
 			t.Fatalf("event %d has attempts %+v, %v", i, list, err)
 		}
 	}
 	for _, e := range broken {
-		if _, err := st.Event(t.Context(), 0, e.ID); !errors.Is(err, store.ErrNotFound) {
+		if _, err := st.Event(t.Context(), hook.AllTenants, e.ID); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("an event of a call that failed: %v", err)
 		}
 	}

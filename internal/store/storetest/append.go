@@ -27,7 +27,7 @@ var appendTests = []test{
 		w.append(e, bare, big)
 		for range 2 {
 			for _, want := range []*hook.Event{e, bare, big} {
-				got, err := w.st.Event(w.Context(), 0, want.ID)
+				got, err := w.st.Event(w.Context(), hook.AllTenants, want.ID)
 				w.ok(err)
 				w.same(want, got)
 			}
@@ -93,7 +93,7 @@ var appendTests = []test{
 		at, err := w.st.LastEvent(w.Context())
 		w.ok(err)
 		w.same(b.ID, at)
-		if _, err := w.st.Event(w.Context(), 0, proposed[0]); !errors.Is(err, store.ErrNotFound) {
+		if _, err := w.st.Event(w.Context(), hook.AllTenants, proposed[0]); !errors.Is(err, store.ErrNotFound) {
 			w.Fatalf("got %v, want ErrNotFound", err)
 		}
 	}},
@@ -103,7 +103,7 @@ var appendTests = []test{
 		if err == nil {
 			w.Fatal("targets out of order were taken")
 		}
-		_, err = w.st.Event(w.Context(), 0, good.ID)
+		_, err = w.st.Event(w.Context(), hook.AllTenants, good.ID)
 		w.missing(err)
 		known, err := w.st.Known(w.Context(), store.KnownQuery{Events: []store.EventKey{{Tenant: 1, Key: "k"}}, Requests: []store.RequestKey{{Scope: "s", Key: "k"}}})
 		w.ok(err)

@@ -57,8 +57,8 @@ var auditTests = []test{
 		w.same(c.Tenants[1].Num, made.TenantNum)
 		e.Num, made.Num, alone.Num = 1, 2, 3
 		for range 2 {
-			w.same([]*hook.AuditEntry{alone, made, e}, w.audit(store.AuditQuery{}))
-			w.same([]*hook.AuditEntry{e, made, alone}, w.audit(store.AuditQuery{Oldest: true}))
+			w.same([]*hook.AuditEntry{alone, made, e}, w.audit(store.AuditQuery{Tenant: hook.AllTenants}))
+			w.same([]*hook.AuditEntry{e, made, alone}, w.audit(store.AuditQuery{Tenant: hook.AllTenants, Oldest: true}))
 			w.crash()
 		}
 	}},
@@ -75,7 +75,7 @@ var auditTests = []test{
 				w.Fatal("stored")
 			}
 		}
-		w.same([]*hook.AuditEntry(nil), w.audit(store.AuditQuery{}))
+		w.same([]*hook.AuditEntry(nil), w.audit(store.AuditQuery{Tenant: hook.AllTenants}))
 	}},
 	{"Selected", func(w *world) {
 		var all []*hook.AuditEntry
@@ -92,8 +92,8 @@ var auditTests = []test{
 		}
 		w.same(of(func(e *hook.AuditEntry) bool { return e.TenantNum == 2 }), w.audit(store.AuditQuery{Tenant: 2, Oldest: true}))
 		w.same([]*hook.AuditEntry(nil), w.audit(store.AuditQuery{Tenant: 3}))
-		w.same(all[3:9], w.audit(store.AuditQuery{Since: all[3].At, Until: all[9].At, Oldest: true}))
-		w.same(all[3:9], w.audit(store.AuditQuery{After: 3, Before: 10, Oldest: true}))
+		w.same(all[3:9], w.audit(store.AuditQuery{Tenant: hook.AllTenants, Since: all[3].At, Until: all[9].At, Oldest: true}))
+		w.same(all[3:9], w.audit(store.AuditQuery{Tenant: hook.AllTenants, After: 3, Before: 10, Oldest: true}))
 		w.same([]*hook.AuditEntry{all[10], all[8]}, w.audit(store.AuditQuery{Tenant: 1, After: 8}))
 	}},
 	{"OldEntriesGo", func(w *world) {
@@ -104,7 +104,7 @@ var auditTests = []test{
 		_, err := w.st.Configure(w.Context(), &store.Change{Audit: all})
 		w.ok(err)
 		count := func() int {
-			p, err := w.st.AuditLog(w.Context(), store.AuditQuery{Limit: 5000})
+			p, err := w.st.AuditLog(w.Context(), store.AuditQuery{Tenant: hook.AllTenants, Limit: 5000})
 			w.ok(err)
 			return len(p.Entries)
 		}
@@ -121,7 +121,7 @@ var auditTests = []test{
 		w.ok(err)
 		_, err = w.st.Configure(w.Context(), &store.Change{Audit: all[:1]})
 		w.ok(err)
-		left := w.audit(store.AuditQuery{Oldest: true})
+		left := w.audit(store.AuditQuery{Tenant: hook.AllTenants, Oldest: true})
 		w.same(2, len(left)) // the last one stays, so that numbers go on
 		w.same([]int64{3000, 3001}, []int64{left[0].Num, left[1].Num})
 	}},

@@ -103,16 +103,16 @@ var leaseTests = []test{
 		}
 		w.ok(w.st.Release(w.Context(), w.lease))
 		w.lost(note(5, under))
-		w.lost(shared.RedeliverUnder(w.Context(), under, key(e, 7), w.now))
+		w.lost(shared.RedeliverUnder(w.Context(), under, hook.AllTenants, key(e, 7), w.now))
 		w.state(key(e, 7), hook.Failed, 1)
 		w.acquire()
 		w.lost(note(5, under))
-		w.lost(shared.RedeliverUnder(w.Context(), under, key(e, 7), w.now))
+		w.lost(shared.RedeliverUnder(w.Context(), under, hook.AllTenants, key(e, 7), w.now))
 		want(4)
 		under = w.lease.Only(1 << 5)
 		w.ok(note(6, under))
 		want(6)
-		w.ok(shared.RedeliverUnder(w.Context(), under, key(e, 7), w.now))
+		w.ok(shared.RedeliverUnder(w.Context(), under, hook.AllTenants, key(e, 7), w.now))
 		w.state(key(e, 7), hook.Pending, 1)
 		ended := *running
 		ended.State, ended.FinishedAt = hook.ReplayCancelled, epoch

@@ -20,10 +20,10 @@ var listTests = []test{
 			all = append(all, e)
 		}
 		queries := []store.EventQuery{
-			{}, {Tenant: 1}, {Tenant: 2}, {Tenant: 3}, {Type: "other.thing"}, {Tenant: 2, Type: "other.thing"}, {Type: "none"},
-			{Since: all[4].ID.Time(), Until: all[9].ID.Time()}, {Tenant: 1, Since: all[4].ID.Time()}, {Tenant: 2, Until: all[4].ID.Time()},
-			{Before: all[6].ID}, {Tenant: 1, Before: all[6].ID}, {After: all[6].ID}, {Tenant: 2, After: all[6].ID}, {After: all[16].ID},
-			{After: all[2].ID, Before: all[11].ID}, {Tenant: 1, Type: "other.thing", After: all[2].ID, Until: all[14].ID.Time()},
+			{Tenant: hook.AllTenants}, {Tenant: 1}, {Tenant: 2}, {Tenant: 3}, {Tenant: hook.AllTenants, Type: "other.thing"}, {Tenant: 2, Type: "other.thing"}, {Tenant: hook.AllTenants, Type: "none"},
+			{Tenant: hook.AllTenants, Since: all[4].ID.Time(), Until: all[9].ID.Time()}, {Tenant: 1, Since: all[4].ID.Time()}, {Tenant: 2, Until: all[4].ID.Time()},
+			{Tenant: hook.AllTenants, Before: all[6].ID}, {Tenant: 1, Before: all[6].ID}, {Tenant: hook.AllTenants, After: all[6].ID}, {Tenant: 2, After: all[6].ID}, {Tenant: hook.AllTenants, After: all[16].ID},
+			{Tenant: hook.AllTenants, After: all[2].ID, Before: all[11].ID}, {Tenant: 1, Type: "other.thing", After: all[2].ID, Until: all[14].ID.Time()},
 		}
 		for range 3 {
 			for _, q := range queries {
@@ -52,9 +52,9 @@ var listTests = []test{
 		slices.Reverse(all)
 		// Pages of 9 end everywhere in rows of a power of two.
 		w.deliveries(store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{hook.Held}}, all, 9, 100)
-		w.deliveries(store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{hook.Held}}, all, 9, 100)
-		w.deliveries(store.DeliveryQuery{Type: "none"}, all)
-		w.deliveries(store.DeliveryQuery{}, all, 9, 100)
+		w.deliveries(store.DeliveryQuery{Tenant: hook.AllTenants, Endpoint: 2, States: []hook.DeliveryState{hook.Held}}, all, 9, 100)
+		w.deliveries(store.DeliveryQuery{Tenant: hook.AllTenants, Type: "none"}, all)
+		w.deliveries(store.DeliveryQuery{Tenant: hook.AllTenants}, all, 9, 100)
 	}},
 	{"ReadingOn", func(w *world) {
 		// Whoever goes on after what was seen meets each event once, though it
@@ -102,29 +102,67 @@ var listTests = []test{
 		w.same(e, got)
 		_, err = w.st.Event(w.Context(), 2, e.ID)
 		w.missing(err)
-		_, err = w.st.Event(w.Context(), 0, hook.EventIDFrom(e.ID.Seq(), e.ID.Tail()+1))
+		_, err = w.st.Event(w.Context(), hook.AllTenants, hook.EventIDFrom(e.ID.Seq(), e.ID.Tail()+1))
 		w.missing(err)
 		_, err = w.st.Delivery(w.Context(), 2, key(e, 1))
 		w.missing(err)
-		_, err = w.st.Delivery(w.Context(), 0, key(e, 2))
+		_, err = w.st.Delivery(w.Context(), hook.AllTenants, key(e, 2))
 		w.missing(err)
 		_, err = w.st.Delivery(w.Context(), 1, key(e, 1))
 		w.ok(err)
+	}},
+	{"NothingOfAnotherTenant", func(w *world) { // case 94
+		e := w.event(1, 1)
+		w.append(e)
+		k := key(e, 1)
+		w.record(w.outcome(k, 1, hook.Failed))
+		entry := &hook.AuditEntry{At: w.now, Action: "a", Tenant: "t", TenantNum: 1, Result: hook.AuditDone}
+		_, err := w.st.Configure(w.Context(), &store.Change{Audit: []*hook.AuditEntry{entry}})
+		w.ok(err)
+		for _, of := range []struct {
+			tenant hook.TenantNum
+			found  int
+		}{{1, 1}, {hook.AllTenants, 1}, {2, 0}, {0, 0}} { // 0: somebody forgot to say
+			events, err := w.st.Events(w.Context(), store.EventQuery{Tenant: of.tenant, Limit: 10})
+			w.ok(err)
+			deliveries, err := w.st.Deliveries(w.Context(), store.DeliveryQuery{Tenant: of.tenant, Limit: 10})
+			w.ok(err)
+			failed, err := w.st.Deliveries(w.Context(), store.DeliveryQuery{Tenant: of.tenant, Endpoint: 1, States: []hook.DeliveryState{hook.Failed}, Limit: 10})
+			w.ok(err)
+			ofEvent, err := w.st.Deliveries(w.Context(), store.DeliveryQuery{Tenant: of.tenant, Event: e.ID, Limit: 10})
+			w.ok(err)
+			attempts, err := w.st.Attempts(w.Context(), of.tenant, k)
+			w.ok(err)
+			audit, err := w.st.AuditLog(w.Context(), store.AuditQuery{Tenant: of.tenant, Limit: 10})
+			w.ok(err)
+			w.same([]int{of.found, of.found, of.found, of.found, of.found, of.found},
+				[]int{len(events.Events), len(deliveries.Deliveries), len(failed.Deliveries), len(ofEvent.Deliveries), len(attempts), len(audit.Entries)})
+			if of.found == 0 {
+				_, err = w.st.Event(w.Context(), of.tenant, e.ID)
+				w.missing(err)
+				_, err = w.st.Delivery(w.Context(), of.tenant, k)
+				w.missing(err)
+				w.missing(w.st.Redeliver(w.Context(), of.tenant, k, w.now))
+				w.state(k, hook.Failed, 1)
+			}
+		}
+		w.ok(w.st.Redeliver(w.Context(), 1, k, w.now))
+		w.state(k, hook.Pending, 1)
 	}},
 	{"Deliveries", func(w *world) {
 		all := w.mixed()
 		k := all[len(all)/2].Key
 		queries := []store.DeliveryQuery{
-			{}, {Tenant: 1}, {Tenant: 2}, {Endpoint: 1}, {Endpoint: 3}, {Endpoint: 9}, {Tenant: 2, Endpoint: 1}, {Event: k.Event}, {Event: k.Event, Endpoint: k.Endpoint},
-			{Type: "other.thing"}, {Since: k.Event.Time()}, {Until: k.Event.Time()}, {Before: k}, {Tenant: 1, Before: k}, {Endpoint: k.Endpoint, Before: k},
-			{Tenant: 2, Event: k.Event}, {After: k}, {Tenant: 1, After: k}, {Endpoint: k.Endpoint, After: k}, {After: k, Before: all[3].Key}, {Event: k.Event, After: k},
+			{Tenant: hook.AllTenants}, {Tenant: 1}, {Tenant: 2}, {Tenant: hook.AllTenants, Endpoint: 1}, {Tenant: hook.AllTenants, Endpoint: 3}, {Tenant: hook.AllTenants, Endpoint: 9}, {Tenant: 2, Endpoint: 1}, {Tenant: hook.AllTenants, Event: k.Event}, {Tenant: hook.AllTenants, Event: k.Event, Endpoint: k.Endpoint},
+			{Tenant: hook.AllTenants, Type: "other.thing"}, {Tenant: hook.AllTenants, Since: k.Event.Time()}, {Tenant: hook.AllTenants, Until: k.Event.Time()}, {Tenant: hook.AllTenants, Before: k}, {Tenant: 1, Before: k}, {Tenant: hook.AllTenants, Endpoint: k.Endpoint, Before: k},
+			{Tenant: 2, Event: k.Event}, {Tenant: hook.AllTenants, After: k}, {Tenant: 1, After: k}, {Tenant: hook.AllTenants, Endpoint: k.Endpoint, After: k}, {Tenant: hook.AllTenants, After: k, Before: all[3].Key}, {Tenant: hook.AllTenants, Event: k.Event, After: k},
 		}
 		for _, st := range []hook.DeliveryState{hook.Pending, hook.Held, hook.Delivered, hook.Failed, hook.Cancelled} {
-			queries = append(queries, store.DeliveryQuery{States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{st}},
-				store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 2, Endpoint: 3, States: []hook.DeliveryState{st}, Before: k},
-				store.DeliveryQuery{Endpoint: 2, States: []hook.DeliveryState{st}, After: k}, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{st}, After: k})
+			queries = append(queries, store.DeliveryQuery{Tenant: hook.AllTenants, States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{st}},
+				store.DeliveryQuery{Tenant: hook.AllTenants, Endpoint: 2, States: []hook.DeliveryState{st}}, store.DeliveryQuery{Tenant: 2, Endpoint: 3, States: []hook.DeliveryState{st}, Before: k},
+				store.DeliveryQuery{Tenant: hook.AllTenants, Endpoint: 2, States: []hook.DeliveryState{st}, After: k}, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{st}, After: k})
 		}
-		queries = append(queries, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{hook.Held, hook.Failed}}, store.DeliveryQuery{Endpoint: 1, States: []hook.DeliveryState{hook.Failed, hook.Pending}})
+		queries = append(queries, store.DeliveryQuery{Tenant: 1, States: []hook.DeliveryState{hook.Held, hook.Failed}}, store.DeliveryQuery{Tenant: hook.AllTenants, Endpoint: 1, States: []hook.DeliveryState{hook.Failed, hook.Pending}})
 		for range 3 {
 			for _, q := range queries {
 				w.deliveries(q, all)
@@ -141,7 +179,7 @@ func (w *world) events(q store.EventQuery, all []*hook.Event) {
 	w.Helper()
 	var want []*hook.Event
 	for _, e := range slices.Backward(all) {
-		if (q.Tenant == 0 || e.Tenant == q.Tenant) && (q.Type == "" || e.Type == q.Type) && inside(e.ID.Time(), q.Since, q.Until) &&
+		if (q.Tenant == hook.AllTenants || e.Tenant == q.Tenant) && (q.Type == "" || e.Type == q.Type) && inside(e.ID.Time(), q.Since, q.Until) &&
 			(q.Before.IsZero() || string(e.ID[:]) < string(q.Before[:])) && string(e.ID[:]) > string(q.After[:]) {
 			want = append(want, e)
 		}
@@ -245,7 +283,7 @@ func (w *world) deliveries(q store.DeliveryQuery, all []*hook.Delivery, limits .
 	past, short := q.Before.Event.IsZero(), false
 	for _, d := range all {
 		short = short || d.Key == q.After
-		if past && !short && (q.Tenant == 0 || d.Tenant == q.Tenant) && (q.Endpoint == 0 || d.Key.Endpoint == q.Endpoint) &&
+		if past && !short && (q.Tenant == hook.AllTenants || d.Tenant == q.Tenant) && (q.Endpoint == 0 || d.Key.Endpoint == q.Endpoint) &&
 			(q.Event.IsZero() || d.Key.Event == q.Event) && (q.Type == "" || d.Type == q.Type) && inside(d.Key.Event.Time(), q.Since, q.Until) &&
 			(len(q.States) == 0 || slices.Contains(q.States, d.State)) {
 			want = append(want, d)

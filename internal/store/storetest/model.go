@@ -155,7 +155,7 @@ func (m *model) doRedeliver() {
 	if !ok {
 		return
 	}
-	m.ok(m.st.Redeliver(m.Context(), k, m.now))
+	m.ok(m.st.Redeliver(m.Context(), hook.AllTenants, k, m.now))
 	st := m.stands[k]
 	if st == nil {
 		if m.disposition(k) == hook.Deliver {
@@ -223,10 +223,10 @@ func (m *model) compare() {
 			d.Reason = ""
 		}
 	}
-	for _, q := range []store.DeliveryQuery{{}, {Tenant: 2}, {Endpoint: 3}, {Endpoint: 1, States: []hook.DeliveryState{hook.Failed}}, {Tenant: 1, States: []hook.DeliveryState{hook.Held}}} {
+	for _, q := range []store.DeliveryQuery{{Tenant: hook.AllTenants}, {Tenant: 2}, {Tenant: hook.AllTenants, Endpoint: 3}, {Tenant: hook.AllTenants, Endpoint: 1, States: []hook.DeliveryState{hook.Failed}}, {Tenant: 1, States: []hook.DeliveryState{hook.Held}}} {
 		m.deliveries(q, all)
 	}
-	for _, q := range []store.EventQuery{{}, {Tenant: 2}} {
+	for _, q := range []store.EventQuery{{Tenant: hook.AllTenants}, {Tenant: 2}} {
 		m.world.events(q, m.events)
 	}
 	m.same(int64(len(m.events)), m.stored())

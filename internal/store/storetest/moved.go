@@ -111,7 +111,7 @@ func answers(t tb, f *Filled, st store.Store) (out []answer) {
 	}
 	c, err := st.Configuration(w.Context(), 0)
 	add("configuration", c, err)
-	log, err := st.AuditLog(w.Context(), store.AuditQuery{Limit: 1000})
+	log, err := st.AuditLog(w.Context(), store.AuditQuery{Tenant: hook.AllTenants, Limit: 1000})
 	add("audit log", log, err)
 	last, err := st.LastEvent(w.Context())
 	add("last event", last, err)
@@ -124,7 +124,7 @@ func answers(t tb, f *Filled, st store.Store) (out []answer) {
 	known, err := st.Known(w.Context(), store.KnownQuery{Requests: f.requests})
 	add("requests", known.Requests, err)
 	for _, e := range f.events {
-		got, err := st.Event(w.Context(), 0, e.ID)
+		got, err := st.Event(w.Context(), hook.AllTenants, e.ID)
 		add("event", got, err)
 		_, err = st.Event(w.Context(), 99, e.ID)
 		add("event of another tenant", nil, err)
@@ -135,9 +135,9 @@ func answers(t tb, f *Filled, st store.Store) (out []answer) {
 		add("event by key", got, err)
 	}
 	for _, k := range f.keys {
-		d, err := st.Delivery(w.Context(), 0, k)
+		d, err := st.Delivery(w.Context(), hook.AllTenants, k)
 		add("delivery", d, err)
-		list, err := st.Attempts(w.Context(), k)
+		list, err := st.Attempts(w.Context(), hook.AllTenants, k)
 		add("attempts", list, err)
 	}
 	for tenant := range hook.TenantNum(4) {

@@ -164,7 +164,7 @@ func (n *node) follow(ended <-chan struct{}) error {
 
 // readOn reads all events as they come, the oldest first.
 func readOn(w *world, st store.Store, ended <-chan struct{}) (read []hook.EventID, err error) {
-	q := store.EventQuery{Oldest: true, Limit: 4}
+	q := store.EventQuery{Tenant: hook.AllTenants, Oldest: true, Limit: 4}
 	for {
 		over := closed(ended)
 		p, err := st.Events(w.Context(), q)

@@ -42,8 +42,8 @@ var pendingTests = []test{
 		for _, e := range events {
 			w.record(w.outcome(key(e, 1), 1, hook.Delivered))
 		}
-		w.ok(w.st.Redeliver(w.Context(), key(events[2], 1), w.now))
-		w.ok(w.st.Redeliver(w.Context(), key(events[0], 1), w.now))
+		w.ok(w.st.Redeliver(w.Context(), hook.AllTenants, key(events[2], 1), w.now))
+		w.ok(w.st.Redeliver(w.Context(), hook.AllTenants, key(events[0], 1), w.now))
 		w.inOrder(1, hook.EventID{}, 10, nil, events[0], events[2])
 	}},
 }

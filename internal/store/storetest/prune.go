@@ -20,14 +20,14 @@ var pruneTests = []test{
 			w.Fatalf("pruned %+v", p)
 		}
 		for range 2 {
-			_, err := w.st.Event(w.Context(), 0, events[0].ID)
+			_, err := w.st.Event(w.Context(), hook.AllTenants, events[0].ID)
 			w.missing(err)
-			got, err := w.st.Event(w.Context(), 0, events[29].ID)
+			got, err := w.st.Event(w.Context(), hook.AllTenants, events[29].ID)
 			w.ok(err)
 			w.same(events[29], got)
 			w.events(store.EventQuery{Tenant: 1}, events[p.Events:])
 			w.record(w.outcome(key(events[0], 1), 2, hook.Pending))
-			w.missing(w.st.Redeliver(w.Context(), key(events[0], 1), w.now))
+			w.missing(w.st.Redeliver(w.Context(), hook.AllTenants, key(events[0], 1), w.now))
 			w.crash()
 		}
 	}},
@@ -63,7 +63,7 @@ var pruneTests = []test{
 		w.prune(w.now, nil)
 		w.state(key(events[0], 1), hook.Pending, 1)
 		w.state(key(events[10], 2), hook.Pending, 0)
-		_, err := w.st.Event(w.Context(), 0, events[20].ID)
+		_, err := w.st.Event(w.Context(), hook.AllTenants, events[20].ID)
 		w.missing(err)
 		w.ok(w.st.Checkpoint(w.Context(), w.lease, store.Progress{Floor: events[20].ID, Behind: []store.LaneMark{{Endpoint: 2, From: events[10].ID}}}))
 		w.prune(w.now, nil)
@@ -71,9 +71,9 @@ var pruneTests = []test{
 		w.state(key(events[10], 2), hook.Pending, 0)
 		w.record(w.outcome(key(events[0], 1), 2, hook.Failed), w.outcome(key(events[10], 2), 1, hook.Failed))
 		w.prune(w.now, nil)
-		_, err = w.st.Event(w.Context(), 0, events[0].ID)
+		_, err = w.st.Event(w.Context(), hook.AllTenants, events[0].ID)
 		w.missing(err)
-		_, err = w.st.Event(w.Context(), 0, events[10].ID)
+		_, err = w.st.Event(w.Context(), hook.AllTenants, events[10].ID)
 		w.missing(err)
 	}},
 	{"InactiveAndHeldExpire", func(w *world) {
@@ -115,7 +115,7 @@ var pruneTests = []test{
 		}
 		w.same(int64(3), removed)
 		w.crash()
-		w.events(store.EventQuery{}, nil)
+		w.events(store.EventQuery{Tenant: hook.AllTenants}, nil)
 		e := w.event(1, 1)
 		w.append(e)
 		w.same(events[2].Number+1, e.Number)
@@ -132,16 +132,16 @@ var pruneTests = []test{
 		if p.Units == 0 || p.Events == 0 || p.Events >= 29 || p.Over > 0 || p.Pinned > 0 {
 			w.Fatalf("pruned %+v", p)
 		}
-		w.events(store.EventQuery{}, events[p.Events:])
+		w.events(store.EventQuery{Tenant: hook.AllTenants}, events[p.Events:])
 		rest := w.pruneTo(1, nil)
 		if rest.Units == 0 || rest.Over <= 0 || rest.Pinned > 0 {
 			w.Fatalf("pruned %+v", rest)
 		}
 		for range 2 {
-			_, err := w.st.Event(w.Context(), 0, events[0].ID)
+			_, err := w.st.Event(w.Context(), hook.AllTenants, events[0].ID)
 			w.missing(err)
-			w.events(store.EventQuery{}, events[p.Events+rest.Events:])
-			got, err := w.st.Event(w.Context(), 0, events[29].ID) // what is written to stays
+			w.events(store.EventQuery{Tenant: hook.AllTenants}, events[p.Events+rest.Events:])
+			got, err := w.st.Event(w.Context(), hook.AllTenants, events[29].ID) // what is written to stays
 			w.ok(err)
 			w.same(events[29], got)
 			w.crash()
@@ -168,12 +168,12 @@ var pruneTests = []test{
 		}
 		w.same(map[hook.EndpointNum]int64{2: 1}, p.Expired)
 		w.state(key(events[0], 1), hook.Pending, 1)
-		_, err := w.st.Event(w.Context(), 0, events[10].ID)
+		_, err := w.st.Event(w.Context(), hook.AllTenants, events[10].ID)
 		w.missing(err)
 		p = w.pruneTo(1, func(n hook.EndpointNum) bool { return n == 1 })
 		w.same(map[hook.EndpointNum]int64{1: 1}, p.Expired)
 		w.same(0, p.Pinned)
-		_, err = w.st.Event(w.Context(), 0, events[0].ID)
+		_, err = w.st.Event(w.Context(), hook.AllTenants, events[0].ID)
 		w.missing(err)
 	}},
 	{"NothingOldEnough", func(w *world) {
@@ -183,7 +183,7 @@ var pruneTests = []test{
 		}
 		w.settle()
 		w.same(store.Pruned{}, w.prune(events[0].ID.Time(), nil))
-		w.events(store.EventQuery{}, events)
+		w.events(store.EventQuery{Tenant: hook.AllTenants}, events)
 	}},
 }
 

@@ -72,7 +72,7 @@ func (p *Planted) Purge(t *testing.T, st store.Store) {
 		if !e.Purged() || e.Type != "thing.made" || len(e.Targets) != 2 || e.Key != "" {
 			t.Fatalf("a purged event is %+v", e)
 		}
-		a, err := st.Attempts(t.Context(), hook.DeliveryKey{Event: id, Endpoint: 2})
+		a, err := st.Attempts(t.Context(), hook.AllTenants, hook.DeliveryKey{Event: id, Endpoint: 2})
 		w.ok(err)
 		if len(a) != 1 || a[0].Status != 200 || a[0].URL != "" || len(a[0].ResponseBody) != 0 || a[0].BodySHA256 != [32]byte{} {
 			t.Fatalf("a purged attempt is %+v", a[0])

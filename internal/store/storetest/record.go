@@ -19,7 +19,7 @@ var recordTests = []test{
 		outs[1].Attempt.Trigger = hook.Manual
 		w.record(outs...)
 		for range 2 {
-			got, err := w.st.Attempts(w.Context(), k)
+			got, err := w.st.Attempts(w.Context(), hook.AllTenants, k)
 			w.ok(err)
 			w.same([]*hook.Attempt{outs[0].Attempt, outs[1].Attempt, outs[2].Attempt}, got)
 			d := w.delivery(k)
@@ -68,7 +68,7 @@ var recordTests = []test{
 		}
 		gone := w.event(1, 1)
 		w.record(w.outcome(key(gone, 1), 1, hook.Delivered), w.outcome(key(events[0], 99), 1, hook.Delivered))
-		_, err := w.st.Delivery(w.Context(), 0, key(gone, 1))
+		_, err := w.st.Delivery(w.Context(), hook.AllTenants, key(gone, 1))
 		w.missing(err)
 	}},
 	{"ManyAtOnce", func(w *world) {

@@ -17,7 +17,7 @@ var redeliverTests = []test{
 		attempts := []int{1, 2, 1, 0, 0}
 		for i, n := range attempts {
 			now := w.now.Add(time.Duration(i) * time.Second)
-			w.ok(w.st.Redeliver(w.Context(), k(i), now))
+			w.ok(w.st.Redeliver(w.Context(), hook.AllTenants, k(i), now))
 			w.state(k(i), hook.Pending, n)
 			due, _, err := w.st.Retries(w.Context(), 1, now, 10)
 			w.ok(err)
@@ -48,8 +48,8 @@ var redeliverTests = []test{
 		events := w.fill(2, 1, 1)
 		failed, delivered := key(events[0], 1), key(events[1], 1)
 		w.record(w.outcome(failed, 1, hook.Pending), w.outcome(delivered, 1, hook.Pending))
-		w.ok(w.st.Redeliver(w.Context(), failed, w.now))
-		w.ok(w.st.Redeliver(w.Context(), delivered, w.now))
+		w.ok(w.st.Redeliver(w.Context(), hook.AllTenants, failed, w.now))
+		w.ok(w.st.Redeliver(w.Context(), hook.AllTenants, delivered, w.now))
 		w.record(w.change(failed, hook.Held, "older"), w.outcome(failed, 2, hook.Failed), w.outcome(delivered, 2, hook.Delivered))
 		w.state(failed, hook.Pending, 2)
 		w.state(delivered, hook.Delivered, 2)
@@ -61,7 +61,7 @@ var redeliverTests = []test{
 	}},
 	{"FreshStaysFresh", func(w *world) {
 		events := w.fill(6, 1, 1)
-		w.ok(w.st.Redeliver(w.Context(), key(events[0], 1), w.now))
+		w.ok(w.st.Redeliver(w.Context(), hook.AllTenants, key(events[0], 1), w.now))
 		w.same(ids(events...), w.fresh(1, hook.EventID{}, 10))
 		due, _, err := w.st.Retries(w.Context(), 1, w.now.Add(time.Hour), 10)
 		w.ok(err)
@@ -72,15 +72,15 @@ var redeliverTests = []test{
 		e.Targets[0].Disposition = hook.Suppressed
 		w.append(e)
 		w.state(key(e, 1), hook.Cancelled, 0)
-		w.ok(w.st.Redeliver(w.Context(), key(e, 1), w.now))
+		w.ok(w.st.Redeliver(w.Context(), hook.AllTenants, key(e, 1), w.now))
 		w.state(key(e, 1), hook.Pending, 0)
 	}},
 	{"Missing", func(w *world) {
 		e := w.event(1, 1)
-		w.missing(w.st.Redeliver(w.Context(), key(e, 1), w.now))
+		w.missing(w.st.Redeliver(w.Context(), hook.AllTenants, key(e, 1), w.now))
 		w.append(e)
-		w.missing(w.st.Redeliver(w.Context(), key(e, 2), w.now))
+		w.missing(w.st.Redeliver(w.Context(), hook.AllTenants, key(e, 2), w.now))
 		other := hook.EventIDFrom(e.ID.Seq(), e.ID.Tail()+1)
-		w.missing(w.st.Redeliver(w.Context(), hook.DeliveryKey{Event: other, Endpoint: 1}, w.now))
+		w.missing(w.st.Redeliver(w.Context(), hook.AllTenants, hook.DeliveryKey{Event: other, Endpoint: 1}, w.now))
 	}},
 }

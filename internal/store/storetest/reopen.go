@@ -27,7 +27,7 @@ var reopenTests = []test{
 			}
 		}
 		for _, e := range events {
-			got, err := w.st.Event(w.Context(), 0, e.ID)
+			got, err := w.st.Event(w.Context(), hook.AllTenants, e.ID)
 			w.ok(err)
 			w.same(e, got)
 			w.state(key(e, 1), hook.Delivered, 1)

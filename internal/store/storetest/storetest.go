@@ -259,7 +259,7 @@ func (w *world) record(outcomes ...*store.Outcome) {
 // delivery reads a delivery.
 func (w *world) delivery(k hook.DeliveryKey) *hook.Delivery {
 	w.Helper()
-	d, err := w.st.Delivery(w.Context(), 0, k)
+	d, err := w.st.Delivery(w.Context(), hook.AllTenants, k)
 	w.ok(err)
 	return d
 }
@@ -271,7 +271,7 @@ func (w *world) state(k hook.DeliveryKey, state hook.DeliveryState, attempts int
 	if d.State != state || d.Attempts != attempts {
 		w.Fatalf("delivery is %v after %d attempts, want %v after %d", d.State, d.Attempts, state, attempts)
 	}
-	list, err := w.st.Attempts(w.Context(), k)
+	list, err := w.st.Attempts(w.Context(), hook.AllTenants, k)
 	w.ok(err)
 	if len(list) != attempts {
 		w.Fatalf("there are %d attempts, want %d", len(list), attempts)
