@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"context"
 	"errors"
 	"net"
 	"sync"
@@ -21,7 +22,8 @@ type conn struct {
 	used   bool // a request has been sent on it
 
 	probe [1]byte
-	users users // of HTTP/2
+	users users       // of HTTP/2
+	stop  func() bool // of HTTP/2: ends the watch for the client's end; nil: none
 
 	// Of an unused connection; the pool's.
 	since        time.Time // when it was put there
@@ -62,6 +64,24 @@ func (c *conn) interrupt() {
 // wait; Close of stream may, to say good-bye by the rules of TLS.
 func (c *conn) abandon() { c.socket.Close() }
 
+// endsWith has a connection over HTTP/2 end with the client, once no attempt is on
+// it. The transport's own way leaves those that no request has used yet.
+func (c *conn) endsWith(client context.Context) {
+	c.stop = context.AfterFunc(client, func() {
+		if c.users.spoil() {
+			c.abandon()
+		}
+	})
+}
+
+// Close closes what lies beneath TLS.
+func (c *conn) Close() error {
+	if c.stop != nil {
+		c.stop()
+	}
+	return c.Conn.Close()
+}
+
 // maxUnasked bounds what is read of a connection over HTTP/2 while no attempt is
 // on it, in bytes: the rest of answers that were given up, and what is said of
 // the connection as a whole.
@@ -95,6 +115,15 @@ func (u *users) leave(inOrder bool) bool {
 	u.n--
 	u.spoiled = u.spoiled || !inOrder
 	return u.n == 0 && u.spoiled
+}
+
+// spoil has the connection be of no more use, and reports whether that is so now,
+// because nobody is on it.
+func (u *users) spoil() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.spoiled = true
+	return u.n == 0
 }
 
 // takes reports whether n more bytes are within bounds.

@@ -181,6 +181,7 @@ func (c *Client) dialHTTP2(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, errors.ErrUnsupported
 	}
 	if nc := s.handed.take(); nc != nil {
+		nc.endsWith(c.open)
 		return nc.stream, nil
 	}
 	nc, f := c.dial(ctx, s.target, false, s.deadline, &s.progress)
@@ -188,6 +189,7 @@ func (c *Client) dialHTTP2(ctx context.Context, _, _ string) (net.Conn, error) {
 	case f != nil:
 		return nil, f
 	case nc.http2:
+		nc.endsWith(c.open)
 		return nc.stream, nil
 	}
 	c.newer.forget(s.target.peer)

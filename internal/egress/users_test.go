@@ -1,8 +1,10 @@
 package egress
 
 import (
+	"context"
 	"net"
 	"testing"
+	"testing/synctest"
 )
 
 // case 48: a connection on which an attempt did not end in good order goes with
@@ -61,5 +63,39 @@ func TestUnaskedIsBounded(t *testing.T) {
 	}
 	if _, err := mine.Read(buf); err == nil {
 		t.Error("the connection is still open")
+	}
+}
+
+// case 48: a connection that the transport has made, and perhaps never used, ends with
+// the client; one that an attempt is on, with the attempt.
+func TestConnectionsEndWithTheClient(t *testing.T) {
+	t.Parallel()
+	for _, used := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			mine, theirs := net.Pipe()
+			c := &conn{Conn: mine, socket: newSocket(mine), http2: true}
+			client, end := context.WithCancel(t.Context())
+			c.endsWith(client)
+			if used {
+				c.users.enter()
+			}
+			end()
+			synctest.Wait()
+			if used {
+				go theirs.Write([]byte("x"))
+				if _, err := c.Read(make([]byte, 1)); err != nil {
+					t.Errorf("ended under an attempt: %v", err)
+				}
+				if !c.users.leave(true) {
+					t.Error("outlives the client")
+				}
+				c.abandon()
+			}
+			if _, err := theirs.Read(make([]byte, 1)); err == nil {
+				t.Errorf("used %t: still there", used)
+			}
+			c.Close()
+			theirs.Close()
+		})
 	}
 }
