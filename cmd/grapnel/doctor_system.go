@@ -65,12 +65,18 @@ func (d *doctor) checkFolder() {
 	default:
 		d.add("data folder", checkOK, "", "%s can be written to", dir)
 	}
+	if kind := disk.Network(dir); kind != "" {
+		d.add("file system", checkWarning, networkRemedy, "%s is on %s, a network file system", dir, kind)
+	}
 	if took > slowSync {
 		d.add("sync", checkWarning, "put the data on a local SSD; each group of publishes waits for one sync", "a sync takes %s", span(took))
 		return
 	}
 	d.add("sync", checkOK, "", "a sync takes %s", span(took))
 }
+
+// networkRemedy is what to do about a data folder on another machine.
+const networkRemedy = "put the data on a local disk, or in PostgreSQL: over a network, locks and syncs are only as good as the other end"
 
 // measureSync writes a small file some times and gives the median of how long
 // it took until it was on the disk.

@@ -284,6 +284,31 @@ func TestNodeThatWakesLateSendsNothing(t *testing.T) {
 	})
 }
 
+// case 30: a request that takes as long as it may, sixty leases, is made once: its node
+// holds the lease meanwhile, and nobody takes what is in flight for lost.
+func TestLongestRequestIsMadeOnce(t *testing.T) {
+	inCluster(t, 4, func(c *cluster) {
+		const limit = time.Minute
+		a, b := c.node("a"), c.node("b")
+		for num := range hook.EndpointNum(4) {
+			c.change(num+1, func(e *hook.Endpoint) { e.Timeout = limit })
+			c.answers(num+1, always(limit-time.Millisecond, 200))
+		}
+		time.Sleep(2 * leaseLength) // the partitions are shared out
+		for num := range hook.EndpointNum(4) {
+			a.publish(num + 1)
+		}
+		time.Sleep(10 * limit)
+		if n := a.requests() + b.requests(); n != 4 {
+			t.Errorf("%d requests, want 4", n)
+		}
+		c.once()
+		c.delivered()
+		a.stop(context.Background())
+		b.stop(context.Background())
+	})
+}
+
 // What other nodes store comes before what was stored later, where that matters,
 // however late it is known.
 func TestOrderAcrossNodes(t *testing.T) {

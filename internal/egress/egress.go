@@ -104,7 +104,7 @@ func (c *Config) setDefaults() {
 	}
 	if c.Lookup == nil {
 		// The pure Go resolver: that of libc reads "0x7f.1" as an address.
-		resolver := &net.Resolver{PreferGo: true}
+		resolver := &net.Resolver{PreferGo: true, Dial: dialNameServer}
 		c.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return resolver.LookupNetIP(ctx, "ip", host)
 		}
@@ -115,6 +115,18 @@ func setDefault[T int | int64 | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}
+}
+
+// dialNameServer is a Resolver's Dial. The resolver would go on reading, up to limits of its
+// own of some seconds, when whoever asked has given up; so does nothing here.
+func dialNameServer(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) }) // it fails once it is closed, which is as good
+	return c, nil
 }
 
 // Close ends the client: connections that are being made are given up, unused

@@ -11,3 +11,6 @@ func CanonicalURL(raw string) (string, error) {
 	}
 	return t.url.String(), nil
 }
+
+// DialNameServer is how the resolver of a client reaches a name server.
+var DialNameServer = dialNameServer

@@ -46,7 +46,7 @@ func (e *elsewhere) revoke(key hook.Key) {
 	e.now = store.Configuration{Revision: e.now.Revision + 1, Keys: []*hook.Key{&key}}
 }
 
-// case 95: a key that another server revokes works for 5 s at most, whether the
+// case 95, case 98: a key that another server revokes works for 5 s at most, whether the
 // database says so, says nothing, or cannot be reached, and without any hint.
 func TestRevokedElsewhereEndsInTime(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"grapnel/internal/config"
 	"grapnel/internal/convert"
 	"grapnel/internal/crashpoint"
+	"grapnel/internal/disk"
 	"grapnel/internal/dispatch"
 	"grapnel/internal/egress"
 	"grapnel/internal/hook"
@@ -153,6 +154,9 @@ func (s *Server) openFolder(ctx context.Context) (store.Store, error) {
 	}
 	if err := sqlite.Moved(s.settings.Data); err != nil {
 		return nil, err
+	}
+	if kind := disk.Network(s.settings.Data); kind != "" {
+		s.logger.Warn("the data folder is on a network file system, whose locks and syncs are only as good as the other end: use a local disk, or PostgreSQL", "data", s.settings.Data, "kind", kind)
 	}
 	st, err := sqlite.Open(ctx, sqlite.Options{
 		Dir: s.settings.Data, Logger: s.logger, Compress: s.settings.Compression == "zstd",

@@ -34,6 +34,29 @@ func TestSecondOpenNamesTheHolder(t *testing.T) {
 	f.reopen(t)
 }
 
+// case 21: a link to a folder is that folder, and whoever has it by one name has it by
+// the other.
+func TestLinkedFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Skip(err)
+	}
+	for _, names := range [][2]string{{link, dir}, {dir, link}} {
+		st, err := sqlite.Open(t.Context(), sqlite.Options{Dir: names[0]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sqlite.Open(t.Context(), sqlite.Options{Dir: names[1]}); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("both have it: %v", err)
+		}
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // case 4: without durable commits the store does not start.
 func TestRefusesCommitsThatAreNotDurable(t *testing.T) {
 	t.Parallel()
