@@ -30,6 +30,10 @@ quick: ## the tests alone, without set-up, race detector and fuzzing
 check: ## format, vet and staticcheck, for every system that there are binaries for
 	SYSTEMS="darwin windows" ./scripts/check
 
+.PHONY: vulnerable
+vulnerable: ## look for known vulnerabilities in what is used; asks vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
 .PHONY: fuzz
 fuzz: ## every fuzz target; FUZZTIME=5000x inputs each, or a span such as 120s
 	./scripts/fuzz

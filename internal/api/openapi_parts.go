@@ -131,6 +131,8 @@ func problemHeaders(status int) []string {
 		return append(out, "WWW-Authenticate")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict:
 		out = append(out, "Retry-After")
+	case http.StatusUnprocessableEntity: // that an event's own id is taken is remembered with the request, too
+		out = append(out, "Idempotency-Replayed")
 	}
 	return append(out, "RateLimit", "RateLimit-Policy")
 }
