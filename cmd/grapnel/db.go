@@ -122,7 +122,7 @@ func inUse(err error, hint string) error {
 // unreached tells what to do about a database that does not answer.
 func unreached(err error) error {
 	if errors.Is(err, store.ErrUnavailable) {
-		return fail(exitUnavailable, "see that the database runs, that this machine may connect, and that --store names it", "%w", err)
+		return fail(exitUnavailable, databaseRemedy, "%w", err)
 	}
 	return err
 }

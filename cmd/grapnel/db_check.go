@@ -160,7 +160,7 @@ func (out *checked) tell(p *program) error {
 
 func (out *checked) print(p *program) error {
 	if out.OK {
-		return p.printf("%s: nothing wrong in %d files, %s; secrets %s\n", plain(out.Path), len(out.Files), sizeText(out.Bytes), out.Secrets)
+		return p.printf("%s: nothing wrong in %s, %s; secrets %s\n", plain(out.Path), count(int64(len(out.Files)), "file"), sizeText(out.Bytes), out.Secrets)
 	}
 	rows := make([][]string, len(out.Findings))
 	for i, f := range out.Findings {

@@ -22,7 +22,7 @@ func (d *doctor) checkDatabase() {
 	defer cancel()
 	f, err := offline.ExamineDatabase(ctx, d.settings.Store)
 	if err != nil {
-		d.add("database", checkFailed, "see that the database runs, that this machine may connect, and that --store names it", "%s: %s", d.settings.ShownStore(), plain(err.Error()))
+		d.add("database", checkFailed, databaseRemedy, "%s: %s", d.settings.ShownStore(), plain(err.Error()))
 		return
 	}
 	if text := fmt.Sprintf("PostgreSQL %s, database %s, role %s; a question takes %s", f.Version, f.Name, f.Role, span(f.Trip)); f.Trip > slowTrip {

@@ -145,6 +145,9 @@ func interruptible(stderr io.Writer) (ctx context.Context, stop func()) {
 	}
 }
 
+// databaseRemedy is what to do about a database that does not answer.
+const databaseRemedy = "see that the database runs, that this machine may connect, and that --store names it"
+
 // startError says what to do about the usual reasons why a server does not
 // start.
 func startError(err error) error {
@@ -159,6 +162,8 @@ func startError(err error) error {
 		return err
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fail(exitUnavailable, "another process listens there: end it, or choose another address with "+setting, "%w", err)
+	case errors.Is(err, store.ErrUnavailable):
+		return fail(exitUnavailable, databaseRemedy, "%w", err)
 	case errors.As(err, &listen):
 		return fail(exitUnavailable, "choose an address of this machine with "+setting, "%w", err)
 	case errors.Is(err, store.ErrLocked):
@@ -167,8 +172,6 @@ func startError(err error) error {
 		return fail(exitConflict, "two servers with the same deliveries would send everything twice", "%w", err)
 	case errors.Is(err, store.ErrNewer):
 		return fail(exitConflict, "use that version of grapnel or a later one, or name another folder with --data", "%w", err)
-	case errors.Is(err, store.ErrUnavailable):
-		return fail(exitUnavailable, "see that the database runs, that this machine may connect, and that --store names it", "%w", err)
 	case errors.Is(err, keyring.ErrOtherKey), errors.Is(err, keyring.ErrNoKey):
 		return fail(exitConflict, "start with the key that the store was used with before: in "+config.EnvSecretKey+" or --secret-key-file, as all servers of a database have it, or in secret.key in the data folder; to change keys, write the new one before the old one", "%w", err)
 	case errors.As(err, &file):

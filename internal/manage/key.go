@@ -49,12 +49,22 @@ type KeyInput struct {
 // CreateKey makes a key, or takes over one that callers have already. Its
 // text is to be shown this once.
 func (m *Manager) CreateKey(ctx context.Context, in KeyInput) (*hook.Key, hook.Secret, error) {
+	return m.createKeyUnless(ctx, in, func(time.Time) (bool, error) { return false, nil })
+}
+
+// createKeyUnless is CreateKey, and makes no key if there says that it is not needed:
+// it is asked of the configuration that the change is made from.
+func (m *Manager) createKeyUnless(ctx context.Context, in KeyInput, there func(now time.Time) (bool, error)) (*hook.Key, hook.Secret, error) {
 	text, err := keyText(in.Key)
 	if err != nil {
 		return nil, "", err
 	}
 	var k *hook.Key
 	err = m.commit(ctx, "create a key", func(now time.Time) (*store.Change, error) {
+		k = nil
+		if done, err := there(now); done || err != nil {
+			return nil, err
+		}
 		if err := m.checkKey(in, now); err != nil {
 			return nil, err
 		}
@@ -68,7 +78,7 @@ func (m *Manager) CreateKey(ctx context.Context, in KeyInput) (*hook.Key, hook.S
 		}
 		return in.Keep.join(&store.Change{Keys: []*hook.Key{k}}, k, text), nil
 	})
-	if err != nil {
+	if err != nil || k == nil {
 		return nil, "", err
 	}
 	m.Logger.Info("key created", "key_id", k.ID, "scopes", k.Scopes, "tenants", k.Tenants)
@@ -142,26 +152,23 @@ func (m *Manager) RevokeKey(ctx context.Context, id string, terms Terms[hook.Key
 // EnsureAdmin makes sure that somebody can configure the server. A given key
 // (from the environment) becomes an admin key if it is not yet. Without one,
 // and only while there is no admin key, it makes one and returns it, to be
-// shown this once.
+// shown this once. Of several servers that start at once on an empty store one makes it.
 func (m *Manager) EnsureAdmin(ctx context.Context, given hook.Secret) (made hook.Secret, err error) {
 	if given != "" {
 		return "", m.adoptAdmin(ctx, given)
 	}
-	if m.admins(now()) > 0 {
-		return "", nil
-	}
-	_, made, err = m.CreateKey(ctx, KeyInput{Scopes: []hook.Scope{hook.ScopeAdmin}})
+	_, made, err = m.createKeyUnless(ctx, KeyInput{Scopes: []hook.Scope{hook.ScopeAdmin}}, func(now time.Time) (bool, error) { return m.admins(now) > 0, nil })
 	return made, err
 }
 
 func (m *Manager) adoptAdmin(ctx context.Context, given hook.Secret) error {
-	if k, ok := m.Directory.Key(sha256.Sum256([]byte(given))); ok {
-		if isAdmin(k, now()) {
-			return nil
+	_, _, err := m.createKeyUnless(ctx, KeyInput{Key: &given, Scopes: []hook.Scope{hook.ScopeAdmin}}, func(now time.Time) (bool, error) {
+		k, ok := m.Directory.Key(sha256.Sum256([]byte(given)))
+		if ok && !isAdmin(k, now) {
+			return false, hook.Errorf(hook.CodeConflict, "it is in use already for other scopes (key %s): choose another", k.ID)
 		}
-		return hook.Errorf(hook.CodeConflict, "%s is in use already for other scopes (key %s): choose another", adminKeyReason, k.ID)
-	}
-	_, _, err := m.CreateKey(ctx, KeyInput{Key: &given, Scopes: []hook.Scope{hook.ScopeAdmin}})
+		return ok, nil
+	})
 	if err != nil {
 		return fmt.Errorf("take over %s: %w", adminKeyReason, err)
 	}

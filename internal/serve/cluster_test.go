@@ -1,11 +1,17 @@
 package serve_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"grapnel/client"
 	"grapnel/internal/config"
@@ -22,6 +28,64 @@ func nodeSettings(t *testing.T, url, secret string) config.Config {
 	c.Listen, c.Data = "127.0.0.1:0", t.TempDir()
 	c.Store, c.SecretKey, c.AdminKey, c.PublicURL = url, secret, adminKey, "https://hooks.example"
 	return c
+}
+
+// Servers that start at once on a database with nothing in it all start, and make one
+// admin key together: the one that they were given, or one that one of them tells.
+func TestServersStartAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, given := range map[string]string{"with an admin key": adminKey, "without one": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := serve.Config{Settings: nodeSettings(t, pgtest.Database(t), keyring.NewKey()), Logger: slog.New(slog.DiscardHandler), Now: time.Now}
+			cfg.Settings.AdminKey = given
+			var servers [5]*serve.Server
+			var group errgroup.Group
+			for i := range servers {
+				group.Go(func() (err error) {
+					if servers[i], err = serve.New(t.Context(), cfg); err != nil {
+						return err
+					}
+					return servers[i].Start(t.Context())
+				})
+			}
+			if err := group.Wait(); err != nil {
+				t.Error(err)
+			}
+			key, told := given, 0
+			for _, s := range servers {
+				if s == nil {
+					continue
+				}
+				t.Cleanup(func() {
+					if err := s.Stop(context.Background()); err != nil {
+						t.Error(err)
+					}
+				})
+				if made := string(s.AdminKey()); made != "" {
+					key, told = made, told+1
+				}
+			}
+			if want := 1; given == "" && told != want || given != "" && told != 0 {
+				t.Errorf("%d servers tell an admin key", told)
+			}
+			if t.Failed() {
+				return
+			}
+			n := 0
+			for k, err := range dial(t, servers[0], key).Keys(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n++; !slices.Equal(k.Scopes, []string{client.ScopeAdmin}) {
+					t.Errorf("a key with %v", k.Scopes)
+				}
+			}
+			if n != 1 {
+				t.Errorf("%d keys were made", n)
+			}
+		})
+	}
 }
 
 // Two servers share a database. Whatever one of them was told counts at once for

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,11 +44,41 @@ func mapped(err error) error {
 	if err == nil {
 		return nil
 	}
-	if word := wordFor(err); word != nil && !errors.Is(err, word) {
+	word := wordFor(err)
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		err = &unconnected{err, connect}
+	}
+	if word != nil && !errors.Is(err, word) {
 		return fmt.Errorf("%w: %w", word, err)
 	}
 	return err
 }
+
+// unconnected tells on one line why there is no connection: pgconn has a line for
+// each way that it tried, and most say the same.
+type unconnected struct {
+	error
+	connect *pgconn.ConnectError
+}
+
+// Error names the database, the user and the reasons, each once.
+func (u *unconnected) Error() string {
+	var why []string
+	for line := range strings.SplitSeq(u.connect.Unwrap().Error(), "\n") {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(why, line) {
+			why = append(why, line)
+		}
+	}
+	const plain = "tls error: server refused TLS connection" // tried first where sslmode says prefer
+	if rest := slices.DeleteFunc(slices.Clone(why), func(line string) bool { return strings.HasSuffix(line, plain) }); len(rest) > 0 {
+		why = rest
+	}
+	return fmt.Sprintf("cannot connect to database %q as %q: %s", u.connect.Config.Database, u.connect.Config.User, strings.Join(why, "; "))
+}
+
+// Unwrap is what pgx said.
+func (u *unconnected) Unwrap() error { return u.error }
 
 // wordFor is the store's error for one of PostgreSQL's or of the connection; nil
 // where there is none.
@@ -79,6 +110,7 @@ func wordFor(err error) error {
 	switch class(pg.Code) {
 	case "08", // the connection
 		"28",             // who we are, as while passwords change
+		"3D",             // there is no such database, or not yet
 		"53", "55", "57", // resources, locks, an operator
 		"58", "XX": // the system, a broken file
 		return store.ErrUnavailable
