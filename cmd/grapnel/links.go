@@ -55,7 +55,8 @@ func (*tenantsEndPortalLinksCmd) Help() string {
 
 Examples:
 
-    grapnel tenants end-portal-links demo`
+    grapnel tenants end-portal-links demo
+    grapnel tenants end-portal-links "$TENANT" --json`
 }
 
 // endedLinks says whose links were ended.
