@@ -129,6 +129,10 @@ func (d *Dispatcher) tellRecorded(batch []*delivery) {
 // is for others to say.
 func (r *recorder) commit(batch []*delivery) error {
 	r.stored, r.outcomes = r.stored[:0], r.outcomes[:0]
+	// The lease is asked for first: what goes in between is of a lane that is gone by now, or
+	// of a tenure that the store refuses. A later lease may be of a new tenure, under which an
+	// attempt of the one before would be taken (case 27).
+	lease := r.d.Lease()
 	for _, dl := range batch {
 		if !dl.lane.gone.Load() {
 			r.stored, r.outcomes = append(r.stored, dl), append(r.outcomes, &dl.outcome)
@@ -138,7 +142,7 @@ func (r *recorder) commit(batch []*delivery) error {
 		return nil
 	}
 	begin := time.Now()
-	err := r.d.Queue.Record(r.ctx, r.d.Lease(), r.outcomes)
+	err := r.d.Queue.Record(r.ctx, lease, r.outcomes)
 	r.d.Metrics.Commit(telemetry.Outcomes, time.Since(begin))
 	return err
 }

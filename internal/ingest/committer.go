@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -21,6 +22,7 @@ type committer struct {
 	last    int64 // Seq of the last id given
 	matcher *matcher
 	closing <-chan struct{}
+	failed  bool // the group under way was not simply stored
 }
 
 func (c *committer) run(l *line) {
@@ -35,8 +37,9 @@ func (c *committer) run(l *line) {
 			continue
 		}
 		group = l.next(group[:0])
+		c.failed = false
 		c.commit(group)
-		l.done() // first: who publishes again at once is not told of a group that has ended
+		l.done(c.failed) // first: who publishes again at once is not told of a group that has ended
 		for _, s := range group {
 			close(s.answered)
 		}
@@ -62,6 +65,7 @@ func gatherMore(l *line) (cost int, closed bool) {
 // one fails as a whole, for its events are one request.
 func (c *committer) commit(group []*submission) {
 	err := c.try(group)
+	c.failed = c.failed || err != nil
 	if err != nil && len(group) > 1 && ownFault(err) {
 		c.commit(group[:len(group)/2])
 		c.commit(group[len(group)/2:])
@@ -109,6 +113,7 @@ func (c *committer) try(group []*submission) error {
 			c.stored(g)
 			return nil
 		case errors.Is(err, store.ErrUnknown):
+			c.failed = true
 			return c.resolve(ctx, g, err)
 		case tries == maxTries:
 			return err
@@ -163,7 +168,9 @@ func (c *committer) resolve(ctx context.Context, g *group, doubt error) error {
 		case err == nil && stored:
 			c.stored(g)
 			return nil
-		case err == nil, errors.Is(err, store.ErrClosed):
+		case err == nil: // it was not, and never will be
+			return fmt.Errorf("%w: the commit was lost: %v", store.ErrUnavailable, doubt)
+		case errors.Is(err, store.ErrClosed):
 			return doubt
 		}
 		select {

@@ -175,10 +175,15 @@ func (l *line) next(group []*submission) []*submission {
 	return group
 }
 
-// done notes how long a group took.
-func (l *line) done() {
+// done notes how long a group took; of one that failed, or that the store was in doubt
+// about, nothing: how long it was away is no pace.
+func (l *line) done(failed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if failed {
+		l.pace.since = time.Time{}
+		return
+	}
 	now := time.Now()
 	took := now.Sub(l.pace.since)
 	p := &l.pace

@@ -195,7 +195,10 @@ func (m *Mover) moveAll(ctx context.Context, waiting []*store.Waiting) {
 // does so one by one, and gives up the one that is at fault.
 func (m *Mover) move(ctx context.Context, waiting []*store.Waiting) error {
 	err := m.publish(ctx, waiting, nil)
-	if hook.CodeOf(err) != hook.CodeInternal {
+	if !errors.Is(err, store.ErrUnfit) {
+		if hook.CodeOf(err) == hook.CodeInternal { // of the store, not of an event: it may pass
+			m.cfg.Logger.Error("events that applications have published cannot be stored; trying again", "tenant_id", waiting[0].TenantID, "error", err)
+		}
 		return err
 	}
 	if len(waiting) == 1 {

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -232,7 +233,7 @@ type poison struct{ store.Log }
 func (p poison) Append(ctx context.Context, b *store.Batch) error {
 	for _, e := range b.Events {
 		if string(e.Data) == `"poison"` {
-			return fmt.Errorf("the store chokes on %s", e.Key)
+			return fmt.Errorf("%w: the store chokes on %s", store.ErrUnfit, e.Key)
 		}
 	}
 	return p.Log.Append(ctx, b)
@@ -253,6 +254,47 @@ func TestMoverGivesPoisonUp(t *testing.T) {
 	eventually(t, "three are told of", func() bool { n.mu.Lock(); defer n.mu.Unlock(); return len(n.told) == 3 })
 	eventually(t, "nothing waits", empty(t, conn))
 	eventually(t, "the others are in the log", func() bool { return len(n.keys()) == 17 })
+}
+
+// shut is a log that stores nothing for reasons of its own.
+type shut struct {
+	store.Log
+	tried chan struct{}
+	open  chan struct{} // closed: it is over
+}
+
+func (s shut) Append(ctx context.Context, b *store.Batch) error {
+	select {
+	case <-s.open:
+		return s.Log.Append(ctx, b)
+	default:
+	}
+	select {
+	case s.tried <- struct{}{}:
+	default:
+	}
+	return errors.New("permission denied for table events")
+}
+
+// What the store cannot take for reasons of its own, of whatever kind, waits until it can:
+// an event that was committed is no worse for that.
+func TestMoverWaitsForTheStore(t *testing.T) {
+	t.Parallel()
+	url, conn := database(t)
+	for i := range 5 {
+		exec(t, conn, `SELECT grapnel.publish('acme', 'a.b', '1', id => $1)`, fmt.Sprint(i))
+	}
+	s := shut{tried: make(chan struct{}, 1), open: make(chan struct{})}
+	n := startNode(t, url, func(c *ingest.Config) { s.Log = c.Log; c.Log = s })
+	for range 2 { // also alone
+		<-s.tried
+	}
+	close(s.open)
+	eventually(t, "all are in the log", func() bool { return len(n.keys()) == 5 })
+	eventually(t, "nothing waits", empty(t, conn))
+	if rejected, err := n.store.Rejected(t.Context(), store.RejectedQuery{Tenant: 1, Limit: 10}); err != nil || len(rejected) != 0 {
+		t.Errorf("rejected: %v, %v", rejected, err)
+	}
 }
 
 // A quota paces a tenant's events, and no other tenant's.

@@ -83,6 +83,9 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s.undo = append(s.undo, func() { s.closeTracer(ctx) })
+	if err := s.join(ctx); err != nil {
+		return err
+	}
 	s.dispatch, err = dispatch.New(dispatch.Config{
 		Queue: s.store, Lease: s.lease, Directory: s.directory, Dialects: dialects, Egress: s.egress, Ring: ring, Manager: s.manager,
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), Pins: s.pins, MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,

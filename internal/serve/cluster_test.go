@@ -18,6 +18,7 @@ import (
 	"grapnel/internal/inbox"
 	"grapnel/internal/keyring"
 	"grapnel/internal/serve"
+	"grapnel/internal/store"
 	"grapnel/internal/store/postgres/pgtest"
 )
 
@@ -85,6 +86,33 @@ func TestServersStartAtOnce(t *testing.T) {
 				t.Errorf("%d keys were made", n)
 			}
 		})
+	}
+}
+
+// A server that cannot start has no part in what is shared out, however often it tries:
+// the others hold all of it.
+func TestFailedStartTakesNothing(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	_, a := start(t, serve.Config{Settings: nodeSettings(t, url, keyring.NewKey())})
+	wrong := serve.Config{Settings: nodeSettings(t, url, keyring.NewKey()), Logger: slog.New(slog.DiscardHandler), Now: time.Now}
+	for range 5 {
+		if s, err := serve.New(t.Context(), wrong); err == nil {
+			s.Stop(context.Background())
+			t.Fatal("another key was taken")
+		}
+	}
+	nodes := 0
+	for n, err := range a.Nodes(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if nodes++; len(n.Partitions) != store.Partitions {
+			t.Errorf("%s holds %d partitions", n.Name, len(n.Partitions))
+		}
+	}
+	if nodes != 1 {
+		t.Errorf("%d servers are counted, want the one that runs", nodes)
 	}
 }
 

@@ -110,7 +110,7 @@ func (s *Server) assemble(ctx context.Context, cfg Config) error {
 	if err := s.listen(ctx, cfg); err != nil {
 		return err
 	}
-	if err := s.join(ctx); err != nil {
+	if err := s.load(ctx); err != nil {
 		return err
 	}
 	return s.build(ctx, cfg)
@@ -131,17 +131,23 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	return nil
 }
 
+// load reads the configuration.
+func (s *Server) load(ctx context.Context) (err error) {
+	if s.directory, err = directory.Load(ctx, s.store); err == nil && s.shared() {
+		s.current = newCurrent(s.directory)
+	}
+	return err
+}
+
 // join takes a lease, by which other servers know of this one and of its address, and
-// reads the configuration.
+// give it its share. Whatever may end the start comes before: a server that tries again
+// and again must not have others wait for it.
 func (s *Server) join(ctx context.Context) (err error) {
 	if s.lease, err = s.store.Acquire(ctx, s.node); err != nil {
 		return fmt.Errorf("acquire the lease: %w", err)
 	}
 	s.undo = append(s.undo, s.giveBack)
-	if s.directory, err = directory.Load(ctx, s.store); err == nil && s.shared() {
-		s.current = newCurrent(s.directory)
-	}
-	return err
+	return nil
 }
 
 // ErrMoved says that what a data folder held is in a database now.
@@ -170,11 +176,14 @@ func (s *Server) openFolder(ctx context.Context) (store.Store, error) {
 	return st, nil
 }
 
-// giveBack gives the lease of a start that fails to other servers at once.
+// giveBack gives the lease of a start that fails to other servers at once, which then
+// count it no more.
 func (s *Server) giveBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTime)
 	defer cancel()
-	_ = s.store.Release(ctx, s.lease) // it ends by itself
+	lease := s.lease
+	lease.Leaves = true
+	_ = s.store.Release(ctx, lease) // it ends by itself
 }
 
 // window is how long keys are remembered, by all parts.

@@ -30,6 +30,9 @@ var (
 	// ErrUnknown: a commit failed in a way that leaves open whether it took
 	// place. The engine finds out before it answers the next call.
 	ErrUnknown = errors.New("commit outcome unknown")
+	// ErrUnfit: an event's content is of a kind or size that the engine cannot keep,
+	// whenever it is tried; nothing was stored.
+	ErrUnfit = errors.New("cannot be stored as it is")
 	// ErrFull: there is no room to write to. Reading goes on; writing comes back
 	// by itself when there is room.
 	ErrFull = errors.New("storage full")

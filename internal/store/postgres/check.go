@@ -32,14 +32,15 @@ const adviceDamage = "find out what else writes to the database, and restore it 
 // rule is a query that counts what is wrong in a table.
 type rule struct{ table, problem, sql string }
 
-// rules hold of the store as a whole.
+// rules hold of the store as a whole. Where there has been no event yet, progress
+// begins behind the id 1, which none has.
 var rules = []rule{
 	{"head", "events are counted that are not there, or the other way round", `SELECT abs(h.events - (SELECT count(*) FROM grapnel.events))
 		FROM grapnel.head AS h WHERE NOT EXISTS (SELECT FROM grapnel.gone WHERE NOT counted)`},
 	{"events", "events have an id after the last one", `SELECT count(*) FROM grapnel.events AS e, grapnel.head AS h WHERE e.seq > h.last`},
 	{"partitions", "partitions are missing", `SELECT 64 - count(*) FROM grapnel.partitions WHERE partition BETWEEN 0 AND 63`},
-	{"floors", "progress is past the end of the log", `SELECT count(*) FROM grapnel.floors AS f, grapnel.head AS h WHERE f.seq > h.last + 1`},
-	{"lane_marks", "marks are past the end of the log", `SELECT count(*) FROM grapnel.lane_marks AS m, grapnel.head AS h WHERE m.seq > h.last + 1`},
+	{"floors", "progress is past the end of the log", `SELECT count(*) FROM grapnel.floors AS f, grapnel.head AS h WHERE f.seq > greatest(h.last, 1) + 1`},
+	{"lane_marks", "marks are past the end of the log", `SELECT count(*) FROM grapnel.lane_marks AS m, grapnel.head AS h WHERE m.seq > greatest(h.last, 1) + 1`},
 	{"event_keys", "keys are of events that are not there", `SELECT count(*) FROM grapnel.event_keys AS k JOIN grapnel.units AS u ON k.seq >= u.first AND k.seq < u.until
 		WHERE NOT EXISTS (SELECT FROM grapnel.events AS e WHERE e.seq = k.seq AND e.tenant = k.tenant AND e.key = k.key)`},
 	{"units", "units lack a table", `SELECT count(*) FROM grapnel.units AS u CROSS JOIN unnest(ARRAY['events', 'attempts', 'deliveries', 'bodies']) AS t

@@ -108,6 +108,8 @@ func wordFor(err error) error {
 		return store.ErrUnavailable
 	}
 	switch class(pg.Code) {
+	case "22", "54": // data that a column cannot hold, or too much of it
+		return store.ErrUnfit
 	case "08", // the connection
 		"28",             // who we are, as while passwords change
 		"3D",             // there is no such database, or not yet
@@ -164,7 +166,8 @@ func isCode(err error, codes ...string) bool {
 // that it is going down, it has rolled back.
 func inDoubt(err error) bool {
 	var pg *pgconn.PgError
-	return err != nil && !errors.As(err, &pg) && !pgconn.SafeToRetry(err)
+	var connect *pgconn.ConnectError // there was no connection to send it on
+	return err != nil && !errors.As(err, &pg) && !errors.As(err, &connect) && !pgconn.SafeToRetry(err)
 }
 
 // tries is how often a transaction is tried that others got in the way of.

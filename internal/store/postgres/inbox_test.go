@@ -461,6 +461,33 @@ func TestBoundPublisher(t *testing.T) {
 	}
 }
 
+// A member of a bound role is bound as it is, and one of two as both; who has no part in
+// one is not.
+func TestMembersOfBoundPublishers(t *testing.T) {
+	t.Parallel()
+	_, conn := withTenants(t, "acme", "bolt", "other")
+	acme, bolt, free := publisher(t, conn, "acme"), publisher(t, conn, "bolt"), publisher(t, conn)
+	member, both := publisher(t, conn), publisher(t, conn)
+	for _, sql := range []string{
+		`GRANT "` + acme + `" TO "` + member + `"`, `ALTER ROLE "` + member + `" NOINHERIT`, `GRANT "` + member + `" TO "` + both + `"`, `GRANT "` + bolt + `" TO "` + both + `"`,
+	} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for role, may := range map[string]string{acme: "acme", member: "acme", both: "acme bolt", free: "acme bolt other"} {
+		for _, tenant := range []string{"acme", "bolt", "other"} {
+			want := denied
+			if strings.Contains(may, tenant) {
+				want = ""
+			}
+			if got := as(t, conn, role, `SELECT grapnel.publish('`+tenant+`', 'a', '1')`); got != want {
+				t.Errorf("one who may for %s, for %s: got %q, want %q", may, tenant, got, want)
+			}
+		}
+	}
+}
+
 // What an open transaction of a publisher holds stands in nobody's way: appends,
 // configuration, retention and the units of the log go on.
 func TestPublisherHoldsNobodyUp(t *testing.T) {

@@ -63,7 +63,8 @@ CREATE TABLE grapnel.inbox_rules (
 );
 INSERT INTO grapnel.inbox_rules (max_bytes, window_ms) VALUES (1048576, 86400000);
 
--- Roles that may publish for these tenants alone. One that is not here may for all.
+-- Roles that may publish, they and their members, for these tenants alone. Others may for
+-- all.
 CREATE TABLE grapnel.publishers (
   role text NOT NULL,
   tenant text NOT NULL,
@@ -138,8 +139,12 @@ BEGIN
   END IF;
 
   _role := coalesce(_role, session_user);
-  IF EXISTS (SELECT FROM grapnel.publishers AS p WHERE p.role = _role)
-    AND NOT EXISTS (SELECT FROM grapnel.publishers AS p WHERE p.role = _role AND p.tenant = publish.tenant) THEN
+  -- Members of a role that is listed are bound as it is; the owner and superusers, who are
+  -- members of whatever they like, are not.
+  IF NOT EXISTS (SELECT FROM grapnel.publishers AS p WHERE p.role = _role AND p.tenant = publish.tenant)
+    AND _role <> current_user AND NOT coalesce((SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = _role), false)
+    AND EXISTS (SELECT FROM grapnel.publishers AS p JOIN pg_roles AS r ON r.rolname = p.role WHERE pg_has_role(_role::name, r.oid, 'MEMBER'))
+    AND NOT EXISTS (SELECT FROM grapnel.publishers AS p JOIN pg_roles AS r ON r.rolname = p.role WHERE p.tenant = publish.tenant AND pg_has_role(_role::name, r.oid, 'MEMBER')) THEN
     RAISE EXCEPTION 'role % may not publish for tenant %', _role, quote_literal(left(publish.tenant, 130)) USING ERRCODE = 'insufficient_privilege', HINT = 'Its tenants are in grapnel.publishers.';
   END IF;
   SELECT t.num, r.max_bytes, r.window_ms INTO _tenant, _max, _window
