@@ -19,6 +19,9 @@ func (s *Store) SetSerial(n int64) { s.serial = n }
 // SetClock says what this machine's clock shows.
 func (s *Store) SetClock(now func() time.Time) { s.now = now }
 
+// SetRedeliveredLimit says how many deliveries Redelivered looks at.
+func (s *Store) SetRedeliveredLimit(n int) { s.redeliveredTo = n }
+
 // Keep looks after the store once.
 func (s *Store) Keep(ctx context.Context, now time.Time) error { return s.keep(ctx, now) }
 

@@ -14,9 +14,9 @@ import (
 
 var _ store.Redeliverer = (*Store)(nil)
 
-// redeliveredLimit is how many lanes are told at once; the rest is told when these
-// have been sent.
-const redeliveredLimit = 1000
+// redeliveredLimit is how many deliveries are looked at, the latest first: a long replay of
+// one lane must not stand before what somebody asks for now in another.
+const redeliveredLimit = 50_000
 
 // Redelivered lists lanes with deliveries that somebody asked for again.
 func (s *Store) Redelivered(ctx context.Context, since time.Time) (lanes []hook.EndpointNum, err error) {
@@ -26,8 +26,8 @@ func (s *Store) Redelivered(ctx context.Context, since time.Time) (lanes []hook.
 	}
 	defer leave()
 	rows, err := s.pool.Query(ctx, `SELECT DISTINCT endpoint FROM (
-			SELECT endpoint FROM grapnel.deliveries WHERE state = 1 AND manual AND next_at >= $1 ORDER BY next_at LIMIT $2
-		) AS d`, codec.FromTime(since), redeliveredLimit)
+			SELECT endpoint FROM grapnel.deliveries WHERE state = 1 AND manual AND next_at >= $1 ORDER BY next_at DESC LIMIT $2
+		) AS d`, codec.FromTime(since), s.redeliveredTo)
 	if err == nil {
 		lanes, err = pgx.CollectRows(rows, pgx.RowTo[hook.EndpointNum])
 	}

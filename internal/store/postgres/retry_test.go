@@ -3,7 +3,9 @@ package postgres_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"grapnel/internal/hook"
 	"grapnel/internal/store"
@@ -23,6 +25,36 @@ func obstruct(t *testing.T, url, table, code string, n int) {
 		END $$;
 		SELECT setval('public.met', 1, false);
 		CREATE OR REPLACE TRIGGER obstruct AFTER INSERT OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION public.obstruct()`, n, code, table))
+}
+
+// What is asked for now is found, however much of another lane was asked for before.
+func TestRedeliveredBehindAReplay(t *testing.T) {
+	t.Parallel()
+	m := join(t, pgtest.Database(t), "node")
+	m.st.SetRedeliveredLimit(3)
+	var last time.Time
+	for i := range 7 {
+		e := event(1<<40 + int64(i)*10)
+		if i == 6 {
+			e.Targets[0].Endpoint = 2
+		}
+		if err := m.st.Append(t.Context(), &store.Batch{Revision: 100, Events: []*hook.Event{e}}); err != nil {
+			t.Fatal(err)
+		}
+		key := hook.DeliveryKey{Event: e.ID, Endpoint: e.Targets[0].Endpoint}
+		o := &store.Outcome{Key: key, At: e.Time, State: hook.Failed, Reason: "given up"}
+		if err := m.st.Record(t.Context(), m.lease, []*store.Outcome{o}); err != nil {
+			t.Fatal(err)
+		}
+		last = e.Time
+		if err := m.st.Redeliver(t.Context(), hook.AllTenants, key, last.Add(time.Duration(i)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lanes, err := m.st.Redelivered(t.Context(), time.Unix(0, 0))
+	if err != nil || !slices.Contains(lanes, 2) {
+		t.Errorf("found %v, %v", lanes, err)
+	}
 }
 
 // What ends because others got in the way is tried again, a few times, and changes nothing

@@ -133,6 +133,36 @@ func TestSkewedRetention(t *testing.T) {
 	}
 }
 
+// case 31: the database's own clock goes back, as with a failover to a standby whose clock is
+// behind. A node that has died before does not hold its share until the clock is there
+// again: it has a lease's time, as everybody has.
+func TestClockOfTheDatabaseGoesBack(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	live, dead, gone := join(t, url, "live"), join(t, url, "dead"), join(t, url, "gone")
+	settled(t, live, dead, gone)
+	expire(t, url, "gone")
+	settled(t, live, dead)
+	run(t, url, `UPDATE grapnel.nodes SET started = started + interval '1 day', seen = seen + interval '1 day', expires = expires + interval '1 day'`)
+	live.renew()
+	nodes, err := live.st.Nodes(t.Context())
+	if err != nil || len(nodes) != 3 {
+		t.Fatal(nodes, err)
+	}
+	for _, n := range nodes {
+		if left := time.Until(n.Expires); left > time.Hour+time.Minute {
+			t.Errorf("the lease of %s lasts %s longer, not an hour at most", n.Name, left)
+		}
+	}
+	for _, name := range []string{"dead", "gone"} { // that hour
+		expire(t, url, name)
+	}
+	settled(t, live)
+	if live.lease.Partitions != ^uint64(0) {
+		t.Errorf("the one that is there holds %b", live.lease.Partitions)
+	}
+}
+
 // cases 31 and 32: leases are held against the server's clock alone, so that a node whose
 // clock is wrong keeps its share, and takes nothing of others.
 func TestSkewedLeases(t *testing.T) {

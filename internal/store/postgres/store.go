@@ -99,6 +99,7 @@ type Store struct {
 	lanesLook      int // as the constants; tests say otherwise
 	pendingExactly int64
 	dropAtOnce     int64
+	redeliveredTo  int
 
 	now func() time.Time // this machine's clock
 
@@ -123,7 +124,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{lanesLook: lanesLook, pendingExactly: pendingExactly, dropAtOnce: dropAtOnce, now: time.Now, opts: opts, log: opts.Logger, appender: hook.NewID("app_"), news: make(chan struct{}, 1), toDrop: make(chan struct{}, 1)}
+	s := &Store{lanesLook: lanesLook, pendingExactly: pendingExactly, dropAtOnce: dropAtOnce, redeliveredTo: redeliveredLimit, now: time.Now, opts: opts, log: opts.Logger, appender: hook.NewID("app_"), news: make(chan struct{}, 1), toDrop: make(chan struct{}, 1)}
 	if err := s.connect(ctx); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

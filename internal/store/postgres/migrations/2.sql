@@ -183,6 +183,11 @@ BEGIN
     RAISE EXCEPTION 'node % is not known any more', _node USING ERRCODE = 'GRP04';
   END IF;
 
+  -- This server's clock may have gone back: what is from the future counts from now, so
+  -- that whoever is there has a lease's time to say so, and whoever is not is over then.
+  UPDATE grapnel.nodes AS n SET seen = clock_timestamp(), expires = clock_timestamp() + _length
+  WHERE n.node IN (SELECT f.node FROM grapnel.nodes AS f WHERE f.seen > clock_timestamp() + interval '1 second' FOR UPDATE SKIP LOCKED);
+
   -- A lease that is being renewed just now is not over.
   SELECT coalesce(array_agg(o.node), '{}') INTO _over
   FROM (SELECT n.node FROM grapnel.nodes AS n WHERE n.expires < clock_timestamp() AND n.node <> _node FOR SHARE SKIP LOCKED) AS o;
