@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"grapnel/internal/api"
 )
 
 const acmeLinks = "/v1/tenants/acme/portal-links"
@@ -14,7 +16,7 @@ const acmeLinks = "/v1/tenants/acme/portal-links"
 // reaches at all is in the matrix of case 93.
 func TestPortalLinks(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, func(c *api.Config) { c.MaxEventBytes = 64 << 10 })
 	made := b.want(http.StatusCreated, "POST", acmeLinks, `{"expires_in":"15m"}`)
 	token, id := made.text("token"), made.text("id")
 	if until, err := time.Parse(time.RFC3339, made.text("expires_at")); err != nil || time.Until(until) > 15*time.Minute || time.Until(until) < 14*time.Minute {
@@ -37,6 +39,10 @@ func TestPortalLinks(t *testing.T) {
 				t.Errorf("%s %s: %s", r.method, field, a.body)
 			}
 		}
+	}
+	b.want(http.StatusAccepted, "POST", at+"/test", `{"data":"small"}`, customer)
+	if a := b.want(http.StatusRequestEntityTooLarge, "POST", at+"/test", `{"data":"`+strings.Repeat("x", 16<<10)+`"}`, customer); a.pointer() != "/data" {
+		t.Errorf("a large test: %s", a.body)
 	}
 	b.want(http.StatusOK, "PATCH", at, `{"state":"paused"}`, customer)
 	entries := b.auditLog("/v1/audit")

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"strconv"
@@ -334,6 +335,10 @@ type testAnswer struct {
 // defaultTestType is the type of a test event that names none.
 const defaultTestType = "webhook.test"
 
+// maxCustomerTest bounds in bytes what a customer may have stored by testing an endpoint:
+// tests are not counted against the tenant's quota.
+const maxCustomerTest = 16 << 10
+
 // testEndpoint sends an event to one endpoint alone, by the same way as any
 // other, whatever it subscribes to.
 func (a *API) testEndpoint(c *call) error {
@@ -351,6 +356,9 @@ func (a *API) testEndpoint(c *call) error {
 	var in testInput
 	if err := c.decode(&in); err != nil {
 		return err
+	}
+	if c.caller.Customer() && len(in.Data.text) > maxCustomerTest {
+		return &hook.Error{Code: hook.CodeTooLarge, Field: "/data", Message: fmt.Sprintf("has %d bytes; with a portal link a test has %d at most", len(in.Data.text), maxCustomerTest)}
 	}
 	item := ingest.Item{Tenant: c.tenant.ID, Type: defaultTestType}
 	sample := a.sampleFor(e)

@@ -196,10 +196,18 @@ func (k *Keeper) handOver(partitions uint64) {
 			empty = partitions
 			k.Logger.Warn("attempts took too long for their partitions to be handed over; they may be repeated", "partitions", bits.OnesCount64(empty))
 		}
-		if err := k.release(k.run, empty); err != nil {
-			k.Logger.Warn("partitions were not released; other nodes get them when the lease ends", "error", err)
-		}
+		k.releaseNow(empty)
 		partitions &^= empty
+	}
+}
+
+// releaseNow releases partitions, also while the keeper is stopped: they are none of the
+// node's any more, so that Stop would not release them.
+func (k *Keeper) releaseNow(partitions uint64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.run), k.Every)
+	defer cancel()
+	if err := k.release(ctx, partitions); err != nil {
+		k.Logger.Warn("partitions were not released; other nodes get them when the lease ends", "error", err)
 	}
 }
 

@@ -29,7 +29,7 @@ import (
 // picked, and by the attempt itself right before its request, for a process may
 // have been stopped in between.
 
-// tenure is what may be sent for now. The dispatcher's mutex guards all but until.
+// tenure is what may be sent for now. The dispatcher's mutex guards all but until and wall.
 type tenure struct {
 	lease   store.Lease // as it was told last
 	joined  uint64      // partitions of it whose lanes have been listed
@@ -42,6 +42,7 @@ type tenure struct {
 	ends  bool         // it is a lease that has to be renewed
 	epoch time.Time    // what until counts from
 	until atomic.Int64 // when the lease is over
+	wall  atomic.Int64 // the same by the wall clock, in Unix nanoseconds
 }
 
 // partition is what is known of a partition that is held.
@@ -68,6 +69,7 @@ func (t *tenure) extend(expires time.Time) {
 	case !expires.IsZero():
 		t.ends = true
 		t.until.Store(int64(expires.Sub(t.epoch)))
+		t.wall.Store(expires.UnixNano())
 	case t.ends:
 		t.until.Store(0) // nothing is held
 	default:
@@ -75,10 +77,11 @@ func (t *tenure) extend(expires time.Time) {
 	}
 }
 
-// over reports whether the lease may be over.
+// over reports whether the lease may be over, by either clock: the one that never jumps
+// stands still while the machine is suspended (case 27).
 func (t *tenure) over(now time.Time) bool {
 	until := t.until.Load()
-	return until != math.MaxInt64 && int64(now.Sub(t.epoch)) >= until
+	return until != math.MaxInt64 && (int64(now.Sub(t.epoch)) >= until || now.UnixNano() >= t.wall.Load())
 }
 
 // sends reports whether deliveries of a partition may be sent, as long as the

@@ -111,8 +111,9 @@ func wordFor(err error) error {
 	case "22", "54": // data that a column cannot hold, or too much of it
 		return store.ErrUnfit
 	case "08", // the connection
-		"28",             // who we are, as while passwords change
-		"3D",             // there is no such database, or not yet
+		"28",       // who we are, as while passwords change
+		"3D",       // there is no such database, or not yet
+		"0A", "42", // a right, table or function that is missing: nothing that is stored is at fault
 		"53", "55", "57", // resources, locks, an operator
 		"58", "XX": // the system, a broken file
 		return store.ErrUnavailable

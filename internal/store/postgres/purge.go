@@ -139,7 +139,12 @@ func (s *Store) rewrite(ctx context.Context, seqs []int64, out *store.Purged) er
 		tables = append(tables, "grapnel."+name)
 	}
 	for _, table := range tables {
-		if _, err := s.pool.Exec(ctx, "VACUUM FULL "+table); err != nil {
+		// While it waits for a reader that stays, everybody else would wait behind it.
+		err := s.patiently(ctx, func() error {
+			_, err := s.pool.Exec(ctx, "VACUUM FULL "+table)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -27,6 +27,33 @@ func obstruct(t *testing.T, url, table, code string, n int) {
 		CREATE OR REPLACE TRIGGER obstruct AFTER INSERT OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION public.obstruct()`, n, code, table))
 }
 
+// A right that is missing, or a table, is no fault of what is to be stored: it is tried again.
+func TestMissingRightsPass(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	m := join(t, url, "node")
+	e := event(1 << 40)
+	if err := m.st.Append(t.Context(), &store.Batch{Revision: 100, Events: []*hook.Event{e}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []string{"42501", "42P01", "0A000"} {
+		obstruct(t, url, "grapnel.head", code, 1000)
+		if err := m.st.Append(t.Context(), &store.Batch{Revision: 100, Events: []*hook.Event{event(1<<40 + 10)}}); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s while events are stored: %v", code, err)
+		}
+		obstruct(t, url, "grapnel.attempts", code, 1000)
+		if err := m.st.Record(t.Context(), m.lease, delivered(e)); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s while outcomes are stored: %v", code, err)
+		}
+	}
+	for code, want := range map[string]error{"22021": store.ErrUnfit, "54000": store.ErrUnfit} {
+		obstruct(t, url, "grapnel.head", code, 1000)
+		if err := m.st.Append(t.Context(), &store.Batch{Revision: 100, Events: []*hook.Event{event(1<<40 + 10)}}); !errors.Is(err, want) {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+}
+
 // What is asked for now is found, however much of another lane was asked for before.
 func TestRedeliveredBehindAReplay(t *testing.T) {
 	t.Parallel()
