@@ -240,7 +240,8 @@ func (q *query) keeps(name, value string) bool {
 }
 
 func (a *API) patchEndpoint(c *call) error {
-	if _, err := a.endpoint(c); err != nil {
+	e, err := a.endpoint(c)
+	if err != nil {
 		return err
 	}
 	var in endpointInput
@@ -250,11 +251,14 @@ func (a *API) patchEndpoint(c *call) error {
 	if err := in.checkCustomer(c); err != nil {
 		return err
 	}
+	if err := in.checkMoved(c, e); err != nil {
+		return err
+	}
 	change, err := in.change(c)
 	if err != nil {
 		return err
 	}
-	e, err := a.Manager.UpdateEndpoint(c.r.Context(), c.tenant.ID, c.r.PathValue("endpoint"), change)
+	e, err = a.Manager.UpdateEndpoint(c.r.Context(), c.tenant.ID, c.r.PathValue("endpoint"), change)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"grapnel/internal/hook"
@@ -92,4 +93,20 @@ func (in *endpointInput) checkCustomer(c *call) error {
 		}
 	}
 	return nil
+}
+
+// checkMoved refuses a customer who would have credentials that are not shown to them
+// sent elsewhere.
+func (in *endpointInput) checkMoved(c *call, e *hook.Endpoint) error {
+	if !c.caller.Customer() || !in.URL.given || in.URL.value == e.URL {
+		return nil
+	}
+	hidden := slices.ContainsFunc(in.Headers.value, func(h hook.Header) bool { return h.Value == hook.Hidden })
+	if !in.Headers.given {
+		hidden = slices.ContainsFunc(e.Headers, func(h hook.Header) bool { return h.Sealed != "" })
+	}
+	if !hidden {
+		return nil
+	}
+	return &hook.Error{Code: hook.CodeForbidden, Field: "/url", Message: "cannot be changed with a portal link while headers hold credentials that are not shown: give the headers anew with it"}
 }

@@ -45,6 +45,14 @@ func TestPortalLinks(t *testing.T) {
 		t.Errorf("a large test: %s", a.body)
 	}
 	b.want(http.StatusOK, "PATCH", at, `{"state":"paused"}`, customer)
+	b.want(http.StatusOK, "PATCH", at, `{"url":"https://example.com/other"}`, customer)
+	b.want(http.StatusOK, "PATCH", at, `{"headers":{"Authorization":"Bearer provider"}}`)
+	for _, body := range []string{`{"url":"https://elsewhere.example/"}`, `{"url":"https://elsewhere.example/","headers":{"Authorization":"[secret]"}}`} {
+		if a := b.want(http.StatusForbidden, "PATCH", at, body, customer); a.pointer() != "/url" {
+			t.Errorf("%s takes a credential elsewhere: %s", body, a.body)
+		}
+	}
+	b.want(http.StatusOK, "PATCH", at, `{"url":"https://elsewhere.example/","headers":{"X-Mine":"2"}}`, customer)
 	entries := b.auditLog("/v1/audit")
 	if !slices.ContainsFunc(entries, func(e map[string]any) bool {
 		actor := e["actor"].(map[string]any)

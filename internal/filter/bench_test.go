@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,8 @@ func BenchmarkCostly(b *testing.B) {
 	for name, tree := range map[string]string{
 		"one condition": `{"field":"data.n","operator":"eq","value":2}`,
 		"one pattern":   conditions[0],
-		"the costliest": `{"or":[` + strings.Join(conditions, ",") + `]}`,
+		"many patterns": `{"or":[` + strings.Join(conditions, ",") + `]}`,
+		"with any":      `{"or":[` + strings.Join(slices.Repeat([]string{`{"field":"data.text","operator":"like","value":"%` + strings.Repeat("_", 250) + `b%"}`}, filter.MaxConditions-1), ",") + `]}`,
 	} {
 		f, err := filter.Parse([]byte(tree))
 		if err != nil {

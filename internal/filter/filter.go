@@ -187,6 +187,9 @@ type Subject struct {
 	event          *hook.Event
 	data, metadata any
 	decoded        bool
+
+	text, lowered string // the last text that a pattern was held against
+	steps         int    // that are left for the filter's patterns
 }
 
 // NewSubject prepares an event for any number of filters.
@@ -203,6 +206,14 @@ func decode(raw []byte) any {
 		return nil // ingest takes valid JSON only
 	}
 	return v
+}
+
+// lower is a text in lower case, made once for all patterns in a row.
+func (s *Subject) lower(text string) string {
+	if s.text != text || s.lowered == "" {
+		s.text, s.lowered = text, strings.ToLower(text)
+	}
+	return s.lowered
 }
 
 // field finds the value at a path and whether it is there.
@@ -230,7 +241,10 @@ func (s *Subject) field(path []string) (any, bool) {
 }
 
 // Match reports whether an event satisfies the filter.
-func (f *Filter) Match(s *Subject) bool { return f.root.match(s) }
+func (f *Filter) Match(s *Subject) bool {
+	s.steps = maxSteps
+	return f.root.match(s)
+}
 
 func (n *node) match(s *Subject) bool {
 	switch n.kind {
@@ -256,7 +270,11 @@ func (n *node) match(s *Subject) bool {
 		return !there || !n.inList(v)
 	case "like", "not_like":
 		text, ok := v.(string)
-		return ok && len(text) <= maxText && like(strings.ToLower(text), n.value.(string)) == (n.op == "like")
+		if !ok || len(text) > maxText {
+			return false
+		}
+		matches, known := like(s.lower(text), n.value.(string), &s.steps)
+		return known && matches == (n.op == "like")
 	}
 	order, ok := compare(v, n.value)
 	if n.id {
@@ -334,36 +352,11 @@ func isNumber(s string) bool {
 // gigabyte.
 func rational(n json.Number) (*big.Rat, bool) {
 	s := string(n)
-	if i := strings.IndexAny(s, "eE"); len(s) > 64 || i >= 0 && len(strings.TrimLeft(s[i+1:], "+-")) > 2 {
+	if len(s) > 64 {
+		return nil, false
+	}
+	if i := strings.IndexAny(s, "eE"); i >= 0 && len(strings.TrimLeft(s[i+1:], "+-")) > 2 {
 		return nil, false
 	}
 	return new(big.Rat).SetString(s)
-}
-
-// like matches text against a pattern of %, _ and backslash escapes, in time
-// proportional to len(text) × len(pattern) at worst.
-func like(text, pattern string) bool {
-	t, p := []rune(text), []rune(pattern)
-	i, j := 0, 0
-	star, mark := -1, 0 // the last % and how much of the text it has taken
-	for i < len(t) {
-		switch {
-		case j < len(p) && p[j] == '%':
-			star, mark = j, i
-			j++
-		case j < len(p) && p[j] == '\\' && j+1 < len(p) && p[j+1] == t[i]:
-			i, j = i+1, j+2
-		case j < len(p) && p[j] != '\\' && (p[j] == '_' || p[j] == t[i]):
-			i, j = i+1, j+1
-		case star >= 0:
-			mark++
-			i, j = mark, star+1
-		default:
-			return false
-		}
-	}
-	for j < len(p) && p[j] == '%' {
-		j++
-	}
-	return j == len(p)
 }
