@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -72,7 +73,11 @@ func (m *move) again(t *testing.T, after time.Duration, point string) (moved off
 // is in it, it has no schema.
 func (m *move) closed(t *testing.T) {
 	t.Helper()
-	if p, out, problems := m.run(t, 0, "", "stats", "--store", m.url); p.Err() == nil || !strings.Contains(problems, "grapnel db m") {
+	p, out, problems := m.run(t, 0, "", "stats", "--store", m.url)
+	if p.Err() == nil && regexp.MustCompile(`(?m)^events +0$`).MatchString(out) && regexp.MustCompile(`(?m)^files +0$`).MatchString(out) {
+		return // killed between the schema and the first row: there is nothing that could be sent
+	}
+	if p.Err() == nil || !strings.Contains(problems, "grapnel db m") {
 		t.Fatalf("the database can be opened: %v\n%s%s", p.Err(), out, problems)
 	}
 }
