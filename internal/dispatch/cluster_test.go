@@ -25,6 +25,7 @@ type cluster struct {
 	net  dispatch.Egress
 	slow time.Duration // between storing an event and offering it
 	far  time.Duration // the way of a node to the end of the log
+	list time.Duration // before lanes are listed
 }
 
 // common is the store: a memory whose partitions are leased.
@@ -43,6 +44,7 @@ type seat struct {
 	cut      bool          // nothing comes through
 	gone     bool          // it has taken leave
 	askDelay time.Duration // before the end of the log is read
+	listing  time.Duration // before lanes are listed
 	lag      time.Duration // of giving back
 }
 
@@ -76,7 +78,7 @@ func newCluster(w *world) *cluster {
 // node starts a node.
 func (c *cluster) node(name string) *node {
 	c.t.Helper()
-	n := &node{c: c, name: name, seat: &seat{common: c.log, name: name, askDelay: c.far}}
+	n := &node{c: c, name: name, seat: &seat{common: c.log, name: name, askDelay: c.far, listing: c.list}}
 	ctx := context.Background()
 	lease, err := n.seat.Acquire(ctx, name)
 	if err != nil {
@@ -235,6 +237,19 @@ func (s *seat) Release(ctx context.Context, l store.Lease) error {
 
 func (s *seat) Lanes(ctx context.Context, l store.Lease) (out []store.Lane, err error) {
 	if err := s.reach(ctx); err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, s.listing); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	for p := range s.owner {
+		if l.Partitions>>p&1 == 1 && (s.owner[p] != s.name || s.tokens[p] != l.Tokens[p]) {
+			err = fmt.Errorf("list lanes: %w", store.ErrLeaseLost)
+		}
+	}
+	s.mu.Unlock()
+	if err != nil {
 		return nil, err
 	}
 	all, err := s.memory.Lanes(ctx, l)

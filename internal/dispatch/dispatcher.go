@@ -191,7 +191,11 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	d.Directory.Watch(d.changed)
 	d.countAnew()
 	a, err := d.list(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrLeaseLost) && d.doubt():
+		a = listing{} // part of it has moved on meanwhile: runJoiner lists what is held by then
+		signal(d.tenure.gained)
+	case err != nil:
 		return err
 	}
 	d.mu.Lock()

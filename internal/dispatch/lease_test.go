@@ -86,6 +86,28 @@ func TestNothingIsPassedOverWhilePartitionsCome(t *testing.T) {
 	})
 }
 
+// A node starts although partitions that it lists are another one's by then, and delivers
+// what it still has.
+func TestStartWhilePartitionsMoveOn(t *testing.T) {
+	inCluster(t, 30, func(c *cluster) {
+		c.list = leaseLength
+		for num := range hook.EndpointNum(30) {
+			c.store(num + 1)
+		}
+		time.AfterFunc(time.Millisecond, func() { c.want(halves) })
+		a := c.node("a")
+		b := c.node("b")
+		time.Sleep(time.Minute)
+		c.delivered()
+		if a.requests() == 0 || a.requests()+b.requests() != 30 {
+			t.Errorf("%d and %d requests", a.requests(), b.requests())
+		}
+		for _, n := range []*node{a, b} {
+			n.stop(context.Background())
+		}
+	})
+}
+
 // What had begun of a partition that is given up ends, and is recorded, before
 // another node has it: nothing is repeated. What has not begun is the other's.
 func TestOrderlyHandOver(t *testing.T) {

@@ -22,8 +22,15 @@ type committer struct {
 	last    int64 // Seq of the last id given
 	matcher *matcher
 	closing <-chan struct{}
-	failed  bool // the group under way was not simply stored
+	failed  bool          // the group under way was not simply stored
+	most    time.Duration // that a group's events may take to be matched anew
+	left    time.Duration // of it, for the group under way
 }
+
+// mostAnew is how long a group may be matched anew, because the configuration has changed
+// since its callers did so themselves. Who needs more than is left of it does it again:
+// whatever somebody's filters cost, others do not wait for them.
+const mostAnew = 2 * time.Millisecond
 
 func (c *committer) run(l *line) {
 	var group []*submission
@@ -37,7 +44,7 @@ func (c *committer) run(l *line) {
 			continue
 		}
 		group = l.next(group[:0])
-		c.failed = false
+		c.failed, c.left = false, c.most
 		c.commit(group)
 		l.done(c.failed) // first: who publishes again at once is not told of a group that has ended
 		for _, s := range group {
@@ -204,13 +211,10 @@ type known struct {
 // plan decides what to store for a group, and fills in everybody's results as
 // they will be when it is stored.
 func (c *committer) plan(ctx context.Context, submissions []*submission) (*group, error) {
-	g := &group{now: c.cfg.Now(), submissions: submissions, batch: store.Batch{Revision: c.cfg.Directory.Revision()}}
+	g := &group{now: c.cfg.Now(), batch: store.Batch{Revision: c.cfg.Directory.Revision()}}
 	g.batch.Events, g.proposed = make([]*hook.Event, 0, len(submissions)), make([]hook.EventID, 0, len(submissions))
-	for _, s := range submissions {
-		if s.revision != g.batch.Revision {
-			c.matcher.prepareAt(s, g.batch.Revision)
-		}
-	}
+	submissions = c.upToDate(submissions, g.batch.Revision)
+	g.submissions = submissions
 	if err := c.look(ctx, g, submissions); err != nil {
 		return nil, err
 	}
@@ -235,6 +239,24 @@ func (c *committer) plan(ctx context.Context, submissions []*submission) (*group
 		})
 	}
 	return g, nil
+}
+
+// upToDate are the submissions that are matched with a configuration. The others are
+// stale: they go back to their callers.
+func (c *committer) upToDate(submissions []*submission, revision int64) []*submission {
+	stale := false
+	for _, s := range submissions {
+		if !s.stale && s.revision != revision {
+			begin := time.Now()
+			s.stale = !c.matcher.prepareFor(s, revision, c.left)
+			c.left -= time.Since(begin)
+		}
+		stale = stale || s.stale
+	}
+	if !stale {
+		return submissions
+	}
+	return slices.DeleteFunc(slices.Clone(submissions), func(s *submission) bool { return s.stale })
 }
 
 // faulty reports whether an event failed by our own fault.

@@ -95,7 +95,7 @@ func New(ctx context.Context, cfg Config) (*Ingester, error) {
 		cfg: cfg, line: newLine(), matcher: newMatcher(cfg.Directory, cfg.Policy), quotas: newQuotas(&cfg),
 		full: shortage{logger: cfg.Logger}, closing: make(chan struct{}), done: make(chan struct{}),
 	}
-	c := &committer{cfg: cfg, last: last.Seq(), matcher: g.matcher, closing: g.closing}
+	c := &committer{cfg: cfg, last: last.Seq(), matcher: g.matcher, most: mostAnew, closing: g.closing}
 	go func() {
 		defer close(g.done)
 		c.run(g.line)
@@ -135,22 +135,51 @@ func (g *Ingester) publish(ctx context.Context, s *Submission, trace *hook.Trace
 		g.cfg.Metrics.Accepted("refused", len(s.Items))
 		return nil, false, err
 	}
-	select {
-	case <-job.answered:
-	case <-ctx.Done():
-		if !g.line.leave(job) {
-			return nil, false, &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry,
-				Message: "the events are still being stored, and may be or not: send the request again with the same id or Idempotency-Key"}
+	for tries := 1; ; tries++ {
+		if err := g.await(ctx, job); err != nil {
+			return nil, false, err
 		}
-		g.quotas.refund(job)
-		g.refused("overload", len(s.Items))
-		g.cfg.Metrics.Accepted("refused", len(s.Items))
-		return nil, false, &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry,
-			Message: "the server could not store this in time, and nothing of it was stored: send the request again later"}
+		if !job.stale {
+			break
+		}
+		if tries == maxTries {
+			return nil, false, g.giveUp(job, &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry,
+				Message: "the endpoints changed again and again while the events were matched with them, and nothing of this was stored: send the request again later"})
+		}
+		g.matcher.prepare(job)
+		job.answered = make(chan struct{})
+		if err := g.line.join(ctx, job); err != nil {
+			return nil, false, g.giveUp(job, err)
+		}
 	}
 	g.quotas.refund(job)
 	g.count(job)
 	return job.results, job.replayed, job.err
+}
+
+// await waits for the committer's answer, or, where ctx ends before the committer has
+// the submission, takes it out of the line.
+func (g *Ingester) await(ctx context.Context, job *submission) error {
+	select {
+	case <-job.answered:
+		return nil
+	case <-ctx.Done():
+		if !g.line.leave(job) {
+			return &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry,
+				Message: "the events are still being stored, and may be or not: send the request again with the same id or Idempotency-Key"}
+		}
+		return g.giveUp(job, &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry,
+			Message: "the server could not store this in time, and nothing of it was stored: send the request again later"})
+	}
+}
+
+// giveUp counts a submission that was in the line, and of which nothing was stored.
+func (g *Ingester) giveUp(job *submission, why error) error {
+	job.results, job.replayed, job.err = nil, false, why
+	g.quotas.refund(job)
+	g.refused("overload", len(job.Items))
+	g.cfg.Metrics.Accepted("refused", len(job.Items))
+	return why
 }
 
 // slowRetry is when to come back to a store that was too slow.

@@ -1,18 +1,40 @@
 package ingest
 
 import (
+	"time"
+
 	"grapnel/internal/hook"
 )
 
 // prepared is what is known of a submission's events before the committer has
 // them: nothing in it takes the committer's time, and it holds as long as the
-// configuration is what it was.
+// configuration of their tenants is what it was.
 type prepared struct {
-	revision int64         // of the configuration that the events were matched with; -1: it changed meanwhile
+	revision int64         // of the configuration that the events were matched with
+	seen     []seen        // of their tenants, before they were matched
+	one      [1]seen       // room for it
+	took     time.Duration // to match them
+	stale    bool          // matching them again takes longer than others are to wait for: who publishes does it
 	events   []*hook.Event // one for each item; nil: not to be taken
 	single   [1]*hook.Event
 	failed   []*hook.Error // why an item is not to be taken, or cannot be matched; nil: none
 	over     []*hook.Error // why an item is over a quota; nil: none
+}
+
+// seen is what matching saw of a tenant.
+type seen struct {
+	id      string
+	num     hook.TenantNum // 0: there was none
+	version int64          // of its endpoints
+}
+
+func (m *matcher) see(tenant string) seen {
+	v := seen{id: tenant}
+	v.version, _, _ = m.directory.EndpointsVersion(tenant)
+	if t, ok := m.directory.Tenant(tenant); ok {
+		v.num = t.Num
+	}
+	return v
 }
 
 // refusal says why an item is not taken; nil if it is.
@@ -35,11 +57,40 @@ func (s *submission) fail(i int, err error) {
 
 // prepare matches a submission's events with the present configuration.
 func (m *matcher) prepare(s *submission) {
-	revision := m.directory.Revision()
-	m.prepareAt(s, revision)
-	if m.directory.Revision() != revision {
-		s.revision = -1
+	s.stale = false
+	if s.seen = s.one[:0]; len(s.Items) > 1 {
+		s.seen = nil
 	}
+	for i := range s.Items {
+		if tenant := s.Items[i].Tenant; i == 0 || s.Items[i-1].Tenant != tenant {
+			s.seen = append(s.seen, m.see(tenant))
+		}
+	}
+	begin := time.Now()
+	m.prepareAt(s, m.directory.Revision())
+	s.took = time.Since(begin)
+}
+
+// prepareFor has a submission's events be as with a later configuration, at a cost of
+// most at most; false: it would be more. The caller makes sure that the revision is
+// still the same afterwards.
+func (m *matcher) prepareFor(s *submission, revision int64, most time.Duration) bool {
+	for _, v := range s.seen {
+		if m.see(v.id) != v {
+			if s.took > most {
+				return false
+			}
+			m.prepareAt(s, revision)
+			return true
+		}
+	}
+	for _, e := range s.events {
+		if e != nil {
+			e.Revision = revision
+		}
+	}
+	s.revision = revision
+	return true
 }
 
 // prepareAt matches a submission's events. The caller makes sure that the

@@ -67,7 +67,7 @@ func (s *Server) bind(ctx context.Context, given net.Listener, setting, addr str
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	read := s.settings.RequestTimeout.Std()
 	return &http.Server{
-		Handler: h, ConnContext: callers.ConnContext, ReadHeaderTimeout: min(readHeaderTimeout, read), ReadTimeout: read, WriteTimeout: read + answerTime,
+		Handler: answered(h), ConnContext: callers.ConnContext, ReadHeaderTimeout: min(readHeaderTimeout, read), ReadTimeout: read, WriteTimeout: read + answerTime,
 		IdleTimeout: s.settings.IdleTimeout.Std(), MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 }

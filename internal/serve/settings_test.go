@@ -34,7 +34,8 @@ func ask(t *testing.T, s *serve.Server, method, path, key, from, body string) *h
 	if from != "" {
 		req.Header.Set("X-Forwarded-For", from)
 	}
-	res, err := (&http.Transport{}).RoundTrip(req)
+	req.Header.Set("Expect", "100-continue") // what is refused before its body is not sent
+	res, err := (&http.Transport{ExpectContinueTimeout: time.Minute}).RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
