@@ -212,9 +212,9 @@ var forbidden = []string{
 // checkGuard asks the deliveries' own client for forbidden addresses, and for
 // a listener on this machine.
 func (d *doctor) checkGuard() {
-	client, err := egress.New(egress.Config{Allow: d.settings.EgressPrefixes()})
+	client, err := egress.New(egress.Config{Allow: d.settings.EgressPrefixes(), Deny: d.settings.DeniedPrefixes()})
 	if err != nil {
-		d.add("egress guard", checkFailed, "correct --egress-allow", "it cannot be made: %s", err)
+		d.add("egress guard", checkFailed, "correct --egress-allow and --egress-deny", "it cannot be made: %s", err)
 		return
 	}
 	defer client.Close()

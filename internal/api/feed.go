@@ -29,7 +29,7 @@ type feed struct {
 // feed begins an answer of server-sent events, if the caller may have one more.
 // The server's bound on the time of an answer does not hold for it. The context ends when the client leaves or the server stops.
 func (a *API) feed(c *call) (context.Context, *feed, error) {
-	leave, err := a.Live.Enter(c.keyID(), c.r.PathValue("tenant"))
+	leave, err := a.Live.Enter(c.keyID(), c.r.PathValue("tenant"), c.caller.Customer())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -15,7 +15,7 @@ func (r *routeRow) mayLoop() bool { return r.publishes || r.changes() }
 // would publish or change something: an endpoint at such a route would be sent to by what it
 // causes itself, without end (case 92).
 func (r *routeRow) checkLoop(c *call) error {
-	if !r.mayLoop() || len(c.r.Header.Values(egress.HopHeader)) == 0 {
+	if !r.mayLoop() || !egress.Returned(c.r.Header) {
 		return nil
 	}
 	return hook.Errorf(codeLoop, "this request is the delivery of a Grapnel server (it has the header %s), and would go round in circles: let a program between take deliveries and publish what it makes of them", egress.HopHeader)

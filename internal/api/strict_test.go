@@ -121,7 +121,7 @@ func TestListenRefusesBeforeItBegins(t *testing.T) {
 	t.Parallel()
 	hub := live.New(live.Config{StreamsPerKey: 1})
 	b := setup(t, func(c *api.Config) { c.Live = hub })
-	leave, err := hub.Enter(b.want(http.StatusOK, "GET", "/v1/keys", "").list("data")[0]["id"].(string), "acme")
+	leave, err := hub.Enter(b.want(http.StatusOK, "GET", "/v1/keys", "").list("data")[0]["id"].(string), "acme", false)
 	must(t, err)
 	defer leave()
 	if a := b.want(http.StatusBadRequest, "GET", acmeRequests+"?after=junk", ""); a.header.Get("X-Accel-Buffering") != "" {

@@ -36,6 +36,7 @@ type Config struct {
 	Drain               Duration `group:"Delivery" placeholder:"TIME" default:"${drain}" min:"0s" max:"1h" help:"How long running attempts may take to finish when the server stops (default ${default})."`
 	MaxInFlight         int      `group:"Delivery" placeholder:"N" default:"1024" min:"1" max:"65536" help:"Most delivery attempts at once, over all endpoints (default ${default})."`
 	EgressAllow         []string `group:"Delivery" placeholder:"CIDR" range:"address ranges" help:"Private range that deliveries may go to, with all its ports; may be given several times." more:"Cloud metadata addresses stay closed."`
+	EgressDeny          []string `group:"Delivery" placeholder:"CIDR" range:"address ranges" help:"Range that no delivery may go to, public or opened by --egress-allow; may be given several times." more:"For addresses that only look public from outside: your own services', or the IPv6 range of a NAT64 of your own network."`
 	EgressProxy         string   `group:"Delivery" placeholder:"URL" range:"http or https URL" help:"Forward proxy that all deliveries go through, by CONNECT; HTTP_PROXY and its like are never looked at." more:"Names are resolved and addresses checked here, and the proxy is asked for the very address that passed: it needs to resolve nothing, and must allow CONNECT to every port that endpoints use, 80 included. What an address means in the proxy's own network this server cannot know: the proxy must itself refuse addresses that are private there."`
 	EgressProxyAuthFile string   `group:"Delivery" placeholder:"FILE" range:"file" help:"File with USER:PASSWORD for --egress-proxy."`
 
@@ -94,6 +95,9 @@ func DevVars() map[string]string {
 // EgressPrefixes returns EgressAllow parsed. It is for a Config that Validate
 // has passed: ranges that cannot be read are left out.
 func (c *Config) EgressPrefixes() []netip.Prefix { return prefixes(c.EgressAllow) }
+
+// DeniedPrefixes returns EgressDeny parsed, as EgressPrefixes does.
+func (c *Config) DeniedPrefixes() []netip.Prefix { return prefixes(c.EgressDeny) }
 
 // ProxyPrefixes returns TrustedProxies parsed, as EgressPrefixes does.
 func (c *Config) ProxyPrefixes() []netip.Prefix { return prefixes(c.TrustedProxies) }

@@ -39,6 +39,7 @@ func TestValidate(t *testing.T) {
 		{"URL with a path", func(c *config.Config) { c.PublicURL = "https://example.com/hooks" }, "", ""},
 		{"address for a range", func(c *config.Config) { c.EgressAllow = []string{"10.0.0.1"} }, "--egress-allow", "10.0.0.1/32"},
 		{"range with host bits", func(c *config.Config) { c.EgressAllow = []string{"10.1.0.0/8"} }, "--egress-allow", "10.0.0.0/8"},
+		{"denied address for a range", func(c *config.Config) { c.EgressDeny = []string{"10.0.0.1"} }, "--egress-deny", "10.0.0.1/32"},
 		{"ranges", func(c *config.Config) { c.EgressAllow = []string{"10.0.0.0/8", "fd00::/8"} }, "", ""},
 		{"no folder", func(c *config.Config) { c.Data = "" }, "--data", "folder"},
 		{"drain", func(c *config.Config) { c.Drain = -1 }, "--drain", "30s"},

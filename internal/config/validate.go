@@ -70,6 +70,7 @@ func (c *Config) Validate(from Sources) error {
 	v.publicURL(c.PublicURL)
 	v.pair(c)
 	v.ranges("egress-allow", c.EgressAllow)
+	v.ranges("egress-deny", c.EgressDeny)
 	v.ranges("trusted-proxies", c.TrustedProxies)
 	for _, p := range c.ProxyPrefixes() {
 		if p.Bits() == 0 {

@@ -21,6 +21,9 @@ type Config struct {
 	// them stay closed. Who opens loopback for names should open both
 	// 127.0.0.0/8 and ::1/128: a name is blocked if any of its addresses is.
 	Allow []netip.Prefix
+	// Deny closes ranges, also inside an allowed one: a translator's own range of
+	// IPv6, say, or public addresses of one's own.
+	Deny []netip.Prefix
 	// Exempt lists single addresses that are open although they are private
 	// or our own. It is asked at every dial, from several goroutines.
 	Exempt func() []netip.AddrPort

@@ -24,6 +24,7 @@ const (
 // guard decides which addresses may be dialled.
 type guard struct {
 	allow  []netip.Prefix
+	deny   []netip.Prefix
 	exempt func() []netip.AddrPort
 	self   func() []netip.AddrPort
 	ports  []uint16 // denied on public addresses; sorted
@@ -36,13 +37,24 @@ func newGuard(c *Config) (*guard, error) {
 		g.ports = slices.Clone(nonHTTPPorts[:])
 	}
 	slices.Sort(g.ports)
-	for _, p := range c.Allow {
-		if !p.IsValid() || p.Addr().Is4In6() {
-			return nil, fmt.Errorf("egress: %s is not a range of addresses that can be allowed", p)
-		}
-		g.allow = append(g.allow, p.Masked())
+	var err error
+	if g.allow, err = ranges(c.Allow); err != nil {
+		return nil, err
+	}
+	if g.deny, err = ranges(c.Deny); err != nil {
+		return nil, err
 	}
 	return g, nil
+}
+
+func ranges(given []netip.Prefix) (masked []netip.Prefix, err error) {
+	for _, p := range given {
+		if !p.IsValid() || p.Addr().Is4In6() {
+			return nil, fmt.Errorf("egress: %s is not a range of addresses that can be allowed or denied", p)
+		}
+		masked = append(masked, p.Masked())
+	}
+	return masked, nil
 }
 
 // check is asked for every address before it is dialled, and again by the
@@ -55,8 +67,10 @@ func (g *guard) check(ap netip.AddrPort) verdict {
 	switch {
 	case !addr.IsValid() || addr.Zone() != "" || port == 0:
 		return reserved
-	case isMetadata(addr) || isMetadata(inner):
+	case isMetadata(addr) || slices.ContainsFunc(inner, isMetadata):
 		return metadata
+	case within(g.deny, addr) || slices.ContainsFunc(inner, func(a netip.Addr) bool { return within(g.deny, a) }):
+		return reserved
 	case g.exempt != nil && slices.Contains(g.exempt(), ap):
 		return permitted
 	case g.isSelf(ap):
@@ -64,7 +78,7 @@ func (g *guard) check(ap netip.AddrPort) verdict {
 	case g.allowed(addr):
 		// An allowed NAT64 or 6to4 range must not smuggle in an IPv4 address
 		// that is not open itself.
-		if inner.IsValid() && !g.allowed(inner) && g.public.SafeAddr(inner) != nil {
+		if slices.ContainsFunc(inner, func(a netip.Addr) bool { return !g.allowed(a) && g.public.SafeAddr(a) != nil }) {
 			return reserved
 		}
 		return permitted
@@ -76,8 +90,10 @@ func (g *guard) check(ap netip.AddrPort) verdict {
 	return permitted
 }
 
-func (g *guard) allowed(addr netip.Addr) bool {
-	return slices.ContainsFunc(g.allow, func(p netip.Prefix) bool { return p.Contains(addr) })
+func (g *guard) allowed(addr netip.Addr) bool { return within(g.allow, addr) }
+
+func within(ranges []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 func (g *guard) portDenied(port uint16) bool {
@@ -183,23 +199,34 @@ var (
 	siit      = netip.MustParsePrefix("::ffff:0:0:0/96")
 )
 
-// embedded is the IPv4 address inside an IPv6 transition address, or the zero
-// Addr.
-func embedded(addr netip.Addr) netip.Addr {
+// embedded are the IPv4 addresses that an IPv6 transition address may stand for.
+func embedded(addr netip.Addr) []netip.Addr {
 	if !addr.Is6() {
-		return netip.Addr{}
+		return nil
 	}
 	addr = addr.WithZone("")
 	b := addr.As16()
+	last := netip.AddrFrom4([4]byte(b[12:16]))
 	switch {
-	case addr.Is4In6(), nat64.Contains(addr), nat64Own.Contains(addr), compat.Contains(addr), siit.Contains(addr), isISATAP(addr):
-		return netip.AddrFrom4([4]byte(b[12:16]))
+	case nat64Own.Contains(addr):
+		// Whoever runs the translator chose where in it the address is (RFC 6052,
+		// section 2.2). What reads as 0.0.0.0/8 is no address but the zeros around one.
+		places := [...][4]byte{{b[6], b[7], b[9], b[10]}, {b[7], b[9], b[10], b[11]}, [4]byte(b[9:13])}
+		all := []netip.Addr{last}
+		for _, p := range places {
+			if p[0] != 0 {
+				all = append(all, netip.AddrFrom4(p))
+			}
+		}
+		return all
+	case addr.Is4In6(), nat64.Contains(addr), compat.Contains(addr), siit.Contains(addr), isISATAP(addr):
+		return []netip.Addr{last}
 	case sixToFour.Contains(addr):
-		return netip.AddrFrom4([4]byte(b[2:6]))
+		return []netip.Addr{netip.AddrFrom4([4]byte(b[2:6]))}
 	case teredo.Contains(addr):
-		return netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]})
+		return []netip.Addr{netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]})}
 	}
-	return netip.Addr{}
+	return nil
 }
 
 // errBlocked is the one error for everything that the guard denies, so that

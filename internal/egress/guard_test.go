@@ -235,6 +235,26 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
+// What the operator denies stays closed, public, opened or inside another form.
+func TestDeniedRanges(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, egress.Config{
+		Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("64:ff9b::/96")},
+		Deny:  []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16"), netip.MustParsePrefix("8.8.8.0/24"), netip.MustParsePrefix("2a00:1450:64::/96")},
+	})
+	for url, ok := range map[string]bool{
+		"http://10.8.0.1": true, "http://10.9.0.1": false, "http://8.8.4.4": true, "http://8.8.8.8": false, "http://[64:ff9b::808:404]": true,
+		"http://[64:ff9b::808:808]": false, "http://[64:ff9b::a09:1]": false, "http://[2a00:1450:64::808:404]": false, "http://[2a00:1450:65::1]": true,
+	} {
+		if err := c.CheckURL(url); (err == nil) != ok {
+			t.Errorf("%s: %v, want ok = %v", url, err, ok)
+		}
+	}
+	if _, err := egress.New(egress.Config{Deny: []netip.Prefix{{}}}); err == nil {
+		t.Error("no range was denied")
+	}
+}
+
 // cases 85, 87: ranges are opened with all their ports, metadata never, our
 // own listeners only by exemption.
 func TestAllowedRanges(t *testing.T) {
@@ -268,6 +288,16 @@ func TestAllowedRanges(t *testing.T) {
 	}
 	for url, ok := range want {
 		if err := c.CheckURL(url); (err == nil) != ok {
+			t.Errorf("%s: %v, want ok = %v", url, err, ok)
+		}
+	}
+	translated := newClient(t, egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("10.1.0.0/16")}})
+	for url, ok := range map[string]bool{
+		"http://[64:ff9b:1::808:808]": true, "http://[64:ff9b:1::a01:203]": true, "http://[64:ff9b:1::7f00:1]": false, "http://[64:ff9b:1::a9fe:a9fe]": false,
+		"http://[64:ff9b:1:7f00:0:100:808:808]": false, "http://[64:ff9b:1:7f:0:1:808:808]": false, "http://[64:ff9b:1:0:7f:0:108:808]": false,
+		"http://[64:ff9b:1:a9fe:a9:fe00:808:808]": false, "http://[64:ff9b:1:0:a:102:308:808]": true,
+	} {
+		if err := translated.CheckURL(url); (err == nil) != ok {
 			t.Errorf("%s: %v, want ok = %v", url, err, ok)
 		}
 	}

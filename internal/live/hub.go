@@ -69,14 +69,17 @@ func (h *Hub) Close() { h.closeAll() }
 // Open ends when the hub is closed.
 func (h *Hub) Open() context.Context { return h.open }
 
-// holder is a key or a tenant that streams are counted for.
-type holder struct{ key, tenant string }
+// holder is a key, a tenant or a kind of callers that streams are counted for.
+type holder struct{ key, tenant, kind string }
+
+// customers are all who come by a portal link.
+var customers = holder{kind: "customer"}
 
 // Enter counts a stream of an API key about a tenant ("": about all) until
-// leave is called. The error is of CodeRateLimited when the key or the tenant
-// has as many as it may, and of CodeUnavailable when the server has, or is
-// stopping.
-func (h *Hub) Enter(key, tenant string) (leave func(), err error) {
+// leave is called. Customers, who come by portal links, leave a quarter of all streams to
+// others. The error is of CodeRateLimited when the key or the tenant has as many as it may,
+// and of CodeUnavailable when the server has, or is stopping.
+func (h *Hub) Enter(key, tenant string, customer bool) (leave func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -86,16 +89,21 @@ func (h *Hub) Enter(key, tenant string) (leave func(), err error) {
 		return nil, hook.Errorf(hook.CodeRateLimited, "this key has %d live streams open, which is as many as one may have: end one, or use another key", h.StreamsPerKey)
 	case tenant != "" && h.held[holder{tenant: tenant}] >= h.StreamsPerTenant:
 		return nil, hook.Errorf(hook.CodeRateLimited, "this tenant has %d live streams open, which is as many as one may have: end one", h.StreamsPerTenant)
-	case h.streams >= h.Streams:
-		return nil, hook.Errorf(hook.CodeUnavailable, "the server has %d live streams open, which is as many as it takes: try again later", h.Streams)
+	case h.streams >= h.Streams, customer && h.held[customers] >= h.Streams-h.Streams/4:
+		return nil, hook.Errorf(hook.CodeUnavailable, "the server has as many live streams open as it takes: try again later")
 	}
 	h.streams++
-	h.held[holder{key: key}]++
-	h.held[holder{tenant: tenant}]++
-	return sync.OnceFunc(func() { h.leave(holder{key: key}, holder{tenant: tenant}) }), nil
+	of := []holder{{key: key}, {tenant: tenant}}
+	if customer {
+		of = append(of, customers)
+	}
+	for _, one := range of {
+		h.held[one]++
+	}
+	return sync.OnceFunc(func() { h.leave(of) }), nil
 }
 
-func (h *Hub) leave(all ...holder) {
+func (h *Hub) leave(all []holder) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.streams--

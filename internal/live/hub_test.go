@@ -172,12 +172,34 @@ func TestAttemptIsSummed(t *testing.T) {
 	}
 }
 
+// Customers with portal links, of whatever tenants, leave streams to their provider.
+func TestCustomersLeaveStreams(t *testing.T) {
+	t.Parallel()
+	h := live.New(live.Config{Streams: 4})
+	enter := func(key string, customer bool, want hook.Code) func() {
+		t.Helper()
+		leave, err := h.Enter(key, "of "+key, customer)
+		if got := hook.CodeOf(err); err != nil && got != want || err == nil && want != "" {
+			t.Errorf("%s: %v, want %q", key, err, want)
+		}
+		return leave
+	}
+	first := enter("a", true, "")
+	enter("b", true, "")
+	enter("c", true, "")
+	enter("d", true, hook.CodeUnavailable)
+	enter("provider", false, "")
+	enter("provider", false, hook.CodeUnavailable)
+	first()
+	enter("d", true, "")
+}
+
 func TestEnterIsBounded(t *testing.T) {
 	t.Parallel()
 	h := live.New(live.Config{Streams: 4, StreamsPerTenant: 3, StreamsPerKey: 2})
 	enter := func(key, tenant string, want hook.Code) func() {
 		t.Helper()
-		leave, err := h.Enter(key, tenant)
+		leave, err := h.Enter(key, tenant, false)
 		if got := hook.CodeOf(err); err != nil && got != want || err == nil && want != "" {
 			t.Errorf("%s: %v, want %q", key, err, want)
 		}

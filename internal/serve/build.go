@@ -162,7 +162,7 @@ func (s *Server) openDoor(cfg Config) (err error) {
 		}
 	}
 	s.egress, err = egress.New(egress.Config{
-		Allow: s.settings.EgressPrefixes(), Logger: s.logger, Proxy: proxy, ProxyAuth: s.settings.ProxyAuth,
+		Allow: s.settings.EgressPrefixes(), Deny: s.settings.DeniedPrefixes(), Logger: s.logger, Proxy: proxy, ProxyAuth: s.settings.ProxyAuth,
 		Exempt: func() []netip.AddrPort { return cfg.Exempt },
 		Self:   func() []netip.AddrPort { return self },
 	})

@@ -17,6 +17,7 @@ import (
 	"grapnel/internal/auth"
 	"grapnel/internal/auth/callers"
 	"grapnel/internal/dialect"
+	"grapnel/internal/egress"
 	"grapnel/internal/hook"
 	"grapnel/internal/manage"
 	"grapnel/internal/store"
@@ -283,6 +284,8 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case unclean(path): // the mux would answer with a redirection
 		h.nothingHere(c, r)
+	case egress.Returned(r.Header): // case 92
+		h.refuse(c, hook.Errorf(hook.CodeForbidden, "this request is the delivery of a Grapnel server (it has the header %s), and would go round in circles", egress.HopHeader))
 	case r.ContentLength > maxBody:
 		w.Header().Set("Connection", "close") // rather than read it all to throw it away
 		h.refuse(c, tooLarge())

@@ -10,6 +10,7 @@ import (
 	"grapnel/internal/api"
 	"grapnel/internal/auth/callers"
 	"grapnel/internal/dialect"
+	"grapnel/internal/egress"
 	"grapnel/internal/hook"
 	"grapnel/internal/vendors"
 )
@@ -78,6 +79,16 @@ func TestRequestsAreBounded(t *testing.T) {
 	w.serve(r)
 	if hook.CodeOf(read) != hook.CodeTooLarge {
 		t.Errorf("not announced: %v", read)
+	}
+}
+
+// case 92: a hook that is aimed at a vendor's routes makes no hooks.
+func TestDeliveriesChangeNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.probe = func(_ dialect.Control, rw http.ResponseWriter, _ *http.Request) { t.Error("it was let in") }
+	if out := w.do("POST", "/probe/propstack/1", "{}", http.Header{egress.HopHeader: {"1"}}); out.Code != 499 || out.Body.String() != string(hook.CodeForbidden) {
+		t.Errorf("%d %s", out.Code, out.Body)
 	}
 }
 
