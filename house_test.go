@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"internal/keyring":    1,
 	"internal/config":     1,
 	"internal/telemetry":  1,
+	"internal/why":        1,
 	"internal/filter":     1,
 	"internal/crashpoint": 1,
 	"internal/convert":    1,

@@ -235,3 +235,26 @@ func (c *Client) CancelEvent(ctx context.Context, tenant, id string, options ...
 	out := new(Cancellation)
 	return out, c.call(ctx, http.MethodPost, at("tenants", tenant, "events", id, "cancel"), options, nil, out)
 }
+
+// Explanation says why an event reached an endpoint, or why not.
+type Explanation struct {
+	Event     string     `json:"event"`                   // the event's id
+	Endpoint  string     `json:"endpoint"`                // the endpoint's id
+	Situation string     `json:"situation"`               // what the case is, for programs; more may come
+	Sentence  string     `json:"sentence"`                // what has happened and because of what
+	Remedy    string     `json:"remedy,omitempty"`        // what to do about it; "": nothing
+	Filter    string     `json:"filter_clause,omitempty"` // JSON Pointer into the endpoint's filter to the clause that decided
+	NextAt    *time.Time `json:"next_at,omitempty"`       // when it goes on by itself
+	Delivery  *Delivery  `json:"delivery,omitempty"`      // nil: the event was not to go to the endpoint
+
+	Meta Meta `json:"-"`
+}
+
+func (e *Explanation) noteMeta(h http.Header) { e.Meta.noteMeta(h) }
+
+// ExplainEvent explains why an event reached an endpoint, or why not. id is the event's
+// or the publisher's own.
+func (c *Client) ExplainEvent(ctx context.Context, tenant, id, endpoint string, options ...Option) (*Explanation, error) {
+	out := new(Explanation)
+	return out, c.call(ctx, http.MethodGet, at("tenants", tenant, "events", id, "endpoints", endpoint, "explanation"), options, nil, out)
+}

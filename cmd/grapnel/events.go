@@ -14,6 +14,7 @@ import (
 type eventsCmd struct {
 	List     eventsListCmd     `cmd:"" help:"List a tenant's events, newest first."`
 	Get      eventsGetCmd      `cmd:"" help:"Show an event with what became of it."`
+	Explain  eventsExplainCmd  `cmd:"" help:"Explain why an event reached an endpoint, or why not."`
 	Cancel   eventsCancelCmd   `cmd:"" help:"End what still waits of an event."`
 	Purge    eventsPurgeCmd    `cmd:"" help:"Take what events hold out of the store, such as a person's data."`
 	Rejected eventsRejectedCmd `cmd:"" help:"List what was published in the database and could not be taken, or show one."`
@@ -127,6 +128,52 @@ func (p *program) event(e *client.PublishedEvent) error {
 		p.note("there are more deliveries: grapnel deliveries list --event %s --limit 0", e.ID)
 	}
 	return t.end()
+}
+
+type eventsExplainCmd struct {
+	ID       string `arg:"" name:"event" help:"The event's id, or the publisher's own."`
+	Endpoint string `arg:"" name:"endpoint" help:"The endpoint's id."`
+	scoped
+}
+
+// Help gives examples.
+func (*eventsExplainCmd) Help() string {
+	return `One sentence with the cause, and what to do about it: whether the event matched and which
+clause of a filter decided, what keeps a delivery waiting and until when, what the last
+answer meant under the endpoint's contract.
+
+Examples:
+
+    grapnel events explain "$EVENT" "$ENDPOINT"
+    grapnel events explain "$EVENT" "$ENDPOINT" --json`
+}
+
+// Run explains.
+func (c *eventsExplainCmd) Run(p *program) error {
+	api, tenant, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	e, err := api.ExplainEvent(ctx, tenant, c.ID, c.Endpoint)
+	if err != nil {
+		return err
+	}
+	if p.JSON {
+		return p.object(e)
+	}
+	all := []field{{"event", e.Event}, {"endpoint", e.Endpoint}}
+	if d := e.Delivery; d != nil {
+		all = append(all, field{"delivery", d.ID}, field{"state", d.State}, field{"attempts", fmt.Sprint(d.AttemptCount)})
+	}
+	if err := p.fields(append(all, field{"situation", e.Situation}, field{"filter clause", e.Filter}, field{"goes on", when(e.NextAt)})...); err != nil {
+		return err
+	}
+	if err := p.printf("\n%s\n", e.Sentence); err != nil || e.Remedy == "" {
+		return err
+	}
+	return p.printf("What to do: %s\n", e.Remedy)
 }
 
 type eventsCancelCmd struct {

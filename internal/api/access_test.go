@@ -57,6 +57,7 @@ var access = []struct {
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/secret/rotate", "/v1/tenants/acme/endpoints/{endpoint}/secret/rotate", `{"overlap":0}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/events", acmeEvents, "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/events/{event}", acmeEvents + "/{event}", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/events/{event}/endpoints/{endpoint}/explanation", acmeEvents + "/{event}/endpoints/{endpoint}/explanation", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/rejected-events", "/v1/tenants/acme/rejected-events", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 403, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/deliveries", "/v1/tenants/acme/deliveries", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/deliveries/{delivery}", "/v1/tenants/acme/deliveries/{delivery}", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},

@@ -26,6 +26,7 @@ import (
 	"grapnel/internal/store"
 	"grapnel/internal/store/directory"
 	"grapnel/internal/telemetry"
+	"grapnel/internal/why"
 )
 
 // Publisher takes events in. The ingester is one.
@@ -38,10 +39,16 @@ type Waker interface {
 	Wake(key hook.DeliveryKey)
 }
 
-// Order tells which delivery another one waits for, where an endpoint gets them
-// in order. The dispatcher does.
-type Order interface {
+// Queue tells what a delivery that waits, waits for. The dispatcher does.
+type Queue interface {
+	// WaitsFor is the delivery that is sent before, where an endpoint gets them in order.
 	WaitsFor(key hook.DeliveryKey, orderingKey string) (first hook.DeliveryKey, ok bool)
+	Look(key hook.DeliveryKey) why.Place
+}
+
+// Matching tells why an endpoint does not get an event. The ingester does.
+type Matching interface {
+	Why(event *hook.Event, e *hook.Endpoint) ingest.Mismatch
 }
 
 // Metrics counts requests. *telemetry.Metrics is one.
@@ -58,7 +65,8 @@ type Config struct {
 	Publisher Publisher
 	Waker     Waker
 	Canceller Canceller
-	Order     Order                     // nil: no delivery waits for another
+	Queue     Queue
+	Matching  Matching
 	CatchUp   func(ctx context.Context) // takes over what other servers have configured; nil: there are none
 	Replayer  *manage.Replayer
 	Reader    store.Reader
@@ -119,7 +127,7 @@ const envelope = 64 << 10
 // New makes the API.
 func New(c Config) (*API, error) {
 	if c.Auth == nil || c.Manager == nil || c.Directory == nil || c.Dialects == nil || c.Publisher == nil ||
-		c.Waker == nil || c.Canceller == nil || c.Replayer == nil || c.Reader == nil || c.Extent == nil || c.Purger == nil || c.Cluster == nil || c.Composer == nil || c.Metrics == nil || c.Logger == nil {
+		c.Waker == nil || c.Canceller == nil || c.Queue == nil || c.Matching == nil || c.Replayer == nil || c.Reader == nil || c.Extent == nil || c.Purger == nil || c.Cluster == nil || c.Composer == nil || c.Metrics == nil || c.Logger == nil {
 		return nil, errors.New("make the API: a part is missing")
 	}
 	if len(c.CursorKeys) == 0 || slices.ContainsFunc(c.CursorKeys, func(key []byte) bool { return len(key) < 16 }) {

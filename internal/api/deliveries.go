@@ -165,7 +165,7 @@ func (a *API) getDelivery(c *call) error {
 		out.Request = a.bodySent(c.tenant, e, attempts[len(attempts)-1])
 	}
 	if inOrder {
-		if first, ok := a.Order.WaitsFor(d.Key, e.OrderingKey); ok {
+		if first, ok := a.Queue.WaitsFor(d.Key, e.OrderingKey); ok {
 			out.WaitsFor = first.String()
 		}
 	}
@@ -175,7 +175,7 @@ func (a *API) getDelivery(c *call) error {
 // inOrder reports whether a delivery may have to wait for another one.
 func (a *API) inOrder(d *hook.Delivery) bool {
 	e, ok := a.Directory.Endpoint(d.Key.Endpoint)
-	return ok && a.Order != nil && e.Ordering != hook.Unordered
+	return ok && e.Ordering != hook.Unordered
 }
 
 // bodySent is the body of an attempt, made again, if it comes out as the one

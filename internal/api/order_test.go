@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"grapnel/internal/hook"
+	"grapnel/internal/why"
 )
 
 // behindTheFirst lets every delivery of an event with a key wait for another one.
@@ -14,6 +15,8 @@ type behindTheFirst struct{}
 func (behindTheFirst) WaitsFor(key hook.DeliveryKey, orderingKey string) (hook.DeliveryKey, bool) {
 	return hook.DeliveryKey{Event: hook.EventIDFrom(1, 0), Endpoint: key.Endpoint}, orderingKey == "k"
 }
+
+func (behindTheFirst) Look(hook.DeliveryKey) why.Place { return why.Place{Here: true} }
 
 // A delivery that waits for its turn names the one that it waits for.
 func TestDeliveryInOrder(t *testing.T) {

@@ -280,6 +280,11 @@ func (a *API) logRoutes() []routeRow {
 			scope: hook.ScopeRead, portal: true, handle: a.getEvent, out: eventDetail{},
 		},
 		{
+			pattern: "GET " + pathEvent + "/endpoints/{endpoint}/explanation", name: "explainEvent", summary: "Explain why an event reached an endpoint, or why not",
+			doc:   "One situation with a name for programs, a sentence with the cause, and what to do about it. Of an event that is on its way, the server that is asked knows best if it is the one that sends to the endpoint.",
+			scope: hook.ScopeRead, portal: true, handle: a.explainEvent, out: explanation{},
+		},
+		{
 			pattern: "GET " + pathTenant + "/rejected-events", name: "listRejectedEvents", summary: "List events that were published in the database and rejected, latest first",
 			doc:   "What applications publish with grapnel.publish is checked in full once their transaction is committed. What turns out not to be an event is kept here as it was, for the retention. Where the store is a data folder, there are none.",
 			scope: hook.ScopeRead, handle: a.listRejected, out: list[rejectedShape]{},

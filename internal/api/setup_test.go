@@ -169,7 +169,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 		cluster = &store.Alone{Now: time.Now, Node: store.Node{Name: "test"}}
 	}
 	c := api.Config{
-		Auth: authenticator, Manager: b.manager, Directory: b.dir, Dialects: dialects(t), Publisher: in, Waker: b.woken, Canceller: recordingCanceller{b}, Order: behindTheFirst{}, Replayer: b.replayer, Reader: b.reader,
+		Auth: authenticator, Manager: b.manager, Directory: b.dir, Dialects: dialects(t), Publisher: in, Waker: b.woken, Canceller: recordingCanceller{b}, Queue: behindTheFirst{}, Matching: in, Replayer: b.replayer, Reader: b.reader,
 		Extent: b.store, Purger: b.store, Cluster: cluster, Node: "test", Backup: backup, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring}, Live: b.live,
 		Metrics: b.counts, Logger: logger, CursorKeys: [][]byte{bytes.Repeat([]byte{7}, 32)}, MaxEventBytes: 4096, MaxBatchBytes: 1 << 20,
 	}

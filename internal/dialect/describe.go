@@ -27,7 +27,7 @@ func (d *Dialect) Describe() []Fact {
 	for i := range d.sign {
 		out = append(out, Fact{"signature", d.sign[i].inWords()})
 	}
-	out = append(out, Fact{"success", d.successInWords()}, Fact{"retries", d.RetryInWords()})
+	out = append(out, Fact{"success", d.SuccessInWords()}, Fact{"retries", d.RetryInWords()})
 	for _, a := range []struct {
 		does     string
 		statuses statusSet
@@ -91,7 +91,8 @@ func (d *Dialect) SecretInWords() string {
 	return "one of each endpoint"
 }
 
-func (d *Dialect) successInWords() string {
+// SuccessInWords says which answers mean that the endpoint has the event.
+func (d *Dialect) SuccessInWords() string {
 	if d.successBody == "" {
 		return d.success.String()
 	}

@@ -188,7 +188,7 @@ func (d *Dispatcher) reschedule(dl *delivery, a *hook.Attempt, c *dialect.Dialec
 	s := c.Schedule(endpoint.Schedule)
 	next, ok := s.Next(dl.attempts-dl.base+1, dl.firstOr(a.At), now, retryAfter, rand.Float64())
 	if !ok {
-		a.Reason += "; no attempt is left"
+		a.Reason += "; " + hook.NoAttemptLeft
 		return
 	}
 	a.State, a.NextAt = hook.Pending, next

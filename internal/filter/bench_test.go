@@ -20,20 +20,28 @@ func BenchmarkCostly(b *testing.B) {
 	for range filter.MaxConditions - 1 {
 		conditions = append(conditions, fmt.Sprintf(`{"field":"data.text","operator":"like","value":%q}`, pattern))
 	}
+	many := strings.Repeat("1.0,", 40_000)
 	event := &hook.Event{Type: "a", Data: []byte(`{"n":1,"text":"` + text + `"}`)}
-	for name, tree := range map[string]string{
-		"one condition": `{"field":"data.n","operator":"eq","value":2}`,
-		"one pattern":   conditions[0],
-		"many patterns": `{"or":[` + strings.Join(conditions, ",") + `]}`,
-		"with any":      `{"or":[` + strings.Join(slices.Repeat([]string{`{"field":"data.text","operator":"like","value":"%` + strings.Repeat("_", 250) + `b%"}`}, filter.MaxConditions-1), ",") + `]}`,
+	numbers := &hook.Event{Type: "a", Data: []byte(`{"list":[` + many + `0]}`), Previous: []byte(`{"list":[` + strings.ReplaceAll(many, "0", "00") + `0]}`)}
+	dear := `{"field":"data.list","operator":"changed","value":false}`
+	for name, c := range map[string]struct {
+		tree  string
+		event *hook.Event
+	}{
+		"one condition":    {`{"field":"data.n","operator":"eq","value":2}`, event},
+		"one pattern":      {conditions[0], event},
+		"many patterns":    {`{"or":[` + strings.Join(conditions, ",") + `]}`, event},
+		"with any":         {`{"or":[` + strings.Join(slices.Repeat([]string{`{"field":"data.text","operator":"like","value":"%` + strings.Repeat("_", 250) + `b%"}`}, filter.MaxConditions-1), ",") + `]}`, event},
+		"plain, of many":   {`{"field":"data.n","operator":"eq","value":2}`, numbers},
+		"changed, of many": {`{"or":[` + strings.Join(slices.Repeat([]string{dear}, filter.MaxConditions-1), ",") + `]}`, numbers},
 	} {
-		f, err := filter.Parse([]byte(tree))
+		f, err := filter.Parse([]byte(c.tree))
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if f.Match(filter.NewSubject(event)) {
+				if f.Match(filter.NewSubject(c.event)) {
 					b.Fatal("it matches")
 				}
 			}

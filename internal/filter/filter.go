@@ -35,7 +35,7 @@ type node struct {
 	list  []any
 }
 
-var operators = []string{"eq", "neq", "in", "not_in", "like", "not_like", "lt", "lte", "gt", "gte", "exists"}
+var operators = []string{"eq", "neq", "in", "not_in", "like", "not_like", "lt", "lte", "gt", "gte", "exists", "changed"}
 
 // Parse checks a condition tree. Errors are hook.Errors of CodeInvalid whose
 // Field points into the tree.
@@ -106,8 +106,8 @@ func parseCondition(obj map[string]any, at string, left *int) (node, error) {
 	}
 	field, _ := obj["field"].(string)
 	path := strings.Split(field, ".")
-	if slices.Contains(path, "") || !slices.Contains([]string{"type", "data", "metadata"}, path[0]) {
-		return node{}, hook.Invalid(at+"/field", "a field is type, or a path such as data.customer.country or metadata.store_id")
+	if slices.Contains(path, "") || !slices.Contains([]string{"type", "data", "previous", "metadata"}, path[0]) {
+		return node{}, hook.Invalid(at+"/field", "a field is type, or a path such as data.customer.country, previous.status or metadata.store_id")
 	}
 	n := node{kind: 'c', path: path}
 	n.op, _ = obj["operator"].(string)
@@ -118,8 +118,11 @@ func parseCondition(obj map[string]any, at string, left *int) (node, error) {
 		return node{}, hook.Invalid(at+"/as", `the one thing that a condition may be as is "id": a number there counts as the text of its digits`)
 	}
 	n.id = obj["as"] != nil
+	if n.op == "changed" && path[0] != "data" {
+		return node{}, hook.Invalid(at+"/field", "changed compares a field of data, such as data.status, with the same one of previous")
+	}
 	value, given := obj["value"]
-	if !given && n.op != "exists" {
+	if !given && n.op != "exists" && n.op != "changed" {
 		return node{}, hook.Invalid(at+"/value", "is missing")
 	}
 	return n, n.setValue(value, at+"/value")
@@ -153,9 +156,9 @@ func (n *node) setValue(v any, at string) error {
 		default:
 			return hook.Invalid(at, "%s compares numbers or texts", n.op)
 		}
-	case "exists":
+	case "exists", "changed":
 		if _, ok := v.(bool); !ok && v != nil {
-			return hook.Invalid(at, "exists wants true or false")
+			return hook.Invalid(at, "%s wants true or false", n.op)
 		}
 	default:
 		if !scalar(v) {
@@ -184,9 +187,9 @@ func scalar(v any) bool {
 // Subject is an event as filters see it. Its data is decoded once, when the
 // first filter asks for it.
 type Subject struct {
-	event          *hook.Event
-	data, metadata any
-	decoded        bool
+	event                    *hook.Event
+	data, previous, metadata any
+	decoded                  bool
 
 	text, lowered string // the last text that a pattern was held against
 	steps         int    // that are left for the filter's patterns
@@ -222,12 +225,19 @@ func (s *Subject) field(path []string) (any, bool) {
 		return s.event.Type, len(path) == 1
 	}
 	if !s.decoded {
-		s.data, s.metadata, s.decoded = decode(s.event.Data), decode(s.event.Metadata), true
+		s.data, s.previous, s.metadata, s.decoded = decode(s.event.Data), decode(s.event.Previous), decode(s.event.Metadata), true
 	}
-	v := s.data
-	if path[0] == "metadata" {
-		v = s.metadata
+	switch path[0] {
+	case "previous":
+		return member(s.previous, len(s.event.Previous) > 0, path)
+	case "metadata":
+		return member(s.metadata, true, path)
 	}
+	return member(s.data, true, path)
+}
+
+// member finds the value at a path, whose first name is that of v itself.
+func member(v any, there bool, path []string) (any, bool) {
 	for _, name := range path[1:] {
 		obj, ok := v.(map[string]any)
 		if !ok {
@@ -237,7 +247,7 @@ func (s *Subject) field(path []string) (any, bool) {
 			return nil, false
 		}
 	}
-	return v, true
+	return v, there
 }
 
 // Match reports whether an event satisfies the filter.
@@ -256,6 +266,10 @@ func (n *node) match(s *Subject) bool {
 		return !n.kids[0].match(s)
 	}
 	v, there := s.field(n.path)
+	if n.op == "changed" {
+		changed, known := s.changed(v, there, n.path)
+		return known && changed == (n.value != false)
+	}
 	v = n.known(v)
 	switch n.op {
 	case "exists":

@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxSteps bounds what the patterns with _ of one filter may cost for one event, all
-// together: characters that are compared. Patterns without it take time proportional to
-// the text alone.
+// maxSteps bounds what the patterns with _ and the comparisons with the object before the
+// change may cost of one filter for one event, all together: characters and values that are
+// compared. Patterns without it take time proportional to the text alone.
 const maxSteps = 1 << 18
 
 // piece is what a pattern has between two %: so many characters, one after the other.

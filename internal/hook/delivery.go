@@ -27,6 +27,9 @@ const (
 // ByRequest is the Reason of a delivery or a replay that somebody cancelled.
 const ByRequest = "cancelled by request"
 
+// NoAttemptLeft ends the Reason of an attempt that was the schedule's last.
+const NoAttemptLeft = "no attempt is left"
+
 var stateNames = [...]string{"", "pending", "held", "delivered", "failed", "cancelled"}
 
 // String is the state's name in the API.

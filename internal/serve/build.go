@@ -202,7 +202,7 @@ func (s *Server) face(ring *keyring.Ring, dialects *dialect.Registry, metrics *t
 	backuper, _ := s.store.(store.Backuper) // nil: the engine has a way of its own
 	inbox, _ := s.store.(store.Inbox)       // nil: nothing is published in it
 	native, err := api.New(api.Config{
-		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.canceller(), Order: s.dispatch, Replayer: s.replayer, CatchUp: s.catchUp(),
+		Auth: authenticator, Manager: s.manager, Directory: s.directory, Dialects: dialects, Publisher: s.ingest, Waker: s.dispatch, Canceller: s.canceller(), Queue: s.dispatch, Matching: s.ingest, Replayer: s.replayer, CatchUp: s.catchUp(),
 		Reader: s.store, Extent: s.store, Purger: s.store, Cluster: s.cluster(), Node: s.node, Inbox: inbox, Backup: backuper, KeyFile: s.keyFile(ring), Program: telemetry.ReadVersion().Version,
 		IdempotencyWindow: s.window(), PublishDeadline: s.publishDeadline(), Live: s.live, Composer: &dispatch.Composer{Dialects: dialects, Ring: ring, PublicURL: s.PublicURL(), Pins: s.pins},
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, CursorKeys: cursors, PublicURL: s.PublicURL(), MaxEventBytes: int64(s.settings.MaxEventSize),

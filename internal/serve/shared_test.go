@@ -49,6 +49,24 @@ func TestBatchForATenantMadeElsewhere(t *testing.T) {
 	}
 }
 
+// explainPending logs why acme's deliveries wait that do.
+func explainPending(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	for d, err := range c.Deliveries(ctx, "acme", client.DeliveryFilter{States: []string{client.Pending}}) {
+		if err != nil {
+			t.Log(err)
+			return
+		}
+		e, err := c.ExplainEvent(ctx, "acme", d.Event, d.Endpoint)
+		if err != nil {
+			t.Log(err)
+			return
+		}
+		t.Logf("%s, %d attempts, next %v: %s: %s", d.ID, d.AttemptCount, d.NextAt, e.Situation, e.Sentence)
+	}
+}
+
 // Several replays are asked for at one of two servers, which then stops: whichever of
 // them runs a replay, it does so to the end, and nothing is sent twice by it.
 func TestReplaysOfTwoServers(t *testing.T) {
@@ -76,6 +94,11 @@ func TestReplaysOfTwoServers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	defer func() {
+		if t.Failed() {
+			explainPending(t, b)
+		}
+	}()
 	count := func(of client.ReplayFilter) int64 {
 		p, err := b.PreviewReplay(t.Context(), "acme", of)
 		if err != nil {
