@@ -130,6 +130,9 @@ func TestBackupThatFails(t *testing.T) {
 			return err
 		}
 		defer res.Body.Close()
+		if res.StatusCode == http.StatusServiceUnavailable { // it ended before it began
+			return store.ErrUnavailable
+		}
 		got, err := io.ReadAll(res.Body)
 		if !bytes.HasPrefix([]byte("half"), got) {
 			t.Errorf("read %q", got)

@@ -86,7 +86,7 @@ func (m *matcher) match(tenant string, event *hook.Event, suppress bool) ([]hook
 		return nil, nil
 	}
 	targets := make([]hook.Target, 0, len(list))
-	subject := filter.NewSubject(event)
+	satisfied := verdicts{subject: filter.NewSubject(event), shared: len(list) > maxDirect}
 	parts := parts{metadata: event.Metadata}
 	operational := hook.Operational(event.Type)
 	for i := range list {
@@ -95,11 +95,11 @@ func (m *matcher) match(tenant string, event *hook.Event, suppress bool) ([]hook
 			continue
 		}
 		if c.condition != nil {
-			f, err := c.condition.parsed()
+			ok, err := satisfied.of(c.condition)
 			if err != nil {
 				return nil, m.unreadable(c.num, err)
 			}
-			if !f.Match(subject) {
+			if !ok {
 				continue
 			}
 		}
@@ -109,6 +109,32 @@ func (m *matcher) match(tenant string, event *hook.Event, suppress bool) ([]hook
 		return nil, nil
 	}
 	return targets, nil
+}
+
+// verdicts tell whether one event satisfies conditions. Where many endpoints may share
+// one, each is asked once.
+type verdicts struct {
+	subject *filter.Subject
+	shared  bool
+	known   map[*condition]bool
+}
+
+func (v *verdicts) of(c *condition) (ok bool, err error) {
+	if ok, known := v.known[c]; known {
+		return ok, nil
+	}
+	f, err := c.parsed()
+	if err != nil {
+		return false, err
+	}
+	ok = f.Match(v.subject)
+	if v.shared {
+		if v.known == nil {
+			v.known = map[*condition]bool{}
+		}
+		v.known[c] = ok
+	}
+	return ok, nil
 }
 
 // unreadable is the error of a filter. It was checked when it was stored, so this

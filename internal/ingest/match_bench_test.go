@@ -84,3 +84,49 @@ func BenchmarkManyTenants(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFilters publishes for a tenant with 1,000 endpoints: without filters, with 50
+// filters that 20 endpoints share each, and with one for each endpoint. Every event goes
+// to 20 of them, or to all without filters, so that what storing the targets costs is
+// told apart: "without, 20" has only so many endpoints that subscribe.
+func BenchmarkFilters(b *testing.B) {
+	for _, c := range []struct {
+		name     string
+		distinct int // filters; 0: none
+		takers   int // endpoints that the event goes to
+	}{{"without", 0, 1000}, {"without, 20", 0, 20}, {"50 of 1000", 50, 20}, {"1000 of 1000", 1000, 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			conf := &store.Configuration{Revision: 1, Tenants: []*hook.Tenant{{ID: "acme", Num: 1}}}
+			for i := range 1000 {
+				e := ep(hook.EndpointNum(i+1), 1)
+				switch {
+				case c.distinct > 0:
+					e.Filter = fmt.Appendf(nil, `{"and":[{"field":"data.customer.region","operator":"eq","value":"r%d"},{"field":"data.amount","operator":"gt","value":100}]}`, i%c.distinct)
+				case i >= c.takers:
+					e.EventTypes = []string{"other"}
+				}
+				conf.Endpoints = append(conf.Endpoints, e)
+			}
+			d, err := directory.Load(b.Context(), &config{*conf})
+			if err != nil {
+				b.Fatal(err)
+			}
+			j := newJournal()
+			g, err := ingest.New(b.Context(), ingest.Config{
+				Log: j, Directory: d, Window: time.Hour, Logger: slog.New(slog.DiscardHandler), Policy: policyOf, Offer: func([]*hook.Event) {},
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer g.Close()
+			b.ReportAllocs()
+			for b.Loop() {
+				results, _, err := g.Publish(b.Context(), submission("", item("acme", "", "invoice.paid", `{"id":"in_1","amount":1250,"customer":{"id":"cus_1","region":"r7"}}`)))
+				if err != nil || results[0].Matched != c.takers {
+					b.Fatal(results, err)
+				}
+				j.events = j.events[:0]
+			}
+		})
+	}
+}
