@@ -205,7 +205,7 @@ func (c *conn) toClient() {
 			}
 			c.linger()
 		}
-		if in.Buffered() > 0 {
+		if in.Buffered() > 0 || len(out) == 0 { // of what is dropped nothing is to be written, for the client may be gone
 			continue
 		}
 		if !c.pass(ToClient) {
