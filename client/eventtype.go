@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -12,8 +14,12 @@ import (
 type EventType struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description"`
-	Sample      json.RawMessage `json:"sample"`   // the data of an event of it; null: none
-	Versions    []TypeVersion   `json:"versions"` // earlier shapes of data, newest first
+	Sample      json.RawMessage `json:"sample"` // the data of an event of it; null: none
+	Group       string          `json:"group"`
+	Deprecated  bool            `json:"deprecated"` // nobody new is to subscribe to it
+	Schema      json.RawMessage `json:"schema"`     // JSON Schema of the data; null: none
+	Validate    bool            `json:"validate"`   // events that do not satisfy Schema are refused
+	Versions    []TypeVersion   `json:"versions"`   // earlier shapes of data, newest first
 	CreatedAt   time.Time       `json:"created_at"`
 	UpdatedAt   time.Time       `json:"updated_at"`
 
@@ -34,6 +40,10 @@ type TypeVersion struct {
 // EventTypeInput is what can be set on an event type.
 type EventTypeInput struct {
 	Description Field[string]          `json:"description,omitzero"`
+	Group       Field[string]          `json:"group,omitzero"`
+	Deprecated  Field[bool]            `json:"deprecated,omitzero"`
+	Schema      Field[json.RawMessage] `json:"schema,omitzero"`
+	Validate    Field[bool]            `json:"validate,omitzero"`
 	Sample      Field[json.RawMessage] `json:"sample,omitzero"`
 	Versions    Field[[]TypeVersion]   `json:"versions,omitzero"`
 }
@@ -44,14 +54,31 @@ func (c *Client) EventType(ctx context.Context, name string, options ...Option) 
 	return out, c.call(ctx, http.MethodGet, at("event-types", name), options, nil, out)
 }
 
+// EventTypeFilter selects event types. The zero value selects all.
+type EventTypeFilter struct {
+	Group      *string // of this group; "": of none
+	Deprecated *bool
+}
+
+func (f EventTypeFilter) values() url.Values {
+	v := url.Values{}
+	if f.Group != nil {
+		v.Set("group", *f.Group)
+	}
+	if f.Deprecated != nil {
+		v.Set("deprecated", strconv.FormatBool(*f.Deprecated))
+	}
+	return v
+}
+
 // EventTypes lists the event types, by name.
-func (c *Client) EventTypes(ctx context.Context) iter.Seq2[*EventType, error] {
-	return list[EventType](ctx, c, at("event-types"), nil)
+func (c *Client) EventTypes(ctx context.Context, filter EventTypeFilter) iter.Seq2[*EventType, error] {
+	return list[EventType](ctx, c, at("event-types"), filter.values())
 }
 
 // EventTypePage gets one page of EventTypes.
-func (c *Client) EventTypePage(ctx context.Context, where At, options ...Option) (*Page[EventType], error) {
-	return page[EventType](ctx, c, at("event-types"), nil, where, options)
+func (c *Client) EventTypePage(ctx context.Context, filter EventTypeFilter, where At, options ...Option) (*Page[EventType], error) {
+	return page[EventType](ctx, c, at("event-types"), filter.values(), where, options)
 }
 
 // PutEventType makes an event type, or changes it if there is one of that name.
@@ -63,4 +90,29 @@ func (c *Client) PutEventType(ctx context.Context, name string, in EventTypeInpu
 // DeleteEventType removes an event type. Events of it can still be published.
 func (c *Client) DeleteEventType(ctx context.Context, name string, options ...Option) (*Removal, error) {
 	return c.remove(ctx, at("event-types", name), options)
+}
+
+// Formats of the catalogue of event types.
+const (
+	OpenAPIFormat    = "openapi"    // 3.1 with webhooks
+	AsyncAPIFormat   = "asyncapi"   // 3.0
+	JSONSchemaFormat = "jsonschema" // 2020-12
+)
+
+// Catalogue gets the event types as a document of a format. Bodies are those of
+// Standard Webhooks.
+func (c *Client) Catalogue(ctx context.Context, format string, options ...Option) (json.RawMessage, error) {
+	return c.catalogue(ctx, at("catalogue"), format, options)
+}
+
+// TenantCatalogue gets the event types in the shape that a tenant gets them in.
+func (c *Client) TenantCatalogue(ctx context.Context, tenant, format string, options ...Option) (json.RawMessage, error) {
+	return c.catalogue(ctx, at("tenants", tenant, "catalogue"), format, options)
+}
+
+func (c *Client) catalogue(ctx context.Context, path []string, format string, options []Option) (json.RawMessage, error) {
+	var out json.RawMessage
+	with := func(r *request) { r.query.Set("format", format) }
+	err := c.call(ctx, http.MethodGet, path, append([]Option{with}, options...), nil, &out)
+	return out, err
 }

@@ -194,6 +194,8 @@ func (s *trialServer) files(t *testing.T, dir, secret string) {
 	write("old-secret.txt", secret+"\n")
 	write("body.json", body)
 	write("invoice.json", `{"id":"inv-2041","amount":1250}`)
+	write("openapi.yaml", "openapi: 3.1.0\nwebhooks:\n  user.renamed: {post: {summary: A user has another name}}\n")
+	write("user.renamed.json", `{"type":"object"}`)
 	write("hooks.ndjson", `{"kind":"tenant","tenant":"moved","dialect":"propstack"}`+"\n"+`{"tenant":"moved","vendor_id":7,"url":"https://example.com/hook","event":"client_created","secret":"s3cret"}`+"\n")
 	write("hooks.csv", "kind,tenant,dialect,vendor_id,url,event,secret\ntenant,moved,propstack,,,,\nhook,moved,,7,https://example.com/hook,client_created,s3cret\n")
 	if d, err := dialectNamed("propstack"); err != nil {

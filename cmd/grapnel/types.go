@@ -16,6 +16,8 @@ type typesCmd struct {
 	Get    typesGetCmd    `cmd:"" help:"Show an event type."`
 	Put    typesPutCmd    `cmd:"" help:"Create an event type, or change one."`
 	Delete typesDeleteCmd `cmd:"" help:"Delete an event type."`
+	Import typesImportCmd `cmd:"" help:"Take event types over from OpenAPI, AsyncAPI and JSON Schema files."`
+	Export typesExportCmd `cmd:"" help:"Print the catalogue as OpenAPI, AsyncAPI or JSON Schema."`
 }
 
 // Help gives examples.
@@ -29,9 +31,13 @@ Examples:
 }
 
 var typeView = view[client.EventType]{
-	header: []string{"TYPE", "DESCRIPTION", "UPDATED"},
+	header: []string{"TYPE", "GROUP", "DESCRIPTION", "UPDATED"},
 	cells: func(t *client.EventType) []string {
-		return []string{t.Name, t.Description, when(&t.UpdatedAt)}
+		description := t.Description
+		if t.Deprecated {
+			description = strings.TrimSpace("(deprecated) " + description)
+		}
+		return []string{t.Name, t.Group, description, when(&t.UpdatedAt)}
 	},
 }
 
@@ -43,7 +49,18 @@ func (p *program) eventType(t *client.EventType) error {
 	if string(t.Sample) != "null" {
 		sample = string(t.Sample)
 	}
-	fields := []field{{"type", t.Name}, {"description", t.Description}, {"sample", sample}}
+	fields := []field{{"type", t.Name}, {"group", t.Group}, {"description", t.Description}}
+	if t.Deprecated {
+		fields = append(fields, field{"deprecated", "nobody new is to subscribe to it"})
+	}
+	if string(t.Schema) != "null" {
+		told := "it describes data; events are not held against it"
+		if t.Validate {
+			told = "events that do not satisfy it are refused"
+		}
+		fields = append(fields, field{"schema", string(t.Schema)}, field{"", told})
+	}
+	fields = append(fields, field{"sample", sample})
 	for i, v := range t.Versions {
 		label := ""
 		if i == 0 {
@@ -59,6 +76,8 @@ func (p *program) eventType(t *client.EventType) error {
 }
 
 type typesListCmd struct {
+	Group      *string `placeholder:"GROUP" help:"Only those of this group."`
+	Deprecated *bool   `negatable:"" help:"Only those that are deprecated, or, with --no-deprecated, that are not."`
 	remote
 	limited
 }
@@ -68,13 +87,14 @@ func (*typesListCmd) Help() string {
 	return `Examples:
 
     grapnel types list
+    grapnel types list --group Invoices --no-deprecated
     grapnel types list --limit 0 --json`
 }
 
 // Run lists.
 func (c *typesListCmd) Run(p *program) error {
 	return list(p, &c.remote, c.limited, typeView, func(ctx context.Context, api *client.Client) iter.Seq2[*client.EventType, error] {
-		return api.EventTypes(ctx)
+		return api.EventTypes(ctx, client.EventTypeFilter{Group: c.Group, Deprecated: c.Deprecated})
 	})
 }
 
@@ -106,7 +126,11 @@ type typesPutCmd struct {
 	Description *string  `placeholder:"TEXT" help:"What such an event means, for those who subscribe."`
 	Sample      string   `placeholder:"JSON" help:"The data of an event of it, which tests send: JSON, @FILE, or - for standard input."`
 	Convert     []string `sep:"none" placeholder:"VERSION=JQ" help:"An earlier shape of the data, and the jq program that makes data of the next newer shape into it, or @FILE with the program. Given several times, newest first; the first may be VERSION= alone, to name the newest shape. It replaces all versions that there are."`
-	Unset       []string `enum:"description,sample,versions" placeholder:"FIELD" help:"Set a field back to its default: description, sample or versions."`
+	Group       *string  `placeholder:"TEXT" help:"What it is listed under, such as Invoices."`
+	Schema      string   `placeholder:"JSON" help:"JSON Schema (2020-12) of the data: JSON, @FILE, or - for standard input."`
+	Validate    *bool    `negatable:"" help:"Refuse events that do not satisfy the schema."`
+	Deprecated  *bool    `negatable:"" help:"Say that nobody new is to subscribe to it."`
+	Unset       []string `enum:"description,group,schema,sample,versions" placeholder:"FIELD" help:"Set a field back to its default: description, group, schema, sample or versions."`
 	rehearsed
 }
 
@@ -118,12 +142,22 @@ Examples:
 
     grapnel types put invoice.paid --description "An invoice was paid in full" --sample '{"total":12.5}'
     echo '{"id":1}' | grapnel types put user.created --sample - --dry-run
+    grapnel types put invoice.paid --schema '{"type":"object","required":["total"]}' --validate --group Invoices
     grapnel types put invoice.issued --convert 2026-01-01= --convert '2025-01-01={total: .total.value}' --sample '{"total":{"value":"12.50"}}'`
 }
 
 // Run creates or changes.
 func (c *typesPutCmd) Run(p *program) error {
-	in := client.EventTypeInput{Description: client.SetIf(c.Description)}
+	in := client.EventTypeInput{
+		Description: client.SetIf(c.Description), Group: client.SetIf(c.Group), Validate: client.SetIf(c.Validate), Deprecated: client.SetIf(c.Deprecated),
+	}
+	if c.Schema != "" {
+		schema, err := readJSON("schema", c.Schema, p.stdin)
+		if err != nil {
+			return err
+		}
+		in.Schema = client.Set(schema)
+	}
 	if len(c.Convert) > 0 {
 		versions, err := readVersions(c.Convert)
 		if err != nil {
@@ -140,6 +174,11 @@ func (c *typesPutCmd) Run(p *program) error {
 	}
 	for _, name := range c.Unset {
 		switch name {
+		case "group":
+			in.Group = client.Null[string]()
+		case "schema":
+			in.Schema = client.Null[json.RawMessage]()
+			in.Validate = client.Null[bool]()
 		case "sample":
 			in.Sample = client.Null[json.RawMessage]()
 		case "versions":

@@ -23,10 +23,10 @@ type meaning struct {
 	advice  string // what to do about it
 }
 
-// catalogue is the one table of problems, by status. The answers to
+// problemCatalogue is the one table of problems, by status. The answers to
 // GET /v1/problems/{code}, the OpenAPI document and docs/errors.md are made
 // from it.
-func catalogue() []meaning {
+func problemCatalogue() []meaning {
 	return []meaning{
 		{hook.CodeInvalid, http.StatusBadRequest, "Invalid request",
 			"The request is wrong as it stands, and would be at any other time. detail says what is wrong with it, and each of errors points at a place in the body (RFC 6901). Nothing was stored.",
@@ -78,7 +78,7 @@ func catalogue() []meaning {
 
 // meanings is how a code is told.
 func meanings(code hook.Code) (meaning, bool) {
-	all := catalogue()
+	all := problemCatalogue()
 	i := slices.IndexFunc(all, func(m meaning) bool { return m.code == code })
 	if i < 0 {
 		return meaning{}, false

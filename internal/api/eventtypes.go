@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -12,7 +13,10 @@ import (
 // eventTypeInput is the body of PUT /v1/event-types/{type}.
 type eventTypeInput struct {
 	Description field[string]             `json:"description" doc:"for those who subscribe" example:"An invoice was paid in full"`
-	Schema      raw                       `json:"schema" doc:"not supported yet: leave it out or null"`
+	Group       field[string]             `json:"group" doc:"what it is listed under" example:"Invoices"`
+	Deprecated  field[bool]               `json:"deprecated" doc:"whether nobody new is to subscribe to it; its events are taken and delivered as ever" example:"false"`
+	Schema      raw                       `json:"schema" doc:"JSON Schema (2020-12) of data; null: none. What it refers to stands inside of it, under $defs" example:"{\"type\":\"object\",\"required\":[\"invoice\"]}"`
+	Validate    field[bool]               `json:"validate" doc:"whether events whose data does not satisfy the schema are refused" example:"true"`
 	Versions    field[[]typeVersionInput] `json:"versions" doc:"earlier shapes of data, newest first: what a tenant's api_version chooses from; null: none"`
 	Sample      raw                       `json:"sample" doc:"an example of data, which test events carry" example:"{\"invoice\":17}"`
 	Name        raw                       `json:"name" doc:"as it is shown: what the address names"`
@@ -37,16 +41,26 @@ type eventTypeShape struct {
 	Name        string             `json:"name" doc:"the type" example:"invoice.paid"`
 	Description string             `json:"description" doc:"for those who subscribe" example:"An invoice was paid in full"`
 	Sample      jsontext.Value     `json:"sample" doc:"an example of data; null: none" example:"{\"invoice\":17}"`
+	Group       string             `json:"group" doc:"what it is listed under" example:"Invoices"`
+	Deprecated  bool               `json:"deprecated" doc:"whether nobody new is to subscribe to it" example:"false"`
+	Schema      jsontext.Value     `json:"schema" doc:"JSON Schema (2020-12) of data; null: none" example:"{\"type\":\"object\",\"required\":[\"invoice\"]}"`
+	Validate    bool               `json:"validate" doc:"whether events whose data does not satisfy the schema are refused" example:"true"`
 	Versions    []typeVersionShape `json:"versions" doc:"earlier shapes of data, newest first"`
 	CreatedAt   stamp              `json:"created_at" doc:"when it was created"`
 	UpdatedAt   stamp              `json:"updated_at" doc:"when it was last changed"`
 }
 
 func shapeEventType(t *hook.EventType) eventTypeShape {
-	s := eventTypeShape{Name: t.Name, Description: t.Description, Sample: jsontext.Value("null"), CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt)}
+	s := eventTypeShape{
+		Name: t.Name, Description: t.Description, Group: t.Group, Deprecated: t.Deprecated, Schema: jsontext.Value("null"), Validate: t.Validate,
+		Sample: jsontext.Value("null"), CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt),
+	}
 	s.Versions = each(t.Versions, func(v hook.TypeVersion) typeVersionShape { return typeVersionShape(v) })
 	if len(t.Sample) > 0 {
 		s.Sample = t.Sample
+	}
+	if len(t.Schema) > 0 {
+		s.Schema = t.Schema
 	}
 	return s
 }
@@ -82,7 +96,7 @@ func (a *API) putEventType(c *call) error {
 		versions = &list
 	}
 	t, created, err := a.Manager.PutEventType(c.r.Context(), name, manage.EventTypeInput{
-		Description: in.Description.pointer(), Schema: in.Schema.pointer(), Versions: versions, Sample: in.Sample.pointer(), Terms: on,
+		Description: in.Description.pointer(), Group: in.Group.pointer(), Deprecated: in.Deprecated.pointer(), Schema: in.Schema.pointer(), Validate: in.Validate.pointer(), Versions: versions, Sample: in.Sample.pointer(), Terms: on,
 	})
 	if err != nil {
 		return err
@@ -105,7 +119,16 @@ func (a *API) listEventTypes(c *call) error {
 	if err != nil {
 		return err
 	}
-	part, l := slicePage(a, c, q, a.Directory.Types(), func(t *hook.EventType) string { return t.Name })
+	var deprecated bool
+	if q.values.Has("deprecated") {
+		if deprecated, err = parseBool("deprecated", q.values.Get("deprecated")); err != nil {
+			return err
+		}
+	}
+	found := slices.DeleteFunc(a.Directory.Types(), func(t *hook.EventType) bool {
+		return !q.keeps("group", t.Group) || q.values.Has("deprecated") && t.Deprecated != deprecated
+	})
+	part, l := slicePage(a, c, q, found, func(t *hook.EventType) string { return t.Name })
 	return page(c, each(part, c.typeShape), l)
 }
 

@@ -22,7 +22,7 @@ type Problem struct {
 // Problems is the catalogue.
 func Problems() []Problem {
 	var out []Problem
-	for _, m := range catalogue() {
+	for _, m := range problemCatalogue() {
 		out = append(out, Problem{m.code, m.status, m.title, m.meaning, m.advice})
 	}
 	return out

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"grapnel/internal/catalogue"
 	"grapnel/internal/hook"
 	"grapnel/internal/signature"
 	"grapnel/internal/store"
@@ -191,7 +192,7 @@ func TestEventTypes(t *testing.T) {
 	if n := len(b.want(http.StatusOK, "GET", "/v1/event-types", "").list("data")); n != 1 {
 		t.Errorf("%d types", n)
 	}
-	for body, pointer := range map[string]string{`{"schema":{}}`: "/schema", `{"versions":[{"convert":"."}]}`: "/versions/0/version", `{"versions":[{"version":"1","convert":"{"}]}`: "/versions/0/convert",
+	for body, pointer := range map[string]string{`{"schema":{"type":1}}`: "/schema/type", `{"schema":{"type":"string"},"sample":1}`: "/sample", `{"validate":true}`: "/validate", `{"versions":[{"convert":"."}]}`: "/versions/0/version", `{"versions":[{"version":"1","convert":"{"}]}`: "/versions/0/convert",
 		`{"versions":[{"version":"1","conert":"."}]}`: "/versions/0/conert", `{"versions":{}}`: "/versions", `{"sample":[],"versions":[{"version":"2"},{"version":"1","convert":".a"}]}`: "/versions/1/convert", `{"descripton":"x"}`: "/descripton"} {
 		if a := b.want(http.StatusBadRequest, "PUT", "/v1/event-types/x", body); a.pointer() != pointer {
 			t.Errorf("%s: %s", body, a.body)
@@ -360,5 +361,59 @@ func TestCursorsCannotBeMade(t *testing.T) {
 		"/v1/tenants?limit=x", "/v1/tenants?limit=251", "/v1/tenants?limit=0", "/v1/tenants?limit=-1",
 	} {
 		b.want(http.StatusBadRequest, "GET", url, "")
+	}
+}
+
+func TestSchemas(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const schema = `{"type":"object","required":["amount"],"properties":{"amount":{"type":"integer","minimum":1},"lines":{"items":{"type":"string"}}}}`
+	a := b.want(http.StatusCreated, "PUT", "/v1/event-types/invoice.paid", `{"group":"Invoices","deprecated":true,"schema":`+schema+`}`)
+	if !strings.Contains(a.body, `"group":"Invoices","deprecated":true,"schema":`+schema+`,"validate":false`) {
+		t.Error(a.body)
+	}
+	b.want(http.StatusAccepted, "POST", acmeEvents, `{"type":"invoice.paid","data":1}`) // the schema only describes
+	b.want(http.StatusOK, "PUT", "/v1/event-types/invoice.paid", `{"validate":true}`)
+	b.want(http.StatusAccepted, "POST", acmeEvents, `{"type":"invoice.paid","data":{"amount":1}}`)
+	b.want(http.StatusAccepted, "POST", acmeEvents, `{"type":"invoice.sent","data":1}`)
+	a = b.want(http.StatusBadRequest, "POST", acmeEvents, `{"type":"invoice.paid","data":{"amount":0,"lines":["a",2]}}`)
+	if !strings.Contains(a.body, `"errors":[{"pointer":"/data/amount","detail":"does not satisfy the schema of invoice.paid: minimum: got 0, want 1"},{"pointer":"/data/lines/1","detail":"got number, want string"}]`) {
+		t.Error(a.body)
+	}
+	// In a batch it is one event's trouble.
+	a = b.want(http.StatusAccepted, "POST", "/v1/events", `[{"tenant":"acme","type":"invoice.paid","data":{"amount":2}},{"tenant":"acme","type":"invoice.paid","data":{}},{"tenant":"acme","type":"other","data":{}}]`)
+	if !strings.Contains(a.body, `/1/data`) || strings.Count(a.body, `"pointer"`) != 1 || strings.Count(a.body, `"id"`) != 2 {
+		t.Error(a.body)
+	}
+	b.want(http.StatusOK, "PUT", "/v1/event-types/invoice.paid", `{"schema":{"required":["total"]}}`)
+	b.want(http.StatusBadRequest, "POST", acmeEvents, `{"type":"invoice.paid","data":{"amount":1}}`)
+	b.want(http.StatusOK, "PUT", "/v1/event-types/invoice.paid", `{"schema":null,"validate":false}`)
+	b.want(http.StatusAccepted, "POST", acmeEvents, `{"type":"invoice.paid","data":{}}`)
+
+	b.want(http.StatusCreated, "PUT", "/v1/event-types/user.created", "{}")
+	for query, n := range map[string]int{"?group=Invoices": 1, "?group=": 1, "?deprecated=true": 1, "?deprecated=false": 1, "?group=None": 0, "": 2} {
+		if got := len(b.want(http.StatusOK, "GET", "/v1/event-types"+query, "").list("data")); got != n {
+			t.Errorf("%s: %d types, want %d", query, got, n)
+		}
+	}
+	b.want(http.StatusBadRequest, "GET", "/v1/event-types?deprecated=x", "")
+}
+
+func TestCatalogue(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.want(http.StatusCreated, "PUT", "/v1/event-types/invoice.paid", `{"schema":{"type":"object"},"sample":{"amount":1}}`)
+	for _, path := range []string{"/v1/catalogue", "/v1/tenants/acme/catalogue"} {
+		for _, format := range catalogue.Formats {
+			a := b.want(http.StatusOK, "GET", path+"?format="+string(format), "")
+			types, err := catalogue.Read("", "", []byte(a.body))
+			if err != nil || len(types) != 1 {
+				t.Fatalf("%s: %v\n%s", format, err, a.body)
+			}
+			if got := types[0]; got.Name != "invoice.paid" || !got.Envelope || string(got.Schema) != `{"type":"object"}` || string(got.Sample) != `{"amount":1}` {
+				t.Errorf("%s %s: %+v\n%s", path, format, got, a.body)
+			}
+		}
+		b.want(http.StatusBadRequest, "GET", path+"?format=raml", "")
 	}
 }

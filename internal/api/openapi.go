@@ -316,7 +316,7 @@ func (r *routeRow) mayFail(method, path string) []hook.Code {
 func byStatus(codes []hook.Code) func(yield func(int, []meaning) bool) {
 	return func(yield func(int, []meaning) bool) {
 		var group []meaning
-		for _, m := range catalogue() {
+		for _, m := range problemCatalogue() {
 			if !slices.Contains(codes, m.code) {
 				continue
 			}

@@ -30,7 +30,7 @@ func sections() []section {
 func sectionOf(path string) string {
 	of := map[string]string{
 		"events": "Events", "requests": "Events", "deliveries": "Deliveries", "replays": "Replays", "tenants": "Tenants", "endpoints": "Endpoints",
-		"event-types": "Event types", "keys": "Keys",
+		"event-types": "Event types", "catalogue": "Event types", "keys": "Keys",
 	}
 	out := "Server"
 	for part := range strings.SplitSeq(path, "/") {

@@ -43,6 +43,9 @@ func problemOf(err error, instance string) problem {
 	if e.Field != "" {
 		p.Detail = e.Field + " " + e.Message
 		p.Errors = []problemField{{Pointer: e.Field, Detail: e.Message}}
+		for _, also := range e.Also {
+			p.Errors = append(p.Errors, problemField{Pointer: also.Field, Detail: also.Message})
+		}
 	}
 	return p
 }

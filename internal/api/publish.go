@@ -104,7 +104,7 @@ func (a *API) publishBatch(c *call) error {
 	if err != nil {
 		return err
 	}
-	sub := ingest.Submission{Scope: "key/" + c.caller.KeyID(), Key: key}
+	sub := ingest.Submission{Scope: "key/" + c.caller.KeyID(), Key: key, Batch: true}
 	if only, ok := c.caller.Only(); ok {
 		sub.Scope = "tenant/" + only
 	}

@@ -160,7 +160,7 @@ const (
 
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.auditRoutes(), a.linkRoutes(), a.purgeRoutes(), a.eventTypeRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.auditRoutes(), a.linkRoutes(), a.purgeRoutes(), a.eventTypeRoutes(), a.catalogueRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
 }
 
 func (a *API) publishRoutes() []routeRow {
@@ -318,6 +318,7 @@ func (a *API) eventTypeRoutes() []routeRow {
 		{
 			pattern: "GET /v1/event-types", name: "listEventTypes", summary: "List the event types",
 			scope: hook.ScopeRead, portal: true, handle: a.listEventTypes, out: list[eventTypeShape]{},
+			params: []param{{"group", "only those of this group", formText}, {"deprecated", "only those that are deprecated, or that are not", formBool}},
 		},
 		{
 			pattern: "PUT " + pathEventType, name: "putEventType", summary: "Create or change an event type",

@@ -28,13 +28,20 @@ const (
 // Error is an error that a caller may be told of.
 type Error struct {
 	Code    Code
-	Message string // a sentence that says what is wrong and what to do
-	Field   string // JSON pointer to the part of the input that is wrong, or ""
-	Err     error  // the cause, for the log; never shown
+	Message string  // a sentence that says what is wrong and what to do
+	Field   string  // JSON pointer to the part of the input that is wrong, or ""
+	Also    []Place // further parts of it that are wrong
+	Err     error   // the cause, for the log; never shown
 
 	// RetryAfter is in how long the same is likely to succeed; 0: not known. It
 	// says something of CodeRateLimited and CodeUnavailable alone.
 	RetryAfter time.Duration
+}
+
+// Place is a part of the input that is wrong.
+type Place struct {
+	Field   string `json:"field"`   // JSON pointer to it
+	Message string `json:"message"` // what is wrong with it
 }
 
 // Error is the message and, for the log, its cause.

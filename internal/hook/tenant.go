@@ -112,7 +112,10 @@ func validName(what, s string, limit int, extra string) error {
 type EventType struct {
 	Name        string
 	Description string
+	Group       string        // what it is listed under, or ""
+	Deprecated  bool          // nobody new is to subscribe to it; its events are taken and delivered as ever
 	Schema      []byte        // JSON Schema 2020-12 of data, or nil
+	Validate    bool          // events whose data does not satisfy Schema are refused
 	Versions    []TypeVersion // of the data's shape before the newest one, newest first
 	// PastVersions are earlier lists, oldest first: they shape the bodies of
 	// events from before.

@@ -21,13 +21,14 @@ type Result struct {
 
 // storedResult is a Result as it is kept beside an Idempotency-Key.
 type storedResult struct {
-	ID        string    `json:"id,omitempty"`
-	Duplicate bool      `json:"dup,omitempty"`
-	Before    bool      `json:"before,omitempty"` // of an event that had been stored before the batch
-	Matched   int       `json:"n,omitempty"`
-	Code      hook.Code `json:"code,omitempty"`
-	Field     string    `json:"field,omitempty"`
-	Message   string    `json:"message,omitempty"`
+	ID        string       `json:"id,omitempty"`
+	Duplicate bool         `json:"dup,omitempty"`
+	Before    bool         `json:"before,omitempty"` // of an event that had been stored before the batch
+	Matched   int          `json:"n,omitempty"`
+	Code      hook.Code    `json:"code,omitempty"`
+	Field     string       `json:"field,omitempty"`
+	Also      []hook.Place `json:"also,omitempty"`
+	Message   string       `json:"message,omitempty"`
 }
 
 // encodeAnswer writes results; ids are those that the batch's events have as yet.
@@ -35,7 +36,7 @@ func encodeAnswer(results []Result, ids []hook.EventID) []byte {
 	out := make([]storedResult, len(results))
 	for i, r := range results {
 		if r.Err != nil {
-			out[i] = storedResult{Code: r.Err.Code, Field: r.Err.Field, Message: r.Err.Message}
+			out[i] = storedResult{Code: r.Err.Code, Field: r.Err.Field, Also: r.Err.Also, Message: r.Err.Message}
 			continue
 		}
 		out[i] = storedResult{ID: r.ID.String(), Duplicate: r.Duplicate, Matched: r.Matched, Before: r.Duplicate && !slices.Contains(ids, r.ID)}
@@ -54,7 +55,7 @@ func decodeAnswer(b []byte, raised int64) ([]Result, error) {
 	out := make([]Result, len(in))
 	for i, r := range in {
 		if r.Code != "" {
-			out[i].Err = &hook.Error{Code: r.Code, Field: r.Field, Message: r.Message}
+			out[i].Err = &hook.Error{Code: r.Code, Field: r.Field, Also: r.Also, Message: r.Message}
 			continue
 		}
 		id, err := hook.ParseEventID(r.ID)

@@ -57,6 +57,7 @@ type Submission struct {
 	Errs        []error        // what is wrong with each item already; nil, or as long as Items
 	Only        *hook.Endpoint // send to this endpoint alone, whatever it subscribes to; no quota counts it
 	Own         bool           // the server's own, which no quota counts
+	Batch       bool           // the items are elements of a list: places in errors begin with their index
 
 	// Taken says where the items are in the store's inbox, one place each, or is nil.
 	// They leave it together with what becomes of them: those that are refused for

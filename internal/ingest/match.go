@@ -43,6 +43,7 @@ type matcher struct {
 	directory  *directory.Directory
 	policies   policies
 	conditions conditions
+	schemas    schemas
 	routes     routeCache
 }
 
@@ -50,7 +51,7 @@ type matcher struct {
 const maxDirect = 32
 
 func newMatcher(d *directory.Directory, policy func(string) Policy) *matcher {
-	m := &matcher{directory: d, policies: policies{ask: policy}}
+	m := &matcher{directory: d, policies: policies{ask: policy}, schemas: schemas{directory: d}}
 	m.routes.max = maxRouted
 	return m
 }

@@ -196,14 +196,21 @@ func TestMoverRejects(t *testing.T) {
 	t.Parallel()
 	url, conn := database(t)
 	n := startNode(t, url)
+	if _, err := n.store.Configure(t.Context(), &store.Change{Types: []*hook.EventType{{Name: "strict", Schema: []byte(`{"type":"object"}`), Validate: true}}}); err != nil {
+		t.Fatal(err)
+	}
 	tx, err := conn.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad := []string{`{"a":1,"a":2}`, `"\ud800"`, `"` + strings.Repeat("x", 999) + `"`}
+	bad := []string{`{"a":1,"a":2}`, `"\ud800"`, `"` + strings.Repeat("x", 999) + `"`, "12"}
 	for i, data := range bad {
 		exec(t, conn, `UPDATE grapnel.inbox_rules SET max_bytes = 1000000`)
-		exec(t, conn, `SELECT grapnel.publish('acme', 'a.b', $1, id => $2)`, data, fmt.Sprint("bad", i))
+		eventType := "a.b"
+		if data == "12" {
+			eventType = "strict"
+		}
+		exec(t, conn, `SELECT grapnel.publish('acme', $3, $1, id => $2)`, data, fmt.Sprint("bad", i), eventType)
 		exec(t, conn, `SELECT grapnel.publish('acme', 'a.b', '1', id => $1)`, fmt.Sprint("good", i))
 	}
 	exec(t, conn, `SELECT grapnel.publish('bolt', 'a.b', '1', id => 'gone')`)
@@ -213,14 +220,14 @@ func TestMoverRejects(t *testing.T) {
 	}
 	eventually(t, "all are told of", func() bool { n.mu.Lock(); defer n.mu.Unlock(); return len(n.told) == len(bad)+1 })
 	eventually(t, "the good ones are in the log", func() bool { return len(n.keys()) == len(bad) })
-	if got := n.keys(); !slices.Equal(got, []string{"good0", "good1", "good2"}) {
+	if got := n.keys(); !slices.Equal(got, []string{"good0", "good1", "good2", "good3"}) {
 		t.Errorf("moved: %q", got)
 	}
 	rejected, err := n.store.Rejected(t.Context(), store.RejectedQuery{Tenant: 1, Limit: 10})
 	if err != nil || len(rejected) != len(bad) {
 		t.Fatal(rejected, err)
 	}
-	for i, code := range []hook.Code{hook.CodeTooLarge, hook.CodeInvalid, hook.CodeInvalid} { // the latest first
+	for i, code := range []hook.Code{hook.CodeInvalid, hook.CodeTooLarge, hook.CodeInvalid, hook.CodeInvalid} { // the latest first
 		if r := rejected[i]; r.Code != code || r.Reason == "" || r.Key != fmt.Sprint("bad", len(bad)-1-i) {
 			t.Errorf("rejected: %+v", r)
 		}

@@ -19,6 +19,9 @@ type prepared struct {
 	single   [1]*hook.Event
 	failed   []*hook.Error // why an item is not to be taken, or cannot be matched; nil: none
 	over     []*hook.Error // why an item is over a quota; nil: none
+	unfit    []*hook.Error // why an item does not satisfy the schema of its type; nil: none
+	types    []seenType    // of the items, when they were held against their schemas
+	oneType  [1]seenType   // room for it
 }
 
 // seen is what matching saw of a tenant.
@@ -55,9 +58,11 @@ func (s *submission) fail(i int, err error) {
 	s.failed[i] = asError(err)
 }
 
-// prepare matches a submission's events with the present configuration.
+// prepare holds a submission's events against the schemas of their types, and matches
+// them, with the present configuration.
 func (m *matcher) prepare(s *submission) {
 	s.stale = false
+	m.schemas.check(s)
 	if s.seen = s.one[:0]; len(s.Items) > 1 {
 		s.seen = nil
 	}
@@ -75,6 +80,9 @@ func (m *matcher) prepare(s *submission) {
 // most at most; false: it would be more. The caller makes sure that the revision is
 // still the same afterwards.
 func (m *matcher) prepareFor(s *submission, revision int64, most time.Duration) bool {
+	if m.schemas.changed(s) {
+		return false // the caller holds the events against them again
+	}
 	for _, v := range s.seen {
 		if m.see(v.id) != v {
 			if s.took > most {
@@ -108,6 +116,10 @@ func (m *matcher) prepareAt(s *submission, revision int64) {
 			continue
 		}
 		e.Revision, e.Tenant, e.Targets = revision, 0, nil
+		if s.unfit != nil && s.unfit[i] != nil {
+			s.fail(i, s.unfit[i])
+			continue
+		}
 		tenant, ok := m.directory.Tenant(s.Items[i].Tenant)
 		if ok {
 			e.Tenant = tenant.Num

@@ -211,7 +211,7 @@ func typeFields(t *hook.EventType) []auditField {
 		versions = append(versions, v.Version)
 	}
 	return []auditField{
-		{"description", t.Description, nil}, {"schema", t.Schema, nil}, {"versions", versions, asIs}, {"converters", t.Versions, nil}, {"sample", t.Sample, nil},
+		{"description", t.Description, nil}, {"group", t.Group, nil}, {"deprecated", t.Deprecated, asIs}, {"schema", t.Schema, nil}, {"validate", t.Validate, asIs}, {"versions", versions, asIs}, {"converters", t.Versions, nil}, {"sample", t.Sample, nil},
 	}
 }
 

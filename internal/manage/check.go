@@ -70,6 +70,9 @@ func (m *Manager) fillSubscription(e *hook.Endpoint, in EndpointInput, d *dialec
 			return err
 		}
 		e.EventTypes = slices.Clone(*in.EventTypes)
+		if len(e.EventTypes) == 1 && e.EventTypes[0] == "*" {
+			e.EventTypes = nil
+		}
 	}
 	if err := d.Subscription().Check(e.EventTypes); err != nil {
 		return unsuitable(err)
@@ -124,7 +127,8 @@ func unsuitable(err error) error {
 	return &e
 }
 
-// checkEventTypes takes names, and "prefix.*" for all names below a prefix.
+// checkEventTypes takes names, and "prefix.*" for all names below a prefix, or "*" for
+// all there are.
 func checkEventTypes(types []string) error {
 	if len(types) > maxEventTypes {
 		return hook.Invalid("/event_types", "holds %d types, at most %d are allowed", len(types), maxEventTypes)
@@ -134,8 +138,10 @@ func checkEventTypes(types []string) error {
 		at := fmt.Sprintf("/event_types/%d", i)
 		name, isPrefix := strings.CutSuffix(t, ".*")
 		switch {
+		case t == "*" && len(types) == 1:
+			return nil
 		case t == "*":
-			return hook.Invalid(at, "leave event_types out, or empty, to get every type")
+			return hook.Invalid(at, "stands for every type, so leave the others out")
 		case seen[t]:
 			return hook.Invalid(at, "%q is there twice", hook.Clip(t))
 		}

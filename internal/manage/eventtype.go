@@ -12,22 +12,25 @@ import (
 
 	"grapnel/internal/convert"
 	"grapnel/internal/hook"
+	"grapnel/internal/schema"
 	"grapnel/internal/store"
 )
 
 // The limits of an event type.
 const (
 	maxSample   = 64 << 10
+	maxGroup    = 100
 	maxVersions = 100
 )
 
 // EventTypeInput is what to make of an event type.
 type EventTypeInput struct {
 	Description *string
+	Group       *string
+	Deprecated  *bool
 	Sample      *[]byte // an example of data as JSON; empty: none
-	// Schema is refused unless it is empty: a schema that nobody enforces would
-	// promise too much.
-	Schema *[]byte
+	Schema      *[]byte // JSON Schema 2020-12 of data; empty: none
+	Validate    *bool   // refuse events that do not satisfy Schema
 	// Versions are the earlier shapes of data, newest first; empty: none. The
 	// first may lack Convert: it names the newest shape.
 	Versions *[]hook.TypeVersion
@@ -39,14 +42,20 @@ func (m *Manager) PutEventType(ctx context.Context, name string, in EventTypeInp
 	if err := hook.ValidType(name); err != nil {
 		return nil, false, err
 	}
-	// Programs run before the change, which keeps others waiting, and so what
-	// they were of may have changed by then.
+	// Programs run, and schemas are read, before the change, which keeps others
+	// waiting, and so what they were of may have changed by then.
 	for range maxTries {
 		var checked *hook.EventType
 		if checked, _, err = m.eventType(name, in, now()); err != nil {
 			return nil, false, err
 		}
 		runs := in.Versions != nil || in.Sample != nil
+		schema := in.Schema != nil || in.Validate != nil || in.Sample != nil
+		if schema {
+			if err := checkSchema(checked); err != nil {
+				return nil, false, err
+			}
+		}
 		if runs {
 			if err := m.checkVersions(ctx, checked); err != nil {
 				return nil, false, err
@@ -57,6 +66,9 @@ func (m *Manager) PutEventType(ctx context.Context, name string, in EventTypeInp
 				return nil, err
 			}
 			if runs && (!slices.Equal(t.Versions, checked.Versions) || !bytes.Equal(t.Sample, checked.Sample)) {
+				return nil, errUnchecked
+			}
+			if schema && (!bytes.Equal(t.Schema, checked.Schema) || t.Validate != checked.Validate || !bytes.Equal(t.Sample, checked.Sample)) {
 				return nil, errUnchecked
 			}
 			return &store.Change{Types: []*hook.EventType{t}}, nil
@@ -99,8 +111,20 @@ func fillEventType(t *hook.EventType, in EventTypeInput) error {
 		}
 		t.Description = *in.Description
 	}
-	if in.Schema != nil && len(*in.Schema) > 0 {
-		return hook.Invalid("/schema", "is not supported yet: events would not be checked against it")
+	if in.Group != nil {
+		if err := checkText("/group", *in.Group, maxGroup); err != nil {
+			return err
+		}
+		t.Group = *in.Group
+	}
+	if in.Deprecated != nil {
+		t.Deprecated = *in.Deprecated
+	}
+	if in.Schema != nil {
+		t.Schema = bytes.Clone(bytes.TrimSpace(*in.Schema))
+	}
+	if in.Validate != nil {
+		t.Validate = *in.Validate
 	}
 	if in.Versions != nil {
 		t.Versions = slices.Clone(*in.Versions)
@@ -119,6 +143,31 @@ func fillEventType(t *hook.EventType, in EventTypeInput) error {
 		return hook.Invalid("/sample", "is not valid JSON")
 	}
 	t.Sample = bytes.Clone(sample)
+	return nil
+}
+
+// checkSchema checks the schema of an event type, and that the sample satisfies it.
+func checkSchema(t *hook.EventType) error {
+	if len(t.Schema) == 0 {
+		if t.Validate {
+			return hook.Invalid("/validate", "needs a schema, which the event type does not have")
+		}
+		return nil
+	}
+	s, err := schema.Parse(t.Schema)
+	if err != nil {
+		return under("/schema", err)
+	}
+	if len(t.Sample) == 0 {
+		return nil
+	}
+	failures, err := s.Check(t.Sample)
+	if err != nil {
+		return under("/sample", err)
+	}
+	if len(failures) > 0 {
+		return hook.Invalid("/sample"+failures[0].At, "does not satisfy the schema: %s", failures[0].Text)
+	}
 	return nil
 }
 

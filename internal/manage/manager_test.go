@@ -418,7 +418,10 @@ func TestEventTypes(t *testing.T) {
 		field string
 	}{
 		{"with space", manage.EventTypeInput{}, ""},
-		{"ok", manage.EventTypeInput{Schema: new([]byte(`{}`))}, "/schema"},
+		{"ok", manage.EventTypeInput{Schema: new([]byte(`{"type":"thing"}`))}, "/schema/type"},
+		{"ok", manage.EventTypeInput{Validate: new(true)}, "/validate"},
+		{"ok", manage.EventTypeInput{Schema: new([]byte(`{"properties":{"a":{"type":"string"}}}`)), Sample: new([]byte(`{"a":1}`))}, "/sample/a"},
+		{"ok", manage.EventTypeInput{Group: new(strings.Repeat("x", 101))}, "/group"},
 		{"ok", manage.EventTypeInput{Sample: new([]byte(`{"a":1,"a":2}`))}, "/sample"},
 		{"ok", manage.EventTypeInput{Sample: new([]byte(`"` + strings.Repeat("x", 70_000) + `"`))}, "/sample"},
 		{"ok", manage.EventTypeInput{Description: new(strings.Repeat("x", 2000))}, "/description"},
