@@ -186,3 +186,57 @@ func (c *Client) RotateSecret(ctx context.Context, tenant, id string, in Rotatio
 	out := new(Endpoint)
 	return out, c.call(ctx, http.MethodPost, at("tenants", tenant, "endpoints", id, "secret", "rotate"), options, in, out)
 }
+
+// Resume says what becomes of what is held when an endpoint is resumed. The zero
+// value sends all of it.
+type Resume struct {
+	Discard bool      // send nothing of it
+	Since   time.Time // send what was accepted at this time or later, and discard what was before; zero: all
+}
+
+func (r Resume) body() any {
+	in := struct {
+		Held  string     `json:"held,omitempty"`
+		Since *time.Time `json:"since,omitempty"`
+	}{}
+	if r.Discard {
+		in.Held = "discard"
+	}
+	if !r.Since.IsZero() {
+		in.Since = &r.Since
+	}
+	return in
+}
+
+// Resumed says what became of what was held.
+type Resumed struct {
+	State     string `json:"state"`             // Active once all that was to be discarded is
+	Discarded int64  `json:"discarded"`         // deliveries that ended as cancelled by this call
+	Running   int    `json:"running,omitempty"` // deliveries whose attempt was running: they become what it says
+}
+
+// ResumePreview says what resuming would do.
+type ResumePreview struct {
+	DryRun  bool       `json:"dry_run"`
+	State   string     `json:"state"` // of the endpoint, now
+	Discard int64      `json:"discarded"`
+	Send    int64      `json:"send"`
+	Exact   bool       `json:"exact"` // false: there are at least so many
+	Oldest  *time.Time `json:"oldest,omitempty"`
+	Newest  *time.Time `json:"newest,omitempty"`
+}
+
+// ResumeEndpoint makes an endpoint active and sends or discards what was held. One
+// call discards for some seconds: while Resumed.State is not Active there is more to
+// discard, and the call is to be made again.
+func (c *Client) ResumeEndpoint(ctx context.Context, tenant, endpoint string, r Resume, options ...Option) (*Resumed, error) {
+	out := new(Resumed)
+	return out, c.call(ctx, http.MethodPost, at("tenants", tenant, "endpoints", endpoint, "resume"), options, r.body(), out)
+}
+
+// PreviewResume counts what ResumeEndpoint would send and discard, and changes
+// nothing.
+func (c *Client) PreviewResume(ctx context.Context, tenant, endpoint string, r Resume, options ...Option) (*ResumePreview, error) {
+	out := new(ResumePreview)
+	return out, c.call(ctx, http.MethodPost, at("tenants", tenant, "endpoints", endpoint, "resume"), append([]Option{DryRun()}, options...), r.body(), out)
+}

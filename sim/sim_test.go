@@ -227,3 +227,72 @@ func TestTwoDays(t *testing.T) {
 		w.delivered(ids)
 	})
 }
+
+// Two endpoints are paused for a day while events come at a pace (-pace), and go on
+// with what was held beside what is new: nothing is missing and nothing comes twice, one
+// gets no more than its rate, the other gets all in the order in which it was published.
+func TestPausedForADay(t *testing.T) {
+	const rate = 200
+	run(t, 1, 2, nil, func(w *world) {
+		ctx := t.Context()
+		change := func(in manage.EndpointInput, which ...int) {
+			for _, i := range which {
+				if _, err := w.Manager.UpdateEndpoint(ctx, "seed-0", w.Book.Endpoints("seed-0")[i].ID, in); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		change(manage.EndpointInput{RateLimit: ptr(float64(rate))}, 0)
+		change(manage.EndpointInput{Ordering: ptr(hook.OrderedStrict)}, 1)
+		change(manage.EndpointInput{State: ptr(hook.EndpointPaused)}, 0, 1)
+		w.answers(func(*rand.Rand, string) reply { return reply{after: time.Millisecond, status: 200} })
+		var ids [2][]string
+		const every = 100 * time.Second
+		come := func(span time.Duration) {
+			for range int(span / every) {
+				for i := range ids {
+					ids[i] = append(ids[i], w.publish(slices.Repeat([]target{{0, i}}, int(*pace*every.Seconds()))...)...)
+				}
+				time.Sleep(every)
+			}
+		}
+		come(24 * time.Hour)
+		if early := len(w.net.since(time.Time{})); early > 0 {
+			t.Fatalf("seed %d: %d requests were made to paused endpoints", *seed, early)
+		}
+		back := time.Now()
+		change(manage.EndpointInput{State: ptr(hook.EndpointActive)}, 0, 1)
+		come(time.Hour)
+		w.drained(24 * time.Hour)
+		var got [2][]string
+		var times []time.Time
+		for _, s := range w.net.since(back) {
+			i := 0
+			if s.host == hostOf(0, 1) {
+				i = 1
+			} else {
+				times = append(times, s.at)
+			}
+			got[i] = append(got[i], s.id)
+		}
+		first, worst := 0, 0
+		for i, at := range times {
+			for !times[first].Add(time.Second).After(at) {
+				first++
+			}
+			worst = max(worst, i-first+1)
+		}
+		t.Logf("seed %d: %d and %d events, held for a day or new; %d and %d requests; at most %d in any second, all over after %s", *seed,
+			len(ids[0]), len(ids[1]), len(got[0]), len(got[1]), worst, times[len(times)-1].Sub(back).Round(time.Second))
+		if worst > rate*11/10 {
+			t.Errorf("seed %d: %d requests within a second", *seed, worst)
+		}
+		if !slices.Equal(got[1], ids[1]) {
+			t.Errorf("seed %d: %d requests in order, want %d in another one", *seed, len(got[1]), len(ids[1]))
+		}
+		slices.Sort(got[0])
+		if !slices.Equal(got[0], slices.Sorted(slices.Values(ids[0]))) {
+			t.Errorf("seed %d: %d requests, want one for each of %d events", *seed, len(got[0]), len(ids[0]))
+		}
+	})
+}

@@ -23,6 +23,7 @@ import (
 var (
 	seed = flag.Uint64("seed", 1, "what the network and the traffic are made from")
 	due  = flag.Int("due", 20_000, "deliveries that are due when an endpoint is back after an hour")
+	pace = flag.Float64("pace", .1, "events a second while two endpoints are paused for a day")
 )
 
 // reply is what a host does with a request: after a time it answers a status, or

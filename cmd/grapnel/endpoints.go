@@ -206,19 +206,6 @@ Examples:
 // Run pauses.
 func (c *endpointsPauseCmd) Run(p *program) error { return c.become(p, client.Paused) }
 
-type endpointsResumeCmd struct{ oneEndpoint }
-
-// Help gives examples.
-func (*endpointsResumeCmd) Help() string {
-	return `Examples:
-
-    grapnel endpoints resume "$ENDPOINT"
-    grapnel endpoints resume "$ENDPOINT" --json`
-}
-
-// Run resumes.
-func (c *endpointsResumeCmd) Run(p *program) error { return c.become(p, client.Active) }
-
 func (c *oneEndpoint) become(p *program, state string) error {
 	return oneOfTenant(p, &c.scoped, func(ctx context.Context, api *client.Client, tenant string) (*client.Endpoint, error) {
 		return api.UpdateEndpoint(ctx, tenant, c.ID, client.EndpointInput{State: client.Set(state)})

@@ -250,6 +250,13 @@ func (a *API) endpointRoutes() []routeRow {
 			params: []param{dryParam}, also: map[int]any{200: wouldGo{}},
 		},
 		{
+			pattern: "POST " + pathEndpoint + "/resume", name: "resumeEndpoint", summary: "Resume an endpoint, and choose what becomes of what is held",
+			doc:   `Without a choice all that is held is sent, as PATCH {"state":"active"} has it. What is to be discarded ends as cancelled before the endpoint becomes active, so that nothing of it is sent. One request discards for a few seconds: 202 says that there is more, and that the endpoint is still inactive; send the request again. dry_run counts what would be sent and discarded.`,
+			scope: hook.ScopeManage, portal: true, handle: a.resumeEndpoint, in: resumeInput{}, out: resumeAnswer{}, also: map[int]any{202: resumeAnswer{}},
+			params:   []param{dryParam},
+			problems: []hook.Code{hook.CodeConflict},
+		},
+		{
 			pattern: "POST " + pathEndpoint + "/test", name: "testEndpoint", summary: "Send a test event to one endpoint alone",
 			doc:   "The event takes the same way as any other, whatever the endpoint subscribes to.",
 			scope: hook.ScopeManage, portal: true, handle: a.testEndpoint, publishes: true, in: testInput{}, out: testAnswer{}, status: 202,

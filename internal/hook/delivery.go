@@ -27,6 +27,10 @@ const (
 // ByRequest is the Reason of a delivery or a replay that somebody cancelled.
 const ByRequest = "cancelled by request"
 
+// Discarded is the Reason of a delivery that was held and that nobody wanted any more when
+// its endpoint was resumed.
+const Discarded = "discarded by request, when its endpoint was resumed"
+
 // NoAttemptLeft ends the Reason of an attempt that was the schedule's last.
 const NoAttemptLeft = "no attempt is left"
 
