@@ -23,6 +23,11 @@ func BenchmarkCostly(b *testing.B) {
 	many := strings.Repeat("1.0,", 40_000)
 	event := &hook.Event{Type: "a", Data: []byte(`{"n":1,"text":"` + text + `"}`)}
 	numbers := &hook.Event{Type: "a", Data: []byte(`{"list":[` + many + `0]}`), Previous: []byte(`{"list":[` + strings.ReplaceAll(many, "0", "00") + `0]}`)}
+	var listed []string
+	for i := range 256 {
+		listed = append(listed, fmt.Sprintf("%d.5e10", i))
+	}
+	in := fmt.Sprintf(`{"field":"data.n","operator":"in","value":[%s]}`, strings.Join(listed, ","))
 	dear := `{"field":"data.list","operator":"changed","value":false}`
 	for name, c := range map[string]struct {
 		tree  string
@@ -32,6 +37,7 @@ func BenchmarkCostly(b *testing.B) {
 		"one pattern":      {conditions[0], event},
 		"many patterns":    {`{"or":[` + strings.Join(conditions, ",") + `]}`, event},
 		"with any":         {`{"or":[` + strings.Join(slices.Repeat([]string{`{"field":"data.text","operator":"like","value":"%` + strings.Repeat("_", 250) + `b%"}`}, filter.MaxConditions-1), ",") + `]}`, event},
+		"lists":            {`{"or":[` + strings.Join(slices.Repeat([]string{in}, filter.MaxConditions-1), ",") + `]}`, event},
 		"plain, of many":   {`{"field":"data.n","operator":"eq","value":2}`, numbers},
 		"changed, of many": {`{"or":[` + strings.Join(slices.Repeat([]string{dear}, filter.MaxConditions-1), ",") + `]}`, numbers},
 	} {

@@ -2,9 +2,9 @@ package filter
 
 import "encoding/json"
 
-// costRational is how many steps it takes to compare two numbers that are not written
+// costNumber is how many steps it takes to compare two numbers that are not written
 // alike.
-const costRational = 128
+const costNumber = 4
 
 // changed reports whether a value of the event's data is another one than before the
 // change. known is false where nothing is known of before, or where to find out is too dear.
@@ -55,7 +55,7 @@ func same(a, b any, steps *int) bool {
 		if a == b {
 			return true
 		}
-		*steps -= costRational
+		*steps -= costNumber
 		return *steps > 0 && equal(a, b)
 	case string:
 		y, ok := b.(string)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -33,6 +32,9 @@ type node struct {
 	id    bool // numbers count as the texts of their digits
 	value any
 	list  []any
+	among map[scalarKey]bool // the list, to look up in
+	like  []piece            // the pattern of like and not_like
+	never bool               // nothing is like the pattern
 }
 
 var operators = []string{"eq", "neq", "in", "not_in", "like", "not_like", "lt", "lte", "gt", "gte", "exists", "changed"}
@@ -144,12 +146,20 @@ func (n *node) setValue(v any, at string) error {
 			}
 			n.list = append(n.list, n.known(item))
 		}
+		n.among = make(map[scalarKey]bool, len(n.list))
+		for _, item := range n.list {
+			n.among[keyOf(item)] = true
+		}
 	case "like", "not_like":
 		s, ok := v.(string)
 		if !ok || len(s) > maxPattern {
 			return hook.Invalid(at, "%s wants a text of at most %d bytes: %% stands for any text, _ for any character, \\ before one of them for itself", n.op, maxPattern)
 		}
-		n.value = strings.ToLower(s)
+		pattern := strings.ToLower(s)
+		n.value = pattern
+		var sound bool
+		n.like, sound = split(pattern)
+		n.never = !sound
 	case "lt", "lte", "gt", "gte":
 		switch v.(type) {
 		case string, json.Number:
@@ -287,7 +297,10 @@ func (n *node) match(s *Subject) bool {
 		if !ok || len(text) > maxText {
 			return false
 		}
-		matches, known := like(s.lower(text), n.value.(string), &s.steps)
+		matches, known := false, true
+		if !n.never {
+			matches, known = like(s.lower(text), n.like, &s.steps)
+		}
 		return known && matches == (n.op == "like")
 	}
 	order, ok := compare(v, n.value)
@@ -310,7 +323,8 @@ func (n *node) match(s *Subject) bool {
 }
 
 func (n *node) inList(v any) bool {
-	return slices.ContainsFunc(n.list, func(item any) bool { return equal(v, item) })
+	key := keyOf(v)
+	return key.kind != 0 && n.among[key]
 }
 
 func equal(a, b any) bool {
@@ -325,7 +339,7 @@ func equal(a, b any) bool {
 }
 
 // compare orders two numbers or two texts. Numbers are compared exactly, but
-// for those whose exponent would make that dear: these only equal themselves.
+// for very long ones: these only equal themselves.
 func compare(a, b any) (int, bool) {
 	switch x := a.(type) {
 	case string:
@@ -336,12 +350,12 @@ func compare(a, b any) (int, bool) {
 		if !ok {
 			return 0, false
 		}
-		p, ok1 := rational(x)
-		q, ok2 := rational(y)
+		p, ok1 := decimalOf(x)
+		q, ok2 := decimalOf(y)
 		if !ok1 || !ok2 {
 			return 0, x == y
 		}
-		return p.Cmp(q), true
+		return p.compare(q), true
 	}
 	return 0, false
 }
@@ -359,18 +373,4 @@ func compareIDs(a, b any) (int, bool) {
 // isNumber reports whether a text is a number as JSON writes it.
 func isNumber(s string) bool {
 	return s != "" && len(s) <= 64 && (s[0] == '-' || s[0] >= '0' && s[0] <= '9') && s[len(s)-1] > ' ' && json.Valid([]byte(s))
-}
-
-// rational reads a number exactly. One longer than 64 characters, or with an
-// exponent of more than two digits, is not read: 1e999999999 would cost a
-// gigabyte.
-func rational(n json.Number) (*big.Rat, bool) {
-	s := string(n)
-	if len(s) > 64 {
-		return nil, false
-	}
-	if i := strings.IndexAny(s, "eE"); i >= 0 && len(strings.TrimLeft(s[i+1:], "+-")) > 2 {
-		return nil, false
-	}
-	return new(big.Rat).SetString(s)
 }

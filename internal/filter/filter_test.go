@@ -26,7 +26,7 @@ func TestMatch(t *testing.T) {
 		`{"field":"data.amount","operator":"lt","value":"2000"}`:                    false,
 		`{"field":"data.big","operator":"eq","value":12345678901234567890}`:         true,
 		`{"field":"data.big","operator":"eq","value":12345678901234567891}`:         false,
-		`{"field":"data.big","operator":"lt","value":1e999999999}`:                  false,
+		`{"field":"data.big","operator":"lt","value":1e999999999}`:                  true,
 		`{"field":"data.country","operator":"in","value":["AT","DE"]}`:              true,
 		`{"field":"data.country","operator":"not_in","value":["AT","DE"]}`:          false,
 		`{"field":"data.missing","operator":"neq","value":"x"}`:                     true,

@@ -8,7 +8,7 @@ import (
 // maxSteps bounds what the patterns with _ and the comparisons with the object before the
 // change may cost of one filter for one event, all together: characters and values that are
 // compared. Patterns without it take time proportional to the text alone.
-const maxSteps = 1 << 18
+const maxSteps = 1 << 16
 
 // piece is what a pattern has between two %: so many characters, one after the other.
 type piece struct {
@@ -18,13 +18,9 @@ type piece struct {
 
 const anyRune rune = -1
 
-// like matches text against a pattern of %, _ and backslash escapes. known is false
-// where that would cost more than the steps that are left, which it counts down.
-func like(text, pattern string, steps *int) (matches, known bool) {
-	pieces, ok := split(pattern)
-	if !ok {
-		return false, true
-	}
+// like matches text against the pieces of a pattern. known is false where that would
+// cost more than the steps that are left, which it counts down.
+func like(text string, pieces []piece, steps *int) (matches, known bool) {
 	first, last := pieces[0], pieces[len(pieces)-1]
 	n := first.prefix(text, steps)
 	switch {
@@ -46,7 +42,7 @@ func like(text, pattern string, steps *int) (matches, known bool) {
 	return last.suffix(text, steps), *steps >= 0
 }
 
-// split parts a pattern at its %; ok is false for one that nothing matches, since its
+// split parts a pattern of %, _ and backslash escapes at its %; ok is false for one that nothing matches, since its
 // last character is a backslash.
 func split(pattern string) (out []piece, ok bool) {
 	var tok []rune
