@@ -33,8 +33,8 @@ type node struct {
 	value any
 	list  []any
 	among map[scalarKey]bool // the list, to look up in
-	like  []piece            // the pattern of like and not_like
-	never bool               // nothing is like the pattern
+	plain bool               // the pattern of like or not_like has no other sign than %
+	like  []piece            // the pattern otherwise; nil: nothing is like it
 }
 
 var operators = []string{"eq", "neq", "in", "not_in", "like", "not_like", "lt", "lte", "gt", "gte", "exists", "changed"}
@@ -157,9 +157,9 @@ func (n *node) setValue(v any, at string) error {
 		}
 		pattern := strings.ToLower(s)
 		n.value = pattern
-		var sound bool
-		n.like, sound = split(pattern)
-		n.never = !sound
+		if n.plain = !strings.ContainsAny(pattern, `_\`); !n.plain {
+			n.like = split(pattern)
+		}
 	case "lt", "lte", "gt", "gte":
 		switch v.(type) {
 		case string, json.Number:
@@ -297,10 +297,10 @@ func (n *node) match(s *Subject) bool {
 		if !ok || len(text) > maxText {
 			return false
 		}
-		matches, known := false, true
-		if !n.never {
-			matches, known = like(s.lower(text), n.like, &s.steps)
+		if n.plain {
+			return plainLike(s.lower(text), n.value.(string)) == (n.op == "like")
 		}
+		matches, known := like(s.lower(text), n.like, &s.steps)
 		return known && matches == (n.op == "like")
 	}
 	order, ok := compare(v, n.value)

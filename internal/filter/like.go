@@ -18,9 +18,30 @@ type piece struct {
 
 const anyRune rune = -1
 
-// like matches text against the pieces of a pattern. known is false where that would
-// cost more than the steps that are left, which it counts down.
+// plainLike matches text against a pattern without _ and escapes, in time that the
+// length of the text bounds.
+func plainLike(text, pattern string) bool {
+	first, rest, several := strings.Cut(pattern, "%")
+	if !several {
+		return text == pattern
+	}
+	text, ok := strings.CutPrefix(text, first)
+	for ok {
+		var piece string
+		if piece, rest, several = strings.Cut(rest, "%"); !several {
+			return strings.HasSuffix(text, piece)
+		}
+		_, text, ok = strings.Cut(text, piece)
+	}
+	return false
+}
+
+// like matches text against the pieces of a pattern, none of which matches nothing. known
+// is false where that would cost more than the steps that are left, which it counts down.
 func like(text string, pieces []piece, steps *int) (matches, known bool) {
+	if len(pieces) == 0 {
+		return false, true
+	}
 	first, last := pieces[0], pieces[len(pieces)-1]
 	n := first.prefix(text, steps)
 	switch {
@@ -42,9 +63,9 @@ func like(text string, pieces []piece, steps *int) (matches, known bool) {
 	return last.suffix(text, steps), *steps >= 0
 }
 
-// split parts a pattern of %, _ and backslash escapes at its %; ok is false for one that nothing matches, since its
-// last character is a backslash.
-func split(pattern string) (out []piece, ok bool) {
+// split parts a pattern of %, _ and backslash escapes at its %: nil for one that nothing
+// matches, since its last character is a backslash.
+func split(pattern string) (out []piece) {
 	var tok []rune
 	wild := false
 	end := func() {
@@ -71,7 +92,10 @@ func split(pattern string) (out []piece, ok bool) {
 		}
 	}
 	end()
-	return out, !escaped
+	if escaped {
+		return nil
+	}
+	return out
 }
 
 // prefix is how many bytes a piece takes at the beginning of a text; -1: it is not there.

@@ -51,10 +51,13 @@ func TestLikeIsThePlainWay(t *testing.T) {
 	matched := 0
 	for range 300_000 {
 		text, pattern := make(`abé%_\\`, 8), make(`abé%%__\\`, 7)
-		got, known := likeText(text, pattern)
+		got, known := like(text, split(pattern), new(maxSteps))
 		want := slowLike(text, pattern)
 		if !known || got != want {
 			t.Fatalf("%q like %q: %v, %v, want %v", text, pattern, got, known, want)
+		}
+		if !strings.ContainsAny(pattern, `_\`) && plainLike(text, pattern) != want {
+			t.Fatalf("%q like %q, which is plain: %v, want %v", text, pattern, !want, want)
 		}
 		if want {
 			matched++
@@ -69,10 +72,10 @@ func TestLikeIsThePlainWay(t *testing.T) {
 func TestLikeIsBounded(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("a", maxText)
-	if _, known := likeText(text, "%"+strings.Repeat("a", 250)+"b%"); !known {
+	if _, known := like(text, split("%"+strings.Repeat("a", 250)+"b%"), new(maxSteps)); !known {
 		t.Error("a pattern without _ is given up")
 	}
-	if matches, known := likeText(text, "%"+strings.Repeat("_", 250)+"b%"); matches || known {
+	if matches, known := like(text, split("%"+strings.Repeat("_", 250)+"b%"), new(maxSteps)); matches || known {
 		t.Errorf("%v, %v for a pattern that has to be held against every place", matches, known)
 	}
 	for _, op := range []string{"like", "not_like"} {
@@ -84,13 +87,4 @@ func TestLikeIsBounded(t *testing.T) {
 			t.Errorf("%s is satisfied", op)
 		}
 	}
-}
-
-// likeText matches a text against a pattern as it is written.
-func likeText(text, pattern string) (matches, known bool) {
-	pieces, sound := split(pattern)
-	if !sound {
-		return false, true
-	}
-	return like(text, pieces, new(maxSteps))
 }

@@ -147,7 +147,9 @@ func (g *Ingester) publish(ctx context.Context, s *Submission, trace *hook.Trace
 			return nil, false, g.giveUp(job, &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry,
 				Message: "the endpoints changed again and again while the events were matched with them, and nothing of this was stored: send the request again later"})
 		}
-		g.matcher.prepare(job)
+		if err := g.matcher.prepare(ctx, job); err != nil {
+			return nil, false, g.giveUp(job, err)
+		}
 		job.answered = make(chan struct{})
 		if err := g.line.join(ctx, job); err != nil {
 			return nil, false, g.giveUp(job, err)
@@ -202,7 +204,11 @@ func (g *Ingester) enter(ctx context.Context, job *submission) error {
 		g.quotas.refund(job)
 		return err
 	}
-	g.matcher.prepare(job)
+	if err := g.matcher.prepare(ctx, job); err != nil {
+		g.quotas.refund(job)
+		g.refused("overload", len(job.Items))
+		return err
+	}
 	if err := g.line.join(ctx, job); err != nil {
 		g.quotas.refund(job)
 		g.refused("overload", len(job.Items))

@@ -3,6 +3,7 @@ package ingest
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -44,14 +45,18 @@ type matcher struct {
 	policies   policies
 	conditions conditions
 	schemas    schemas
+	costs      *costs
 	routes     routeCache
 }
+
+// fewFilters is after how many endpoints it is looked at how long it has taken.
+const fewFilters = 16
 
 // maxDirect is how many endpoints are looked at one after the other.
 const maxDirect = 32
 
 func newMatcher(d *directory.Directory, policy func(string) Policy) *matcher {
-	m := &matcher{directory: d, policies: policies{ask: policy}, schemas: schemas{directory: d}}
+	m := &matcher{directory: d, policies: policies{ask: policy}, schemas: schemas{directory: d}, costs: newCosts()}
 	m.routes.max = maxRouted
 	return m
 }
@@ -77,7 +82,7 @@ func (m *matcher) candidateOf(o *directory.Outline, p *Policy) candidate {
 }
 
 // match returns whom an event goes to, in the order of endpoint numbers.
-func (m *matcher) match(tenant string, event *hook.Event, suppress bool) ([]hook.Target, error) {
+func (m *matcher) match(tenant string, event *hook.Event, suppress bool, by *stint) ([]hook.Target, error) {
 	var room [maxDirect]candidate
 	list, ok := m.candidates(tenant, event.Type, room[:0])
 	if !ok {
@@ -91,6 +96,11 @@ func (m *matcher) match(tenant string, event *hook.Event, suppress bool) ([]hook
 	parts := parts{metadata: event.Metadata}
 	operational := hook.Operational(event.Type)
 	for i := range list {
+		if by != nil && i%fewFilters == fewFilters-1 {
+			if err := by.rest(time.Now()); err != nil {
+				return nil, err
+			}
+		}
 		c := &list[i]
 		if scope := c.policy.Scope; scope != nil && !operational && parts.of(scope) != c.part {
 			continue

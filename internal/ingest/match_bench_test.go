@@ -5,6 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,6 +130,74 @@ func BenchmarkFilters(b *testing.B) {
 				}
 				j.events = j.events[:0]
 			}
+		})
+	}
+}
+
+// BenchmarkHostileFilters is what a publish of one tenant takes, alone and beside another
+// tenant, whose 1,000 endpoints have filters of 16 KiB, full of costly patterns, and
+// for which eight callers publish as fast as they can (case 115).
+func BenchmarkHostileFilters(b *testing.B) {
+	conf := &store.Configuration{Revision: 1, Tenants: []*hook.Tenant{{ID: "acme", Num: 1}, {ID: "bad", Num: 2}}}
+	for i := range 10 {
+		conf.Endpoints = append(conf.Endpoints, ep(hook.EndpointNum(i+1), 1))
+	}
+	pattern := strings.Repeat("%a", 126) + "%b"
+	for i := range 1000 {
+		e := ep(hook.EndpointNum(i+100), 2)
+		var conditions []string
+		for range 38 {
+			conditions = append(conditions, fmt.Sprintf(`{"field":"data.text","operator":"like","value":"%s%d"}`, pattern, i))
+		}
+		e.Filter = []byte(`{"or":[` + strings.Join(conditions, ",") + `]}`)
+		conf.Endpoints = append(conf.Endpoints, e)
+	}
+	text := `{"text":"` + strings.Repeat("a", 16<<10-1) + `"}`
+	for _, hostile := range []bool{false, true, false, true} {
+		name := "alone"
+		if hostile {
+			name = "beside"
+		}
+		b.Run(name, func(b *testing.B) {
+			d, err := directory.Load(b.Context(), &config{*conf})
+			if err != nil {
+				b.Fatal(err)
+			}
+			j := newJournal()
+			g, err := ingest.New(b.Context(), ingest.Config{
+				Log: j, Directory: d, Window: time.Hour, Logger: slog.New(slog.DiscardHandler), Policy: policyOf, Offer: func([]*hook.Event) {},
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer g.Close()
+			ctx, stop := context.WithCancel(b.Context())
+			var callers sync.WaitGroup
+			if hostile {
+				for range 8 {
+					callers.Go(func() {
+						for ctx.Err() == nil {
+							_, _, _ = g.Publish(ctx, submission("", item("bad", "", "a", text)))
+						}
+					})
+				}
+				time.Sleep(time.Second) // it is known to be costly by then
+			}
+			var took []time.Duration
+			for b.Loop() {
+				begun := time.Now()
+				results, _, err := g.Publish(b.Context(), submission("", item("acme", "", "invoice.paid", `{"id":"in_1"}`)))
+				if err != nil || results[0].Matched != 10 {
+					b.Fatal(results, err)
+				}
+				took = append(took, time.Since(begun))
+				time.Sleep(200 * time.Microsecond) // as publishes come: not one behind the other
+			}
+			stop()
+			callers.Wait()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 		})
 	}
 }

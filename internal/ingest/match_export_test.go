@@ -15,5 +15,5 @@ func NewMatcher(d *directory.Directory, policy func(string) Policy) Matcher {
 
 // Match finds whom an event goes to.
 func (m Matcher) Match(tenant string, e *hook.Event, suppress bool) ([]hook.Target, error) {
-	return m.match(tenant, e, suppress)
+	return m.match(tenant, e, suppress, nil)
 }

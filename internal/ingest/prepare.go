@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"grapnel/internal/hook"
@@ -59,8 +61,9 @@ func (s *submission) fail(i int, err error) {
 }
 
 // prepare holds a submission's events against the schemas of their types, and matches
-// them, with the present configuration.
-func (m *matcher) prepare(s *submission) {
+// them, with the present configuration. The error is of CodeUnavailable where that has to
+// wait for longer than ctx lasts.
+func (m *matcher) prepare(ctx context.Context, s *submission) error {
 	s.stale = false
 	m.schemas.check(s)
 	if s.seen = s.one[:0]; len(s.Items) > 1 {
@@ -72,8 +75,11 @@ func (m *matcher) prepare(s *submission) {
 		}
 	}
 	begin := time.Now()
-	m.prepareAt(s, m.directory.Revision())
+	by := &stint{costs: m.costs, ctx: ctx, shared: len(s.seen) > 1}
+	defer by.over()
+	err := m.prepareAt(s, m.directory.Revision(), by)
 	s.took = time.Since(begin)
+	return err
 }
 
 // prepareFor has a submission's events be as with a later configuration, at a cost of
@@ -88,8 +94,7 @@ func (m *matcher) prepareFor(s *submission, revision int64, most time.Duration) 
 			if s.took > most {
 				return false
 			}
-			m.prepareAt(s, revision)
-			return true
+			return m.prepareAt(s, revision, nil) == nil
 		}
 	}
 	for _, e := range s.events {
@@ -102,8 +107,8 @@ func (m *matcher) prepareFor(s *submission, revision int64, most time.Duration) 
 }
 
 // prepareAt matches a submission's events. The caller makes sure that the
-// revision is still the same afterwards.
-func (m *matcher) prepareAt(s *submission, revision int64) {
+// revision is still the same afterwards. An error is of a turn that does not come.
+func (m *matcher) prepareAt(s *submission, revision int64, by *stint) error {
 	s.revision, s.failed = revision, nil
 	if s.events == nil {
 		s.makeEvents()
@@ -128,11 +133,19 @@ func (m *matcher) prepareAt(s *submission, revision int64) {
 			e.Targets = []hook.Target{{Endpoint: s.Only.Num}}
 			continue
 		}
+		if err := by.begin(s.Items[i].Tenant); err != nil {
+			return err
+		}
 		var err error
-		if e.Targets, err = m.match(s.Items[i].Tenant, e, s.Items[i].Suppress); err != nil {
+		if e.Targets, err = m.match(s.Items[i].Tenant, e, s.Items[i].Suppress, by); err != nil {
+			if by != nil && errors.Is(err, errNoTurn) {
+				return err
+			}
 			s.fail(i, err)
 		}
+		by.end()
 	}
+	return nil
 }
 
 // makeEvents makes the events of the items that can be taken.
