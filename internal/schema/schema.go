@@ -21,6 +21,9 @@ import (
 const (
 	MaxSize  = 256 << 10 // of a schema's text, in bytes
 	maxDepth = 64        // of a schema's JSON
+	// maxObjects bounds the objects in a schema's text: to compile them takes the
+	// square of their number.
+	maxObjects = 5000
 	// maxSteps is how many times a schema within a schema may be held against a
 	// value in one check: what is written with references can ask for more than
 	// anybody can wait for.
@@ -59,6 +62,9 @@ func Parse(raw []byte) (*Schema, error) {
 	}
 	if err := within(document, "", maxDepth); err != nil {
 		return nil, err
+	}
+	if n := objects(document); n > maxObjects {
+		return nil, hook.Invalid("", "holds %d objects, at most %d are allowed", n, maxObjects)
 	}
 	s := &Schema{document: document}
 	c, err := s.compile()
@@ -105,6 +111,22 @@ func within(v any, at string, depth int) error {
 		return exact(string(v), at)
 	}
 	return nil
+}
+
+// objects counts the objects in a value.
+func objects(v any) (n int) {
+	switch v := v.(type) {
+	case map[string]any:
+		n = 1
+		for _, inner := range v {
+			n += objects(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			n += objects(inner)
+		}
+	}
+	return n
 }
 
 func keys(m map[string]any) func(yield func(string) bool) {
