@@ -33,6 +33,8 @@ type Endpoint struct {
 	Dialect     string          `json:"dialect"`
 	Description string          `json:"description"`
 	Headers     Headers         `json:"headers"`  // sent besides; credentials are shown as "[secret]"
+	Auth        *EndpointAuth   `json:"auth"`     // nil: requests authenticate themselves by their signature alone
+	TLS         *EndpointTLS    `json:"tls"`      // nil: connections are as all are
 	Filter      json.RawMessage `json:"filter"`   // a condition tree; null: none
 	Schedule    *[]Duration     `json:"schedule"` // waits between attempts; nil: the dialect's; empty: no retries
 	Timeout     *Duration       `json:"timeout"`  // nil: the dialect's
@@ -77,6 +79,8 @@ type EndpointInput struct {
 	Secret      Field[string]          `json:"secret,omitzero"` // when it is made
 	Description Field[string]          `json:"description,omitzero"`
 	Headers     Field[Headers]         `json:"headers,omitzero"`
+	Auth        Field[EndpointAuth]    `json:"auth,omitzero"`
+	TLS         Field[TLSInput]        `json:"tls,omitzero"`
 	Filter      Field[json.RawMessage] `json:"filter,omitzero"`
 	Schedule    Field[[]Duration]      `json:"schedule,omitzero"`
 	Timeout     Field[Duration]        `json:"timeout,omitzero"`

@@ -41,17 +41,19 @@ type ImportRecord struct {
 	Secret   string            `json:"secret,omitempty"`
 	Settings map[string]string `json:"settings,omitempty"`
 
-	VendorID    string          `json:"vendor_id,omitempty"` // of a hook, by which it is found again
-	URL         string          `json:"url,omitempty"`
-	EventTypes  []string        `json:"event_types,omitempty"`
-	State       string          `json:"state,omitempty"` // active, inactive, paused or disabled
-	Description string          `json:"description,omitempty"`
-	Fields      []string        `json:"fields,omitempty"`
-	Filter      json.RawMessage `json:"filter,omitempty"`
-	Headers     Headers         `json:"headers,omitempty"`
-	Ordering    string          `json:"ordering,omitempty"`   // Unordered, ByKey or Strict
-	SkipAfter   int             `json:"skip_after,omitempty"` // failed attempts, then those behind a delivery go on
-	CreatedAt   string          `json:"created_at,omitempty"` // RFC 3339
+	VendorID    string              `json:"vendor_id,omitempty"` // of a hook, by which it is found again
+	URL         string              `json:"url,omitempty"`
+	EventTypes  []string            `json:"event_types,omitempty"`
+	State       string              `json:"state,omitempty"` // active, inactive, paused or disabled
+	Description string              `json:"description,omitempty"`
+	Fields      []string            `json:"fields,omitempty"`
+	Filter      json.RawMessage     `json:"filter,omitempty"`
+	Headers     Headers             `json:"headers,omitempty"`
+	Auth        Field[EndpointAuth] `json:"auth,omitzero"`
+	TLS         Field[TLSInput]     `json:"tls,omitzero"`
+	Ordering    string              `json:"ordering,omitempty"`   // Unordered, ByKey or Strict
+	SkipAfter   int                 `json:"skip_after,omitempty"` // failed attempts, then those behind a delivery go on
+	CreatedAt   string              `json:"created_at,omitempty"` // RFC 3339
 }
 
 // Imported is what became of one record.

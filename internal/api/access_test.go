@@ -56,6 +56,7 @@ var access = []struct {
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/test", "/v1/tenants/acme/endpoints/{endpoint}/test", "", [14]int{202, 202, 403, 403, 202, 403, 403, 404, 202, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/secret/rotate", "/v1/tenants/acme/endpoints/{endpoint}/secret/rotate", `{"overlap":0}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/resume", "/v1/tenants/acme/endpoints/{endpoint}/resume", "", [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/secret/reveal", "/v1/tenants/acme/endpoints/{endpoint}/secret/reveal", "", [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/events", acmeEvents, "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/events/{event}", acmeEvents + "/{event}", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/events/{event}/endpoints/{endpoint}/explanation", acmeEvents + "/{event}/endpoints/{endpoint}/explanation", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},

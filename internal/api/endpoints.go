@@ -16,20 +16,22 @@ import (
 
 // endpointInput is the body that creates or changes an endpoint.
 type endpointInput struct {
-	URL         field[string]    `json:"url" doc:"where deliveries go; kept exactly as given" example:"https://example.com/hooks"`
-	EventTypes  field[[]string]  `json:"event_types" doc:"names, or prefix.* for all that begin so; empty or null: all types" example:"[\"invoice.*\"]"`
-	Dialect     field[string]    `json:"dialect" doc:"the wire contract it speaks; null or absent: the tenant's. It cannot change later" example:"standard"`
-	Secret      *string          `json:"secret" doc:"a secret of your own to sign with, only while it is created; absent: one is made where the dialect wants one"`
-	Description field[string]    `json:"description" doc:"for people" example:"Accounting"`
-	Headers     field[headers]   `json:"headers" doc:"extra headers of every request" example:"{\"X-Region\":\"eu\"}"`
-	Filter      raw              `json:"filter" doc:"a condition tree that an event has to meet" example:"{\"field\":\"data.amount\",\"operator\":\"gt\",\"value\":100}"`
-	Schedule    field[[]seconds] `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule" example:"[5,\"5m\",3600]"`
-	Timeout     field[seconds]   `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20s"`
-	RateLimit   field[float64]   `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
-	MaxInFlight field[int]       `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
-	Ordering    field[string]    `json:"ordering" doc:"which deliveries wait for each other: none, those of one ordering key, or all (strict); null: none" example:"key" enum:"none,key,strict"`
-	SkipAfter   field[int]       `json:"skip_after" doc:"of an ordered endpoint: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait until it is delivered or cancelled" example:"5"`
-	State       field[string]    `json:"state" doc:"active or paused" example:"active" enum:"active,paused"`
+	URL         field[string]     `json:"url" doc:"where deliveries go; kept exactly as given" example:"https://example.com/hooks"`
+	EventTypes  field[[]string]   `json:"event_types" doc:"names, or prefix.* for all that begin so; empty or null: all types" example:"[\"invoice.*\"]"`
+	Dialect     field[string]     `json:"dialect" doc:"the wire contract it speaks; null or absent: the tenant's. It cannot change later" example:"standard"`
+	Secret      *string           `json:"secret" doc:"a secret of your own to sign with, only while it is created; absent: one is made where the dialect wants one"`
+	Description field[string]     `json:"description" doc:"for people" example:"Accounting"`
+	Headers     field[headers]    `json:"headers" doc:"extra headers of every request" example:"{\"X-Region\":\"eu\"}"`
+	Auth        field[*authInput] `json:"auth" doc:"how its requests authenticate themselves, beside their signature; null: not at all"`
+	TLS         field[*tlsInput]  `json:"tls" doc:"a client certificate to show, and authorities of its own; for a url with https. null: neither"`
+	Filter      raw               `json:"filter" doc:"a condition tree that an event has to meet" example:"{\"field\":\"data.amount\",\"operator\":\"gt\",\"value\":100}"`
+	Schedule    field[[]seconds]  `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule" example:"[5,\"5m\",3600]"`
+	Timeout     field[seconds]    `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20s"`
+	RateLimit   field[float64]    `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
+	MaxInFlight field[int]        `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
+	Ordering    field[string]     `json:"ordering" doc:"which deliveries wait for each other: none, those of one ordering key, or all (strict); null: none" example:"key" enum:"none,key,strict"`
+	SkipAfter   field[int]        `json:"skip_after" doc:"of an ordered endpoint: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait until it is delivered or cancelled" example:"5"`
+	State       field[string]     `json:"state" doc:"active or paused" example:"active" enum:"active,paused"`
 
 	Fields   field[[]string]          `json:"fields" doc:"which parts of the data it gets, for a dialect that lets it choose: names, or paths such as price.value; empty or null: all" example:"[\"id\",\"name\"]"`
 	Settings field[map[string]string] `json:"settings" doc:"what the dialect's contract keeps of it besides, such as store_id; null: nothing" example:"{\"store_id\":\"2\"}"`
@@ -78,6 +80,8 @@ type endpointShape struct {
 	Dialect     string            `json:"dialect" doc:"the wire contract it speaks" example:"standard"`
 	Description string            `json:"description" doc:"for people" example:"Accounting"`
 	Headers     headers           `json:"headers" doc:"extra headers of every request; values of credentials are replaced by [secret]"`
+	Auth        *authShape        `json:"auth" doc:"how its requests authenticate themselves; secrets are replaced by [secret]. null: by their signature alone"`
+	TLS         *tlsShape         `json:"tls" doc:"what connections to it are made with; null: as all are"`
 	Filter      jsontext.Value    `json:"filter" doc:"the condition tree that an event has to meet; null: none"`
 	Schedule    *[]seconds        `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule, empty: no retries"`
 	Timeout     *seconds          `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20"`
@@ -120,6 +124,7 @@ func shapeEndpoint(e *hook.Endpoint) endpointShape {
 			return secretShape{stamp(s.CreatedAt), stamp(s.ExpiresAt), s.Public}
 		}),
 	}
+	s.Auth, s.TLS = shapeAuth(e.Auth), shapeTLS(e.TLS)
 	s.Fields, s.Settings, s.Ordering = e.Fields, e.Settings, cmp.Or(string(e.Ordering), unordered)
 	if e.SkipAfter != 0 {
 		s.SkipAfter = &e.SkipAfter
@@ -199,6 +204,9 @@ func (a *API) createEndpoint(c *call) error {
 		}
 	}
 	input := in.manage()
+	if err := access(&input, in.Auth, in.TLS); err != nil {
+		return err
+	}
 	input.Keep = keep(a, c, answer)
 	e, secret, err := a.Manager.CreateEndpoint(c.r.Context(), c.tenant.ID, input)
 	if err != nil {

@@ -38,6 +38,8 @@ type importInput struct {
 	Fields      fieldList                `json:"fields" doc:"of a hook: which fields of the data it gets: a list, or a text with commas"`
 	Filter      raw                      `json:"filter" doc:"of a hook: a condition tree that an event has to meet"`
 	Headers     field[headers]           `json:"headers" doc:"of a hook: extra headers of every request"`
+	Auth        field[*authInput]        `json:"auth" doc:"of a hook: how its requests authenticate themselves; null: not at all"`
+	TLS         field[*tlsInput]         `json:"tls" doc:"of a hook: a client certificate and authorities of its own; null: neither"`
 	Ordering    field[string]            `json:"ordering" doc:"of a hook: which deliveries wait for each other: none, those of one ordering key, or all (strict); null: none" enum:"none,key,strict" example:"key"`
 	SkipAfter   field[int]               `json:"skip_after" doc:"of an ordered hook: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait" example:"5"`
 	CreatedAt   *string                  `json:"created_at" doc:"of a hook: when it was created, in RFC 3339 or as 2026-01-31 08:00:00 (UTC)" example:"2026-01-31T08:00:00Z"`
@@ -140,7 +142,7 @@ func (in *importInput) foreign() string {
 		{"vendor_id", in.VendorID.text != "", importHook}, {"url", in.URL.given, importHook},
 		{"event_types", in.EventTypes.given, importHook}, {"event", in.Event != nil, importHook}, {"state", in.State != nil, importHook},
 		{"description", in.Description.given, importHook}, {"label", in.Label.given, importHook}, {"fields", in.Fields.given, importHook},
-		{"filter", in.Filter.given, importHook}, {"headers", in.Headers.given, importHook}, {"ordering", in.Ordering.given, importHook}, {"skip_after", in.SkipAfter.given, importHook}, {"created_at", in.CreatedAt != nil, importHook},
+		{"filter", in.Filter.given, importHook}, {"headers", in.Headers.given, importHook}, {"auth", in.Auth.given, importHook}, {"tls", in.TLS.given, importHook}, {"ordering", in.Ordering.given, importHook}, {"skip_after", in.SkipAfter.given, importHook}, {"created_at", in.CreatedAt != nil, importHook},
 		{"dialect", in.Dialect.given, importHook + importTenant}, {"secret", in.Secret != nil, importHook + importTenant}, {"settings", in.Settings.given, importHook + importTenant},
 	} {
 		if m.given && !strings.Contains(m.of, in.Kind) {
@@ -208,6 +210,9 @@ func (in *importInput) hook() (manage.ImportRecord, error) {
 		URL: in.URL.pointer(), EventTypes: in.EventTypes.pointer(), Dialect: in.Dialect.pointer(), Secret: secretOf(in.Secret),
 		Description: in.Description.pointer(), Filter: in.Filter.pointer(), Headers: (*[]hook.Header)(in.Headers.pointer()),
 		Ordering: orderingOf(in.Ordering), SkipAfter: in.SkipAfter.pointer(),
+	}
+	if err := access(&out.EndpointInput, in.Auth, in.TLS); err != nil {
+		return manage.ImportRecord{}, err
 	}
 	if in.Label.given {
 		if in.Description.given {

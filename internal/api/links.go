@@ -105,6 +105,9 @@ func (in *endpointInput) checkMoved(c *call, e *hook.Endpoint) error {
 	if !in.Headers.given {
 		hidden = slices.ContainsFunc(e.Headers, func(h hook.Header) bool { return h.Sealed != "" })
 	}
+	if in.hidesAuth(e) {
+		return &hook.Error{Code: hook.CodeForbidden, Field: "/url", Message: "cannot be changed with a portal link while auth holds what is not shown: give auth anew with it, or null"}
+	}
 	if !hidden {
 		return nil
 	}

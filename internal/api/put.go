@@ -96,6 +96,9 @@ func (in *endpointInput) change(c *call) (manage.EndpointInput, error) {
 		}
 	}
 	out := in.manage()
+	if err := access(&out, in.Auth, in.TLS); err != nil {
+		return out, err
+	}
 	out.Terms = on
 	if in.VendorID.value != "" {
 		allow := on.Allow

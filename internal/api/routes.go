@@ -267,6 +267,12 @@ func (a *API) endpointRoutes() []routeRow {
 			scope: hook.ScopeManage, portal: true, handle: a.rotateSecret, in: rotateInput{}, out: createdEndpoint{},
 			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
+		{
+			pattern: "POST " + pathEndpoint + "/secret/reveal", name: "revealSecret", summary: "Show the secrets that an endpoint's requests are signed with",
+			doc:   "Those that sign now. Each time, the audit log notes who asked. Of private keys the public ones are shown, which is what receivers need.",
+			scope: hook.ScopeManage, portal: true, handle: a.revealSecret, out: revealedSecrets{}, settled: true,
+			problems: []hook.Code{manage.CodeUnsuitable},
+		},
 	}
 }
 

@@ -90,7 +90,27 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		}
 		dl.body = body
 	}
-	keys, extra, err := d.opened(dl.lane, c, endpoint, tenant, now)
+	timeout := endpoint.Timeout
+	if timeout == 0 {
+		timeout = c.Timeout()
+	}
+	s, err := d.opened(dl.lane, c, endpoint, tenant, now)
+	if err != nil {
+		return d.postpone(dl, err.Error())
+	}
+	extra, token, failed := d.authorize(ctx, dl, s, timeout)
+	switch {
+	case failed != nil && failed.Class == egress.ClassCanceled:
+		return effect{givenBack: true} // the server stops
+	case failed != nil:
+		return d.conclude(dl, c, endpoint, failed)
+	}
+	lag := now.Sub(dl.dueAt())
+	if s.client != nil { // the token may have taken a while, and the signature is to be fresh
+		timeout -= time.Since(now)
+		now = time.Now()
+	}
+	keys, err := s.signing(c.SecretOwner(), now)
 	if err != nil {
 		return d.postpone(dl, err.Error())
 	}
@@ -100,19 +120,18 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	if err != nil {
 		return d.postpone(dl, err.Error())
 	}
-	timeout := endpoint.Timeout
-	if timeout == 0 {
-		timeout = c.Timeout()
-	}
 	if !d.maySend(dl.lane) {
 		return effect{givenBack: true} // the process may have been stopped for a while
 	}
-	d.Metrics.ScheduleLag(now.Sub(dl.dueAt()))
+	d.Metrics.ScheduleLag(lag)
 	r := d.Egress.Do(ctx, &egress.Request{
 		Method: c.Method(), URL: url, Header: header,
-		Body: dl.body, Timeout: timeout, HTTP1: c.HTTP1(), Waits: func(long bool) { d.waits(dl, long) },
+		Body: dl.body, Timeout: timeout, HTTP1: c.HTTP1(), Identity: s.identity, Waits: func(long bool) { d.waits(dl, long) },
 	})
 	crashpoint.Hit("after-response")
+	if r.Status == http.StatusUnauthorized && s.client != nil {
+		d.tokens.Forget(dl.lane.num, token)
+	}
 	return d.conclude(dl, c, endpoint, r)
 }
 

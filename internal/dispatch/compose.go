@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"grapnel/internal/dialect"
@@ -49,7 +50,9 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 		if keys, err = s.signing(d.SecretOwner(), now); err != nil {
 			return nil, err
 		}
-		extra = s.headers
+		if extra = s.headers; s.client != nil { // no token is asked for to show a request
+			extra = append(slices.Clip(extra), hook.Header{Name: authorization, Value: hook.Hidden})
+		}
 	}
 	url, header, err := headerOf(d, dialect.Request{Event: event, Endpoint: e, Tenant: t, Extra: extra, Body: body, At: now, N: 1, Keys: keys})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"grapnel/internal/dialect"
 	"grapnel/internal/egress"
+	"grapnel/internal/egress/oauth2"
 	"grapnel/internal/hook"
 	"grapnel/internal/keyring"
 	"grapnel/internal/store"
@@ -110,6 +111,7 @@ type Dispatcher struct {
 	working sync.WaitGroup     // workers
 	record  *recorder
 	telling exclusive // one call of Checkpoint at a time
+	tokens  *oauth2.Tokens
 
 	mu        sync.Mutex
 	phase     phase
@@ -162,6 +164,7 @@ func New(c Config) (*Dispatcher, error) {
 	}
 	d := &Dispatcher{
 		Config:  c,
+		tokens:  oauth2.New(c.Egress),
 		quit:    make(chan struct{}),
 		lost:    make(chan struct{}),
 		drained: make(chan struct{}),

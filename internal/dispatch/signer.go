@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"grapnel/internal/dialect"
+	"grapnel/internal/egress"
+	"grapnel/internal/egress/oauth2"
 	"grapnel/internal/hook"
 	"grapnel/internal/keyring"
 )
@@ -14,25 +16,26 @@ import (
 type keyset struct {
 	endpoint *hook.Endpoint
 	tenant   *hook.Tenant
-	keys     []dialect.Key // newest first
-	expires  []time.Time   // of each key; zero: never
-	last     time.Time     // the latest of expires that is not zero
-	headers  []hook.Header // with the values of credentials
+	keys     []dialect.Key    // newest first
+	expires  []time.Time      // of each key; zero: never
+	last     time.Time        // the latest of expires that is not zero
+	headers  []hook.Header    // with the values of credentials
+	client   *oauth2.Client   // that gets a token for the Authorization header; nil: none is needed
+	identity *egress.Identity // that connections are made with; nil: as all are
 }
 
-// opened are the keys that sign at a time, and the endpoint's headers as they
-// are sent. The error is a sentence for the endpoint's owner.
-func (d *Dispatcher) opened(l *lane, c *dialect.Dialect, e *hook.Endpoint, t *hook.Tenant, now time.Time) ([]dialect.Key, []hook.Header, error) {
+// opened are the secrets of an endpoint, opened. The error is a sentence for the
+// endpoint's owner.
+func (d *Dispatcher) opened(l *lane, c *dialect.Dialect, e *hook.Endpoint, t *hook.Tenant, now time.Time) (*keyset, error) {
 	s := l.keys.Load()
 	if s == nil || s.endpoint != e || s.tenant != t {
 		var err error
 		if s, err = openKeys(d.Ring, c, e, t, now); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		l.keys.Store(s)
 	}
-	keys, err := s.signing(c.SecretOwner(), now)
-	return keys, s.headers, err
+	return s, nil
 }
 
 // signing are the keys that sign at a time, of which there has to be one
@@ -55,6 +58,10 @@ func openKeys(ring *keyring.Ring, c *dialect.Dialect, e *hook.Endpoint, t *hook.
 	if s.headers, err = ring.OpenHeaders(e.Headers, e.Tenant, e.ID); err != nil {
 		return nil, errors.New("the value of a header cannot be opened: " + err.Error())
 	}
+	if err = s.openAuth(ring, e); err != nil {
+		return nil, err
+	}
+	s.identity = identityOf(ring, e)
 	secrets, record := e.Secrets, e.ID
 	switch c.SecretOwner() {
 	case dialect.SecretNone:

@@ -17,9 +17,10 @@ type attempt struct {
 }
 
 // mayUseHTTP2 reports whether HTTP/2 may be offered to the endpoint. A request
-// without a body may not go by it: that transport may send it again.
+// without a body may not go by it: that transport may send it again. One with an
+// identity may not, either: that transport shares connections.
 func (a *attempt) mayUseHTTP2() bool {
-	return a.target.https && !a.request.HTTP1 && len(a.request.Body) > 0
+	return a.target.https && !a.request.HTTP1 && a.request.Identity == nil && len(a.request.Body) > 0
 }
 
 // calledOff reports whether the caller gave up, rather than time.

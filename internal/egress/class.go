@@ -31,6 +31,7 @@ const (
 	ClassReset          = "reset"           // the connection was closed before the answer was complete
 	ClassProtocol       = "protocol"        // what came back is no acceptable HTTP answer
 	ClassCanceled       = "canceled"        // the caller gave up
+	ClassAuth           = "auth"            // no request was made: the token that it needs could not be got (Tokens)
 )
 
 // failure is why an attempt got no answer, in the terms of a Result.

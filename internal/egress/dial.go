@@ -34,22 +34,28 @@ func (p *progress) enter(now phase) {
 }
 
 // dial makes a connection to a target, with TLS if its scheme says so. http1
-// says that nothing newer is to be offered. Doing the handshake here gives it a
+// says that nothing newer is to be offered, and id, which may be nil, with what
+// certificates it is made. Doing the handshake here gives it a
 // time limit and failures of its own.
-func (c *Client) dial(ctx context.Context, t *target, http1 bool, deadline time.Time, p *progress) (*conn, *failure) {
+func (c *Client) dial(ctx context.Context, t *target, id *Identity, http1 bool, deadline time.Time, p *progress) (*conn, *failure) {
 	nc, f := c.dialTCP(ctx, t, deadline, p)
 	if f != nil {
 		return nil, f
 	}
-	nc.key = t.key(http1)
+	nc.key = t.key(http1, id)
 	if !t.https {
 		return nc, nil
+	}
+	cfg, f := c.tlsConfig(id)
+	if f != nil {
+		nc.abandon()
+		return nil, f
 	}
 	begin := time.Now()
 	ctx, cancel := c.limit(ctx, deadline, c.cfg.TLSTimeout)
 	defer cancel()
 	p.enter(inTLS)
-	cfg := c.tls.Clone()
+	cfg = cfg.Clone()
 	cfg.ServerName, cfg.NextProtos = t.host, offered[:]
 	if http1 {
 		cfg.NextProtos = offered[1:]
@@ -70,8 +76,12 @@ func (c *Client) dial(ctx context.Context, t *target, http1 bool, deadline time.
 var offered = [...]string{"h2", "http/1.1"}
 
 // key says which connections may be used for requests to the target.
-func (t *target) key(http1 bool) poolKey {
-	return poolKey{addr: t.peer, https: t.https, http1: t.https && http1}
+func (t *target) key(http1 bool, id *Identity) poolKey {
+	k := poolKey{addr: t.peer, https: t.https, http1: t.https && http1}
+	if id != nil {
+		k.as = id.ID
+	}
+	return k
 }
 
 func handshakeFailure(conn *conn, err error) *failure {

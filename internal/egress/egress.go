@@ -68,6 +68,8 @@ type Client struct {
 	open    context.Context // ends when the client is closed
 	close   context.CancelFunc
 	targets targets
+
+	identities identities
 }
 
 // New makes a client.
@@ -152,6 +154,8 @@ type Request struct {
 	Body    []byte
 	Timeout time.Duration // over everything, from DNS to the end of the body; 0: ten minutes
 	HTTP1   bool          // speak HTTP/1.1 and nothing else
+	// Identity is what connections to the endpoint are made with; nil: as all are.
+	Identity *Identity
 	// Waits is called on the caller's goroutine when there is nothing to do but
 	// wait: for the answer, with the request sent or a long one being sent, or
 	// (long) for a new connection or for HTTP/2, which other goroutines write. It
@@ -240,11 +244,11 @@ func (c *Client) connection(a *attempt, http1 bool) (*conn, *failure) {
 	if a.calledOff() {
 		return nil, calledOff()
 	}
-	for key := a.target.key(http1); ; {
+	for key := a.target.key(http1, a.request.Identity); ; {
 		nc := c.pool.take(key)
 		if nc == nil {
 			a.waits(true)
-			return c.dial(a.ctx, a.target, http1, a.deadline, nil)
+			return c.dial(a.ctx, a.target, a.request.Identity, http1, a.deadline, nil)
 		}
 		if nc.socket.SetDeadline(a.deadline) == nil && nc.usable() {
 			return nc, nil

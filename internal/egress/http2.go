@@ -184,7 +184,7 @@ func (c *Client) dialHTTP2(ctx context.Context, _, _ string) (net.Conn, error) {
 		nc.endsWith(c.open)
 		return nc.stream, nil
 	}
-	nc, f := c.dial(ctx, s.target, false, s.deadline, &s.progress)
+	nc, f := c.dial(ctx, s.target, nil, false, s.deadline, &s.progress)
 	switch {
 	case f != nil:
 		return nil, f

@@ -10,7 +10,8 @@ import (
 type poolKey struct {
 	addr  string // host:port of the target
 	https bool
-	http1 bool // with https: nothing else was offered in the handshake
+	http1 bool     // with https: nothing else was offered in the handshake
+	as    [32]byte // Identity.ID; zeros: none
 }
 
 // pool keeps the HTTP/1.1 connections that no request is using, the one that

@@ -65,6 +65,8 @@ type Endpoint struct {
 	// bodies hold.
 	PastSettings []Past[map[string]string]
 	Headers      []Header
+	Auth         *EndpointAuth   `json:",omitempty"` // nil: none beside what Headers hold
+	TLS          *EndpointTLS    `json:",omitempty"` // nil: as all connections
 	Filter       []byte          // condition tree as JSON, or nil
 	Schedule     []time.Duration // waits between attempts; empty: no retries; nil: the dialect's
 	Timeout      time.Duration   // of a whole attempt; 0: the dialect's

@@ -199,7 +199,7 @@ func tenantFields(t *hook.Tenant) []auditField {
 func endpointFields(e *hook.Endpoint) []auditField {
 	return []auditField{
 		{"url", e.URL, origin}, {"event_types", e.EventTypes, asIs}, {"dialect", e.Dialect, asIs}, {secretsField, e.Secrets, nil}, {"description", e.Description, nil},
-		{"vendor_id", e.VendorID, asIs}, {"fields", e.Fields, asIs}, {"settings", e.Settings, nil}, {"headers", e.Headers, nil}, {"filter", e.Filter, nil},
+		{"vendor_id", e.VendorID, asIs}, {"fields", e.Fields, asIs}, {"settings", e.Settings, nil}, {"headers", e.Headers, nil}, {"auth", e.Auth, authType}, {"tls", e.TLS, nil}, {"filter", e.Filter, nil},
 		{"schedule", e.Schedule, durations}, {"timeout", e.Timeout, duration}, {"rate_limit", e.RateLimit, asIs}, {"max_in_flight", e.MaxInFlight, asIs},
 		{"ordering", e.Ordering, asIs}, {"skip_after", e.SkipAfter, asIs}, {"state", e.State, asIs}, {"state_reason", e.StateReason, nil},
 	}

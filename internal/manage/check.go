@@ -50,6 +50,9 @@ func (m *Manager) fillEndpoint(e *hook.Endpoint, in EndpointInput, now time.Time
 		}
 		e.Headers = slices.Clone(*in.Headers)
 	}
+	if err := m.fillAccess(e, in, d); err != nil {
+		return err
+	}
 	if err := m.fillSubscription(e, in, d); err != nil {
 		return err
 	}

@@ -24,6 +24,8 @@ type EndpointInput struct {
 	Fields      *[]string          // of the data that it gets; empty: all
 	Settings    *map[string]string // all of them
 	Headers     *[]hook.Header     // all of them
+	Auth        *AuthInput         // all of it; nil inside: none
+	TLS         *TLSInput          // all of it; nil inside: none
 	Filter      *[]byte            // condition tree as JSON; empty: none
 	Schedule    *[]time.Duration   // empty: no retries; nil inside: the dialect's
 	Timeout     *time.Duration     // 0: the dialect's
@@ -244,6 +246,6 @@ func tombstone(e *hook.Endpoint, now time.Time, reason string) *hook.Endpoint {
 	t := *e
 	t.Deleted, t.UpdatedAt, t.StateAt = true, touched(e.UpdatedAt, now), touched(e.StateAt, now)
 	t.StateReason = reason
-	t.Secrets, t.Headers = nil, nil
+	t.Secrets, t.Headers, t.Auth, t.TLS = nil, nil, nil, nil
 	return &t
 }

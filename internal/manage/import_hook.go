@@ -254,7 +254,7 @@ func others[T comparable](now []T, given *[]T) *[]T {
 func (i *importing) sameHook(a, b *hook.Endpoint) bool {
 	return a.URL == b.URL && slices.Equal(a.EventTypes, b.EventTypes) && a.Description == b.Description && slices.Equal(a.Fields, b.Fields) &&
 		maps.Equal(a.Settings, b.Settings) && bytes.Equal(a.Filter, b.Filter) && slices.Equal(a.Headers, b.Headers) && a.State == b.State &&
-		a.Ordering == b.Ordering && a.SkipAfter == b.SkipAfter &&
+		a.Ordering == b.Ordering && a.SkipAfter == b.SkipAfter && sameAs(a.Auth, b.Auth) && sameAs(a.TLS, b.TLS) &&
 		a.CreatedAt.Equal(b.CreatedAt) && slices.Equal(a.Secrets, b.Secrets)
 }
 

@@ -33,6 +33,12 @@ func UnreadableSecrets(ring *keyring.Ring, tenants []*hook.Tenant, endpoints []*
 		if _, err := ring.OpenHeaders(e.Headers, e.Tenant, e.ID); err != nil {
 			bad = append(bad, err)
 		}
+		if _, err := ring.OpenAuth(e); err != nil {
+			bad = append(bad, err)
+		}
+		if _, err := ring.OpenTLSKey(e); err != nil {
+			bad = append(bad, err)
+		}
 	}
 	return bad
 }

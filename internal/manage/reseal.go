@@ -88,6 +88,9 @@ func countEndpoint(by map[string]int, e *hook.Endpoint, now time.Time) {
 	for _, h := range e.Headers {
 		countSealed(by, h.Sealed)
 	}
+	for _, s := range keyring.SealedOf(e) {
+		countSealed(by, s)
+	}
 	for _, s := range e.Secrets {
 		if signs(s, now) {
 			countSealed(by, s.Sealed)
@@ -235,6 +238,12 @@ func (r *Resealing) endpoint(old *hook.Endpoint) (e *hook.Endpoint, n int, bad [
 		changed.Secrets[i].Sealed = sealed
 		n++
 	}
+	auth, tls, more, err := r.Ring.ResealAuth(old)
+	if err != nil {
+		bad = append(bad, fmt.Errorf("tenant %s: %w", old.Tenant, err))
+	}
+	changed.Auth, changed.TLS = auth, tls
+	n += more
 	headers, err := r.Ring.ResealHeaders(old.Headers, old.Tenant, old.ID)
 	if err != nil {
 		return &changed, n, append(bad, fmt.Errorf("tenant %s: %w", old.Tenant, err))

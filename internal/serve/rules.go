@@ -44,6 +44,11 @@ func (s *Server) sealed(yield func(hook.Sealed) bool) {
 					return
 				}
 			}
+			for _, secret := range keyring.SealedOf(e) {
+				if !yield(secret) {
+					return
+				}
+			}
 			for _, secret := range e.Secrets {
 				if (secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(now)) && !yield(secret.Sealed) {
 					return

@@ -15,6 +15,7 @@ var classRemedies = map[string]string{
 	"timeout_body":    "Have the receiver end its answer.",
 	"tls":             "Renew or correct the receiver's certificate: it must be valid for the name in the URL, with its whole chain.",
 	"reset":           "See why the receiver, or a proxy before it, closes the connection: its log at this time says it.",
+	"auth":            "Correct the endpoint's auth: its token_url, client id and secret, or scope.",
 	"protocol":        "See that the endpoint's URL leads to an HTTP server.",
 }
 

@@ -44,6 +44,8 @@ const (
 	pSkipAfter
 	pStateReason
 	pSecrets
+	pAuth
+	pTLS
 )
 
 // packEndpoint appends an endpoint. What matching needs stands first, so that it
@@ -122,6 +124,7 @@ func partsOf(e *hook.Endpoint) (parts uint64) {
 	for i, there := range [...]bool{
 		e.Tenant != "", e.Description != "", e.Fields != nil, e.PastFields != nil, e.PastSettings != nil, e.Headers != nil, e.Schedule != nil,
 		e.Timeout != 0, e.RateLimit != 0, e.MaxInFlight != 0, e.Ordering != "", e.SkipAfter != 0, e.StateReason != "", e.Secrets != nil,
+		e.Auth != nil, e.TLS != nil,
 	} {
 		if there {
 			parts |= 1 << i
@@ -159,6 +162,8 @@ func (p *packer) restOf(e *hook.Endpoint, parts uint64, at time.Time) {
 			p.time(s.ExpiresAt, at)
 		})
 	})
+	part(pAuth, func() { p.auth(e.Auth) })
+	part(pTLS, func() { p.text(e.TLS.Certificate); p.text(string(e.TLS.Key)); p.text(e.TLS.CA) })
 }
 
 // unpackEndpoint reads what packEndpoint made. The endpoint's texts are parts of s.
@@ -223,6 +228,10 @@ func (u *unpacker) restOf(e *hook.Endpoint, parts uint64) {
 			e.Secrets = unpackList(u, func() hook.EndpointSecret {
 				return hook.EndpointSecret{Sealed: hook.Sealed(u.text()), Public: u.text(), CreatedAt: u.time(at), ExpiresAt: u.time(at)}
 			})
+		case pAuth:
+			e.Auth = u.auth()
+		case pTLS:
+			e.TLS = &hook.EndpointTLS{Certificate: u.text(), Key: hook.Sealed(u.text()), CA: u.text()}
 		}
 	}
 }

@@ -65,6 +65,12 @@ func (t *tallies) watch(e *hook.Endpoint) {
 	for i := range e.Headers {
 		t.seal(e.Headers[i].Sealed)
 	}
+	if e.Auth != nil {
+		t.seal(e.Auth.Sealed)
+	}
+	if e.TLS != nil {
+		t.seal(e.TLS.Key)
+	}
 	for i := range e.Secrets {
 		if !e.Deleted && !e.Secrets[i].ExpiresAt.IsZero() {
 			t.expiring[e.Num] = struct{}{}

@@ -35,6 +35,8 @@ func fullEndpoint(id string) *hook.Endpoint {
 		Filter: []byte(`{"and":[]}`), Schedule: []time.Duration{time.Second, time.Hour}, Timeout: time.Second, RateLimit: 1.5,
 		VendorID: "17", Fields: []string{"id", "price.value"}, PastFields: fullPast(nil, []string{"id"}), Settings: map[string]string{"store_id": "2"},
 		PastSettings: fullPast(nil, map[string]string{"store_id": "1"}),
+		Auth:         &hook.EndpointAuth{Type: hook.AuthOAuth2, Name: "id", Sealed: "k1.c.d", TokenURL: "https://example.com/token", Scope: "s", Audience: "a", InBody: true},
+		TLS:          &hook.EndpointTLS{Certificate: "c", Key: "k1.e.f", CA: "a"},
 		MaxInFlight:  3, State: hook.EndpointPaused, StateReason: "r", StateAt: epoch, CreatedAt: epoch, UpdatedAt: epoch,
 	}
 }
