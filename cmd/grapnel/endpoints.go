@@ -70,6 +70,7 @@ func (p *program) endpoint(e *client.Endpoint) error {
 	for _, h := range e.Headers {
 		all = append(all, field{"header", h.Name + ": " + h.Value})
 	}
+	all = append(all, authRows(e)...)
 	if string(e.Filter) != "null" {
 		all = append(all, field{"filter", string(e.Filter)})
 	}
@@ -93,7 +94,7 @@ func (p *program) endpoint(e *client.Endpoint) error {
 	}
 	if e.Secret != "" {
 		all = append(all, field{"secret", e.Secret})
-		p.note("the secret is shown this once: keep it")
+		p.note("keep the secret; grapnel endpoints secret reveal shows it again")
 	}
 	return p.fields(all...)
 }

@@ -24,6 +24,7 @@ type endpointFields struct {
 	SkipAfter   *int              `placeholder:"N" help:"With an ordering: failed attempts after which a delivery fails, so that those behind it go on (default: they wait for it)."`
 	Fields      []string          `placeholder:"FIELD" help:"A part of the data that it gets, such as id or price.value, where the dialect lets it choose; may be given several times (default all)."`
 	Setting     map[string]string `placeholder:"NAME=TEXT" help:"A setting of its dialect, such as store_id; may be given several times, and replaces all that there are. One that the dialect does not use is kept and does nothing."`
+	authFields
 }
 
 func (f *endpointFields) input(p *program) (client.EndpointInput, error) {
@@ -67,7 +68,7 @@ func (f *endpointFields) input(p *program) (client.EndpointInput, error) {
 	if headers != nil {
 		in.Headers = client.Set(headers)
 	}
-	return in, nil
+	return in, f.fill(&in, p)
 }
 
 // headers reads the headers to send. Those that look like credentials must come
@@ -136,13 +137,15 @@ type endpointsCreateCmd struct {
 
 // Help gives examples.
 func (*endpointsCreateCmd) Help() string {
-	return `The signing secret is shown this once.
+	return `The signing secret is shown; grapnel endpoints secret reveal shows it again.
 
 Examples:
 
     grapnel endpoints create https://example.com/hooks --type invoice.paid --type 'user.*'
     grapnel endpoints create https://example.com/big --id big-invoices --filter '{"field":"data.total","operator":"gt","value":1000}'
-    grapnel endpoints create https://example.com/hooks --schedule 5s,1m,1h --timeout 10s --json`
+    grapnel endpoints create https://example.com/hooks --schedule 5s,1m,1h --timeout 10s --json
+
+--auth and --tls-key take files, for what they hold is secret: docs/endpoint-authentication.md.`
 }
 
 // Run creates.
@@ -190,7 +193,7 @@ type endpointsUpdateCmd struct {
 	oneEndpoint
 	To    *string  `placeholder:"URL" help:"The URL to deliver to."`
 	State *string  `enum:"active,paused" placeholder:"STATE" help:"Let it go on (active) or hold its deliveries (paused)."`
-	Unset []string `enum:"type,description,header,filter,schedule,timeout,rate-limit,max-in-flight,ordering,skip-after,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, filter, schedule, timeout, rate-limit, max-in-flight, ordering, skip-after, fields or settings."`
+	Unset []string `enum:"type,description,header,auth,tls,filter,schedule,timeout,rate-limit,max-in-flight,ordering,skip-after,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, auth, tls, filter, schedule, timeout, rate-limit, max-in-flight, ordering, skip-after, fields or settings."`
 	endpointFields
 	rehearsed
 }
@@ -238,6 +241,10 @@ func unset(in *client.EndpointInput, name string) {
 		in.Description = client.Null[string]()
 	case "header":
 		in.Headers = client.Null[client.Headers]()
+	case "auth":
+		in.Auth = client.Null[client.EndpointAuth]()
+	case "tls":
+		in.TLS = client.Null[client.TLSInput]()
 	case "filter":
 		in.Filter = client.Null[json.RawMessage]()
 	case "schedule":

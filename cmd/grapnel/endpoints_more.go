@@ -62,12 +62,13 @@ func (c *endpointsTestCmd) Run(p *program) error {
 // endpointsSecretCmd is about an endpoint's secrets.
 type endpointsSecretCmd struct {
 	Show   endpointsSecretShowCmd   `cmd:"" help:"Show when an endpoint's secrets count, and its public key."`
+	Reveal endpointsSecretRevealCmd `cmd:"" help:"Show the secrets that an endpoint's requests are signed with."`
 	Rotate endpointsSecretRotateCmd `cmd:"" help:"Replace an endpoint's secret."`
 }
 
 // Help gives examples.
 func (*endpointsSecretCmd) Help() string {
-	return `A secret is told once, when it is made. Nobody can read it again: rotate it if it is lost.
+	return `A secret is told when it is made. Who reads it again with reveal is noted in the audit log.
 
 Examples:
 
@@ -79,7 +80,7 @@ type endpointsSecretShowCmd struct{ oneEndpoint }
 
 // Help gives examples.
 func (*endpointsSecretShowCmd) Help() string {
-	return `The secret itself was told when it was made, and cannot be read again.
+	return `The secret itself was told when it was made; grapnel endpoints secret reveal shows it again.
 
 Examples:
 
@@ -130,7 +131,7 @@ type endpointsSecretRotateCmd struct {
 
 // Help gives examples.
 func (*endpointsSecretRotateCmd) Help() string {
-	return `While both sign, a receiver that knows either can verify. The new secret is shown this once.
+	return `While both sign, a receiver that knows either can verify. The new secret is shown.
 
 Examples:
 

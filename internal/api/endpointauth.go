@@ -13,13 +13,13 @@ import (
 
 // authInput is how an endpoint's requests authenticate themselves, in requests.
 type authInput struct {
-	Type         string  `json:"type" doc:"basic (username, password), bearer (token), or oauth2: a token got by client credentials; none: no Authorization header" enum:"basic,bearer,oauth2,none" example:"bearer"`
+	Type         string  `json:"type" doc:"basic (username, password), bearer (token), or oauth2: a token got by client credentials; none: no Authorization header" enum:"basic,bearer,oauth2,none" example:"oauth2"`
 	Username     *string `json:"username" doc:"of basic"`
 	Password     *string `json:"password" doc:"of basic; absent, or [secret]: as it is"`
 	Token        *string `json:"token" doc:"of bearer, without the word Bearer; absent, or [secret]: as it is"`
 	TokenURL     *string `json:"token_url" doc:"of oauth2: where tokens are asked for; with https, unless the endpoint's own url is without" example:"https://login.example.com/oauth/token"`
-	ClientID     *string `json:"client_id" doc:"of oauth2"`
-	ClientSecret *string `json:"client_secret" doc:"of oauth2; absent, or [secret]: as it is, if token_url is"`
+	ClientID     *string `json:"client_id" doc:"of oauth2" example:"grapnel"`
+	ClientSecret *string `json:"client_secret" doc:"of oauth2; absent, or [secret]: as it is, if token_url is" example:"7f3a9c2e5b8d"`
 	Scope        *string `json:"scope" doc:"of oauth2: what is asked for; absent: nothing in particular" example:"hooks.write"`
 	Audience     *string `json:"audience" doc:"of oauth2: whom the token is for, for servers that want it; absent: not sent"`
 	ClientAuth   *string `json:"client_auth" doc:"of oauth2: how id and secret are sent: in the Authorization header, or in the body; absent: basic" enum:"basic,body" example:"basic"`
@@ -27,13 +27,13 @@ type authInput struct {
 
 // authShape is the same in answers.
 type authShape struct {
-	Type         string `json:"type" doc:"basic, bearer or oauth2" enum:"basic,bearer,oauth2" example:"bearer"`
+	Type         string `json:"type" doc:"basic, bearer or oauth2" enum:"basic,bearer,oauth2" example:"oauth2"`
 	Username     string `json:"username,omitzero" doc:"of basic"`
 	Password     string `json:"password,omitzero" doc:"of basic: [secret]"`
 	Token        string `json:"token,omitzero" doc:"of bearer: [secret]"`
 	TokenURL     string `json:"token_url,omitzero" doc:"of oauth2: where tokens are asked for" example:"https://login.example.com/oauth/token"`
-	ClientID     string `json:"client_id,omitzero" doc:"of oauth2"`
-	ClientSecret string `json:"client_secret,omitzero" doc:"of oauth2: [secret]"`
+	ClientID     string `json:"client_id,omitzero" doc:"of oauth2" example:"grapnel"`
+	ClientSecret string `json:"client_secret,omitzero" doc:"of oauth2: [secret]" example:"[secret]"`
 	Scope        string `json:"scope,omitzero" doc:"of oauth2: what is asked for" example:"hooks.write"`
 	Audience     string `json:"audience,omitzero" doc:"of oauth2: whom the token is for"`
 	ClientAuth   string `json:"client_auth,omitzero" doc:"of oauth2: how id and secret are sent" enum:"basic,body" example:"basic"`

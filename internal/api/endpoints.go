@@ -108,11 +108,11 @@ type secretShape struct {
 	PublicKey string `json:"public_key,omitzero" doc:"whpk_… text to verify with, where the secret is a private key" example:"whpk_Q3d7cAFgdBzK1VyQvZ8i5z2V0VfQ3n8o2b9W0yq8Yyo="`
 }
 
-// createdEndpoint is an endpoint with its secret, which is told once. null:
+// createdEndpoint is an endpoint with its secret, which is told here alone unless it is revealed. null:
 // it has none of its own.
 type createdEndpoint struct {
 	endpointShape
-	Secret *string `json:"secret" doc:"the secret to verify signatures with, told this once; null: it has none of its own" example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
+	Secret *string `json:"secret" doc:"the secret to verify signatures with, told here, and where it is revealed; null: it has none of its own" example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
 }
 
 func shapeEndpoint(e *hook.Endpoint) endpointShape {

@@ -221,7 +221,7 @@ func (a *API) endpointRoutes() []routeRow {
 		},
 		{
 			pattern: "POST " + pathTenant + "/endpoints", name: "createEndpoint", summary: "Create an endpoint",
-			doc:   "The answer holds the endpoint's secret, which is not told again.",
+			doc:   "The answer holds the endpoint's secret, which is told again only where it is revealed.",
 			scope: hook.ScopeManage, portal: true, handle: a.createEndpoint, in: endpointInput{}, needs: []string{"url"}, out: createdEndpoint{}, status: 201,
 			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},
@@ -231,7 +231,7 @@ func (a *API) endpointRoutes() []routeRow {
 		},
 		{
 			pattern: "PUT " + pathEndpoint, name: "putEndpoint", summary: "Create an endpoint under an id of your own, or change one",
-			doc:   "An absent field stays as it is, null sets it back to its default. The same input can be put again and again, and what was read can be put back. An id of your own has 1 to 64 of A-Z a-z 0-9 _ . : - and does not begin with ep_. Where the endpoint is created, the answer holds its secret, which is not told again.",
+			doc:   "An absent field stays as it is, null sets it back to its default. The same input can be put again and again, and what was read can be put back. An id of your own has 1 to 64 of A-Z a-z 0-9 _ . : - and does not begin with ep_. Where the endpoint is created, the answer holds its secret, which is told again only where it is revealed.",
 			scope: hook.ScopeManage, handle: a.putEndpoint, in: endpointPut{}, out: endpointShape{}, also: map[int]any{201: createdEndpoint{}},
 			params:   []param{dryParam},
 			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
@@ -263,7 +263,7 @@ func (a *API) endpointRoutes() []routeRow {
 		},
 		{
 			pattern: "POST " + pathEndpoint + "/secret/rotate", name: "rotateSecret", summary: "Give an endpoint a new secret",
-			doc:   "Until the overlap ends, requests are signed with both. The answer holds the new secret, which is not told again.",
+			doc:   "Until the overlap ends, requests are signed with both. The answer holds the new secret, which is told again only where it is revealed.",
 			scope: hook.ScopeManage, portal: true, handle: a.rotateSecret, in: rotateInput{}, out: createdEndpoint{},
 			problems: []hook.Code{hook.CodeConflict, manage.CodeUnsuitable},
 		},

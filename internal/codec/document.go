@@ -245,6 +245,10 @@ func (d *document) endpoint(name string, e *hook.Endpoint) {
 		e.Settings = d.texts()
 	case "Headers":
 		e.Headers = list(d, 1, (*document).header)
+	case "Auth":
+		e.Auth = d.auth()
+	case "TLS":
+		e.TLS = d.tls()
 	case "Filter":
 		e.Filter = d.base64()
 	case "Schedule":
