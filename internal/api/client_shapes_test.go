@@ -12,6 +12,7 @@ import (
 
 	"grapnel/client"
 	"grapnel/internal/hook"
+	"grapnel/internal/hostile"
 )
 
 // The Go client knows every field of every answer: what it reads and writes
@@ -29,15 +30,24 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	must(t, err)
 	_, err = c.SetConnection(ctx, "acme", client.StoreConnectionInput{State: client.Lost, Reason: "r"})
 	must(t, err)
+	authority, err := hostile.NewAuthority(time.Now())
+	must(t, err)
+	chain, private, err := authority.Client("acme", time.Now().Add(time.Hour))
+	must(t, err)
 	full, err := c.PutEndpoint(ctx, "acme", "own-1", client.EndpointInput{
 		URL: client.Set("https://example.com/"), EventTypes: client.Set([]string{"a", "b.*"}), Description: client.Set("d"),
 		Headers: client.Set(client.Headers{{Name: "X-B", Value: "2"}, {Name: "X-A", Value: "1"}}), Filter: client.Set(json.RawMessage(`{"field":"data.n","operator":"gt","value":0}`)),
 		Schedule: client.Set([]client.Duration{client.Duration(1500 * time.Millisecond)}), Timeout: client.Set(client.Duration(5 * time.Second)),
 		RateLimit: client.Set(2.5), MaxInFlight: client.Set(3), Ordering: client.Set(client.ByKey), SkipAfter: client.Set(5), Settings: client.Set(map[string]string{"store_id": "2"}),
+		Auth: client.Set(client.EndpointAuth{Type: client.AuthOAuth2, TokenURL: "https://example.com/token", ClientID: "i", ClientSecret: "s", Scope: "s", Audience: "a", ClientAuth: client.ClientAuthBody}),
+		TLS:  client.Set(client.TLSInput{Certificate: client.Set(string(chain)), Key: client.Set(string(private)), CA: client.Set(string(authority.PEM()))}),
 	})
 	must(t, err)
 	_, err = c.RotateSecret(ctx, "acme", full.ID, client.Rotation{})
 	must(t, err)
+	if r, err := c.RevealSecret(ctx, "acme", full.ID); err != nil || len(r.Secrets) != 2 || *r.Secrets[1].Secret != full.Secret || r.Secrets[1].ExpiresAt == nil {
+		t.Errorf("%+v, %v", r, err)
+	}
 	_, err = c.CreateEndpoint(ctx, "acme", client.EndpointInput{URL: client.Set("https://example.com/bare"), EventTypes: client.Set([]string{"none"})})
 	must(t, err)
 	_, err = c.PutEventType(ctx, "a", client.EventTypeInput{Description: client.Set("d"), Sample: client.Set(json.RawMessage(`{"n":1}`))})

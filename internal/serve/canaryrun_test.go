@@ -266,6 +266,10 @@ func (r *canaryRun) configure() {
 	make("own", `,"dialect":"standard","secret":"`+whsec("an endpoint's secret")+`","headers":`+string(text))
 	make("private", `,"dialect":"standard","secret":"whsk_`+base64.StdEncoding.EncodeToString([]byte(r.secret("an endpoint's private key", 32)))+`"`)
 	make("tenants", `,"event_types":["order.update"]`)
+	const silent = `,"dialect":"standard","event_types":["none"]` // nothing is sent, so that only what is kept and shown counts
+	make("basic", silent+`,"auth":{"type":"basic","username":"u","password":"`+r.secret("the password of an endpoint's auth", 0)+`"}`)
+	make("bearer", silent+`,"auth":{"type":"bearer","token":"`+r.secret("the token of an endpoint's auth", 0)+`"}`)
+	make("oauth2", silent+`,"auth":{"type":"oauth2","token_url":"`+r.hooks.URL+`/token","client_id":"i","client_secret":"`+r.secret("the client secret of an endpoint's auth", 0)+`"}`)
 	make("hangs-up", `,"dialect":"standard","secret":"`+whsec("the secret of one that hangs up")+`"`)
 	make("of-propstack", `,"dialect":"propstack","event_types":["property_updated"],"secret":"`+r.secret("the secret of propstack", 0)+`"`)
 	make("of-smake", `,"dialect":"smake","secret":"`+r.secret("the secret of smake", 0)+`"`)
@@ -314,6 +318,8 @@ func (r *canaryRun) story() {
 		{"PUT", acme + "/endpoints/refused", r.admin, `{"url":"https://user:` + r.secret("a password in a URL", 0) + `@example.com/"}`},
 		{"PUT", acme + "/endpoints/refused", r.admin, `{"url":"https://example.com/","dialect":"standard","secret":"` + r.secret("a secret that is none", 0) + `"}`},
 		{"PUT", acme + "/endpoints/refused", r.admin, `{"url":"https://example.com/","headers":{"X-Secret":"` + r.secret("a header that is refused", 0) + `\n"}}`},
+		{"PUT", acme + "/endpoints/refused", r.admin, `{"url":"https://example.com/","auth":{"type":"bearer","token":"` + r.secret("a token that is refused", 0) + ` x"}}`},
+		{"GET", acme + "/endpoints/oauth2", r.ids["manager"], ""},
 		{"POST", "/v1/keys", r.admin, `{"tenant":"acme","scopes":["no scope"],"key":"gk_` + r.secret("a key that is refused", 32) + `"}`},
 		{"POST", "/v1/keys", r.ids["publisher"], `{"tenant":"acme","scopes":["publish"]}`},
 		{"GET", "/v1/tenants", "", ""}, {"GET", acme, r.ids["manager"], ""}, {"GET", acme + "/endpoints", r.ids["manager"], ""}, {"GET", acme + "/endpoints/own", r.ids["manager"], ""},
