@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 	"grapnel/internal/hostile"
 	"grapnel/internal/manage"
@@ -222,5 +223,30 @@ func TestRevealSecrets(t *testing.T) {
 	}
 	if _, err := b.RevealSecrets(t.Context(), acme, "ep_none"); hook.CodeOf(err) != hook.CodeNotFound || len(b.store.audit) != before {
 		t.Errorf("%v", err)
+	}
+}
+
+// A contract that says itself what the Authorization header is leaves no room for auth,
+// and has nothing against certificates.
+func TestAuthOfAContractThatHasItsOwn(t *testing.T) {
+	t.Parallel()
+	d, err := dialect.Load("test.yaml", []byte(strings.Replace(own, "headers:", "headers:\n    Authorization: \"Token {endpoint.id}\"", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.Sends("Authorization") {
+		t.Fatal("the contract sends none: this shows nothing")
+	}
+	r, err := dialect.NewRegistry(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := setup(t, func(c *manage.Config) { c.Dialects, c.DefaultDialect = r, d.Name() })
+	b.tenant(t, "acme")
+	_, _, err = b.CreateEndpoint(t.Context(), "acme", manage.EndpointInput{URL: new("https://example.com/"), EventTypes: &[]string{"a"}, Auth: &bearer})
+	refused(t, "auth", err, manage.CodeUnsuitable, "/auth")
+	p := newPapers(t, time.Now().Add(time.Hour))
+	if _, _, err = b.CreateEndpoint(t.Context(), "acme", manage.EndpointInput{URL: new("https://example.com/"), EventTypes: &[]string{"a"}, TLS: &manage.TLSInput{CA: &p.ca}}); err != nil {
+		t.Error(err)
 	}
 }
