@@ -114,7 +114,7 @@ func TestCertificatesDoNotCross(t *testing.T) {
 	}
 }
 
-// The same with nothing kept: TLS sessions stay with their identity, too.
+// case 88: the same with nothing kept: TLS sessions stay with their identity, too.
 func TestSessionsDoNotCross(t *testing.T) {
 	t.Parallel()
 	d := startDoorman(t, tls.VerifyClientCertIfGiven)
