@@ -243,10 +243,10 @@ func TestAuthOfAContractThatHasItsOwn(t *testing.T) {
 	}
 	b := setup(t, func(c *manage.Config) { c.Dialects, c.DefaultDialect = r, d.Name() })
 	b.tenant(t, "acme")
-	_, _, err = b.CreateEndpoint(t.Context(), "acme", manage.EndpointInput{URL: new("https://example.com/"), EventTypes: &[]string{"a"}, Auth: &bearer})
+	_, _, err = b.CreateEndpoint(t.Context(), "acme", manage.EndpointInput{URL: new("https://example.com/"), Auth: &bearer})
 	refused(t, "auth", err, manage.CodeUnsuitable, "/auth")
 	p := newPapers(t, time.Now().Add(time.Hour))
-	if _, _, err = b.CreateEndpoint(t.Context(), "acme", manage.EndpointInput{URL: new("https://example.com/"), EventTypes: &[]string{"a"}, TLS: &manage.TLSInput{CA: &p.ca}}); err != nil {
+	if _, _, err = b.CreateEndpoint(t.Context(), "acme", manage.EndpointInput{URL: new("https://example.com/"), TLS: &manage.TLSInput{CA: &p.ca}}); err != nil {
 		t.Error(err)
 	}
 }
