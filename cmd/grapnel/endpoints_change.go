@@ -138,14 +138,13 @@ type endpointsCreateCmd struct {
 // Help gives examples.
 func (*endpointsCreateCmd) Help() string {
 	return `The signing secret is shown; grapnel endpoints secret reveal shows it again.
+--auth and --tls-key take files, for what they hold is secret: docs/endpoint-authentication.md.
 
 Examples:
 
     grapnel endpoints create https://example.com/hooks --type invoice.paid --type 'user.*'
     grapnel endpoints create https://example.com/big --id big-invoices --filter '{"field":"data.total","operator":"gt","value":1000}'
-    grapnel endpoints create https://example.com/hooks --schedule 5s,1m,1h --timeout 10s --json
-
---auth and --tls-key take files, for what they hold is secret: docs/endpoint-authentication.md.`
+    grapnel endpoints create https://example.com/hooks --schedule 5s,1m,1h --timeout 10s --json`
 }
 
 // Run creates.
