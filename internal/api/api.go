@@ -94,6 +94,7 @@ type Config struct {
 	MaxBatchBytes   int64         // of a request that holds several events; 0: 16 MiB
 	MaxHeldBytes    int64         // of publishes that are being read or stored at once; 0: 64 MiB, never less than MaxBatchBytes
 	PublishDeadline time.Duration // how long a publish may wait for the store; 0: 30 s
+	DiscardAtOnce   int           // held deliveries that one request discards before it answers; 0: 50,000
 
 	RateLimit  Rate           // of requests with one key, on this face and on others with the same Callers
 	FailedKeys Rate           // of wrong keys from one address
@@ -142,6 +143,9 @@ func New(c Config) (*API, error) {
 	c.MaxBatchBytes = max(c.MaxBatchBytes, c.maxSingleBytes())
 	if c.MaxHeldBytes == 0 {
 		c.MaxHeldBytes = publishMemory
+	}
+	if c.DiscardAtOnce == 0 {
+		c.DiscardAtOnce = 50_000
 	}
 	if c.PublishDeadline == 0 {
 		c.PublishDeadline = 30 * time.Second

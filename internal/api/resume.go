@@ -28,12 +28,9 @@ type resumeAnswer struct {
 	Newest    stamp  `json:"newest,omitzero" doc:"in a dry run: when the last event of those held was accepted"`
 }
 
-// How much one request discards at most: the rest is for another one, so that none
-// takes longer than a client or a proxy waits.
-const (
-	discardAtOnce = 50_000
-	discardTime   = 10 * time.Second
-)
+// discardTime bounds how long one request discards: the rest is for another one, so that
+// none takes longer than a client or a proxy waits.
+const discardTime = 10 * time.Second
 
 // resumeEndpoint lets an endpoint's deliveries go on, all of them or those of later
 // events. What is to be discarded is discarded first, while nothing is sent: so
@@ -93,7 +90,7 @@ func (in *resumeInput) discardBefore(now time.Time) (time.Time, error) {
 	case in.Held == "discard" && in.Since != nil:
 		return since, hook.Invalid("/since", "says what to send: leave it out to discard all, or held, to send what is from then on")
 	case in.Held == "discard":
-		return now, nil
+		return now.Add(time.Millisecond), nil // times of acceptance are in milliseconds: this one is in it
 	case in.Held != "" && in.Held != "send":
 		return since, hook.Invalid("/held", "is %q; it is send or discard", hook.Clip(in.Held))
 	case since.After(now):
@@ -149,7 +146,7 @@ func (a *API) discardHeld(c *call, e *hook.Endpoint, before time.Time, out *resu
 				done = true
 				return nil
 			}
-			if out.Discarded >= discardAtOnce || time.Since(begun) > discardTime {
+			if out.Discarded >= int64(a.DiscardAtOnce) || time.Since(begun) > discardTime {
 				return nil
 			}
 		}

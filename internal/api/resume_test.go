@@ -1,12 +1,15 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"grapnel/internal/api"
 	"grapnel/internal/hook"
+	"grapnel/internal/store"
 )
 
 // outcomes are the states of an endpoint's deliveries with their reasons, by event.
@@ -106,4 +109,38 @@ func TestResumeRefusals(t *testing.T) {
 		t.Error(state)
 	}
 	b.want(http.StatusNotFound, "POST", "/v1/tenants/acme/endpoints/none/resume", "")
+}
+
+// What is too much for one request is discarded by several, and the endpoint stays as it
+// is until all of it is.
+func TestResumeBitByBit(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *api.Config) { c.Reader, c.DiscardAtOnce = onePage{c.Reader}, 1 })
+	e := b.endpoint("acme", `{"url":"https://example.com/1","state":"paused"}`)
+	for range 3 {
+		b.publish("acme", `{"type":"a","data":1}`)
+	}
+	path := "/v1/tenants/acme/endpoints/" + e + "/resume"
+	discarded, more := 0.0, 0
+	for {
+		a := b.do("POST", path, `{"held":"discard"}`)
+		discarded += a.json()["discarded"].(float64)
+		if a.status == http.StatusOK {
+			break
+		}
+		if more++; a.status != http.StatusAccepted || a.text("state") != "paused" || more > 10 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if discarded != 3 || more == 0 {
+		t.Errorf("%v were discarded by %d requests and one more", discarded, more)
+	}
+}
+
+// onePage reads one delivery at a time.
+type onePage struct{ store.Reader }
+
+func (o onePage) Deliveries(ctx context.Context, q store.DeliveryQuery) (store.DeliveryPage, error) {
+	q.Limit = 1
+	return o.Reader.Deliveries(ctx, q)
 }
