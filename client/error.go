@@ -19,6 +19,7 @@ const (
 	CodeNotFound     = "not_found"           // there is no such thing, or the key does not cover it
 	CodeConflict     = "conflict"            // the present state does not allow it
 	CodeMismatch     = "mismatch"            // an id or Idempotency-Key came before with other content
+	CodeUnfit        = "unfit"               // data does not fit the schema of its event type
 	CodePrecondition = "precondition_failed" // IfMatch, IfExists or IfAbsent does not hold
 	CodeTooLarge     = "too_large"           // over a limit; nothing was stored
 	CodeRateLimited  = "rate_limited"        // too fast

@@ -123,7 +123,7 @@ func classify(err error) (code int, hint, problem string) {
 		return exitUnavailable, "is the server running, and is --url (GRAPNEL_URL) right?", ""
 	}
 	switch hook.CodeOf(err) {
-	case hook.CodeInvalid, hook.CodeTooLarge:
+	case hook.CodeInvalid, hook.CodeUnfit, hook.CodeTooLarge:
 		return exitInvalid, "", ""
 	case hook.CodeUnavailable, hook.CodeRateLimited:
 		return exitUnavailable, "", ""

@@ -88,7 +88,7 @@ func TestCatalogueIsComplete(t *testing.T) {
 		in[p.Code], status = true, p.Status
 	}
 	for _, code := range []hook.Code{
-		hook.CodeInvalid, hook.CodeUnauthorized, hook.CodeForbidden, hook.CodeNotFound, hook.CodeConflict, hook.CodeMismatch, hook.CodeTooLarge,
+		hook.CodeInvalid, hook.CodeUnauthorized, hook.CodeForbidden, hook.CodeNotFound, hook.CodeConflict, hook.CodeMismatch, hook.CodeUnfit, hook.CodeTooLarge,
 		hook.CodeRateLimited, hook.CodeUnavailable, hook.CodeInternal, manage.CodeUnsuitable, manage.CodePrecondition,
 	} {
 		if !in[code] {

@@ -192,11 +192,14 @@ func TestEventTypes(t *testing.T) {
 	if n := len(b.want(http.StatusOK, "GET", "/v1/event-types", "").list("data")); n != 1 {
 		t.Errorf("%d types", n)
 	}
-	for body, pointer := range map[string]string{`{"schema":{"type":1}}`: "/schema/type", `{"schema":{"type":"string"},"sample":1}`: "/sample", `{"validate":true}`: "/validate", `{"versions":[{"convert":"."}]}`: "/versions/0/version", `{"versions":[{"version":"1","convert":"{"}]}`: "/versions/0/convert",
+	for body, pointer := range map[string]string{`{"schema":{"type":1}}`: "/schema/type", `{"validate":true}`: "/validate", `{"versions":[{"convert":"."}]}`: "/versions/0/version", `{"versions":[{"version":"1","convert":"{"}]}`: "/versions/0/convert",
 		`{"versions":[{"version":"1","conert":"."}]}`: "/versions/0/conert", `{"versions":{}}`: "/versions", `{"sample":[],"versions":[{"version":"2"},{"version":"1","convert":".a"}]}`: "/versions/1/convert", `{"descripton":"x"}`: "/descripton"} {
 		if a := b.want(http.StatusBadRequest, "PUT", "/v1/event-types/x", body); a.pointer() != pointer {
 			t.Errorf("%s: %s", body, a.body)
 		}
+	}
+	if a := b.want(http.StatusUnprocessableEntity, "PUT", "/v1/event-types/x", `{"schema":{"type":"string"},"sample":1}`); a.pointer() != "/sample" || a.text("type") != "/v1/problems/unfit" {
+		t.Error(a.body)
 	}
 	b.want(http.StatusBadRequest, "PUT", "/v1/event-types/a%20b", "{}")
 	const versions = `[{"version":"2022-02-01"},{"version":"2021-02-23","convert":".[\"a\"]"}]`
@@ -376,17 +379,17 @@ func TestSchemas(t *testing.T) {
 	b.want(http.StatusOK, "PUT", "/v1/event-types/invoice.paid", `{"validate":true}`)
 	b.want(http.StatusAccepted, "POST", acmeEvents, `{"type":"invoice.paid","data":{"amount":1}}`)
 	b.want(http.StatusAccepted, "POST", acmeEvents, `{"type":"invoice.sent","data":1}`)
-	a = b.want(http.StatusBadRequest, "POST", acmeEvents, `{"type":"invoice.paid","data":{"amount":0,"lines":["a",2]}}`)
+	a = b.want(http.StatusUnprocessableEntity, "POST", acmeEvents, `{"type":"invoice.paid","data":{"amount":0,"lines":["a",2]}}`)
 	if !strings.Contains(a.body, `"errors":[{"pointer":"/data/amount","detail":"does not satisfy the schema of invoice.paid: minimum: got 0, want 1"},{"pointer":"/data/lines/1","detail":"got number, want string"}]`) {
 		t.Error(a.body)
 	}
 	// In a batch it is one event's trouble.
 	a = b.want(http.StatusAccepted, "POST", "/v1/events", `[{"tenant":"acme","type":"invoice.paid","data":{"amount":2}},{"tenant":"acme","type":"invoice.paid","data":{}},{"tenant":"acme","type":"other","data":{}}]`)
-	if !strings.Contains(a.body, `/1/data`) || strings.Count(a.body, `"pointer"`) != 1 || strings.Count(a.body, `"id"`) != 2 {
+	if !strings.Contains(a.body, `{"status":422,`) || !strings.Contains(a.body, `/1/data`) || strings.Count(a.body, `"pointer"`) != 1 || strings.Count(a.body, `"id"`) != 2 {
 		t.Error(a.body)
 	}
 	b.want(http.StatusOK, "PUT", "/v1/event-types/invoice.paid", `{"schema":{"required":["total"]}}`)
-	b.want(http.StatusBadRequest, "POST", acmeEvents, `{"type":"invoice.paid","data":{"amount":1}}`)
+	b.want(http.StatusUnprocessableEntity, "POST", acmeEvents, `{"type":"invoice.paid","data":{"amount":1}}`)
 	b.want(http.StatusOK, "PUT", "/v1/event-types/invoice.paid", `{"schema":null,"validate":false}`)
 	b.want(http.StatusAccepted, "POST", acmeEvents, `{"type":"invoice.paid","data":{}}`)
 

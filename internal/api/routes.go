@@ -169,7 +169,7 @@ func (a *API) publishRoutes() []routeRow {
 			pattern: "POST " + pathTenant + "/events", name: "publishEvent", summary: "Publish an event",
 			doc:   "Accepts one event. A 202 means that the event and the endpoints it goes to are on stable storage.",
 			scope: hook.ScopePublish, handle: a.publish, publishes: true,
-			in: eventInput{}, out: acceptedShape{}, status: 202,
+			in: eventInput{}, out: acceptedShape{}, status: 202, problems: []hook.Code{hook.CodeUnfit},
 		},
 		{
 			pattern: "POST /v1/events", name: "publishEvents", summary: "Publish up to 1,000 events of one or several tenants",
@@ -337,7 +337,7 @@ func (a *API) eventTypeRoutes() []routeRow {
 			pattern: "PUT " + pathEventType, name: "putEventType", summary: "Create or change an event type",
 			doc:   "An absent field stays as it is, null sets it back to its default.",
 			scope: hook.ScopeAdmin, handle: a.putEventType, in: eventTypeInput{}, out: eventTypeShape{}, also: map[int]any{201: eventTypeShape{}},
-			params: []param{dryParam},
+			params: []param{dryParam}, problems: []hook.Code{hook.CodeUnfit},
 		},
 		{
 			pattern: "GET " + pathEventType, name: "getEventType", summary: "Show an event type",

@@ -19,6 +19,7 @@ const (
 	CodeNotFound     Code = "not_found"    // no such thing, or not of this tenant
 	CodeConflict     Code = "conflict"     // the present state does not allow it
 	CodeMismatch     Code = "mismatch"     // an idempotency key came again with other content
+	CodeUnfit        Code = "unfit"        // data does not fit the schema of its event type
 	CodeTooLarge     Code = "too_large"    // over a size limit; nothing was stored
 	CodeRateLimited  Code = "rate_limited" // too fast; try later
 	CodeUnavailable  Code = "unavailable"  // we cannot just now; try later

@@ -227,7 +227,7 @@ func TestMoverRejects(t *testing.T) {
 	if err != nil || len(rejected) != len(bad) {
 		t.Fatal(rejected, err)
 	}
-	for i, code := range []hook.Code{hook.CodeInvalid, hook.CodeTooLarge, hook.CodeInvalid, hook.CodeInvalid} { // the latest first
+	for i, code := range []hook.Code{hook.CodeUnfit, hook.CodeTooLarge, hook.CodeInvalid, hook.CodeInvalid} { // the latest first
 		if r := rejected[i]; r.Code != code || r.Reason == "" || r.Key != fmt.Sprint("bad", len(bad)-1-i) {
 			t.Errorf("rejected: %+v", r)
 		}

@@ -126,13 +126,14 @@ func (t *typeSchema) check(data []byte, at string) *hook.Error {
 	failures, err := s.Check(data)
 	if err != nil {
 		e := *asError(err)
-		e.Field = at + e.Field
+		e.Code, e.Field = hook.CodeUnfit, at+e.Field
 		return &e
 	}
 	if len(failures) == 0 {
 		return nil
 	}
 	first := hook.Invalid(at+failures[0].At, "does not satisfy the schema of %s: %s", hook.Clip(t.of.Name), failures[0].Text)
+	first.Code = hook.CodeUnfit
 	for _, f := range failures[1:] {
 		first.Also = append(first.Also, hook.Place{Field: at + f.At, Message: f.Text})
 	}

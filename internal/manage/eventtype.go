@@ -166,7 +166,7 @@ func checkSchema(t *hook.EventType) error {
 		return under("/sample", err)
 	}
 	if len(failures) > 0 {
-		return hook.Invalid("/sample"+failures[0].At, "does not satisfy the schema: %s", failures[0].Text)
+		return &hook.Error{Code: hook.CodeUnfit, Field: "/sample" + failures[0].At, Message: "does not satisfy the schema: " + failures[0].Text}
 	}
 	return nil
 }

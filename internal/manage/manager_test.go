@@ -420,7 +420,6 @@ func TestEventTypes(t *testing.T) {
 		{"with space", manage.EventTypeInput{}, ""},
 		{"ok", manage.EventTypeInput{Schema: new([]byte(`{"type":"thing"}`))}, "/schema/type"},
 		{"ok", manage.EventTypeInput{Validate: new(true)}, "/validate"},
-		{"ok", manage.EventTypeInput{Schema: new([]byte(`{"properties":{"a":{"type":"string"}}}`)), Sample: new([]byte(`{"a":1}`))}, "/sample/a"},
 		{"ok", manage.EventTypeInput{Group: new(strings.Repeat("x", 101))}, "/group"},
 		{"ok", manage.EventTypeInput{Sample: new([]byte(`{"a":1,"a":2}`))}, "/sample"},
 		{"ok", manage.EventTypeInput{Sample: new([]byte(`"` + strings.Repeat("x", 70_000) + `"`))}, "/sample"},
@@ -429,6 +428,8 @@ func TestEventTypes(t *testing.T) {
 		_, _, err := b.PutEventType(t.Context(), c.name, c.in)
 		refused(t, c.name+c.field, err, hook.CodeInvalid, c.field)
 	}
+	_, _, err = b.PutEventType(t.Context(), "ok", manage.EventTypeInput{Schema: new([]byte(`{"properties":{"a":{"type":"string"}}}`)), Sample: new([]byte(`{"a":1}`))})
+	refused(t, "a sample that does not fit", err, hook.CodeUnfit, "/sample/a")
 	if err := b.DeleteEventType(t.Context(), "invoice.paid", manage.Terms[hook.EventType]{}); err != nil {
 		t.Error(err)
 	}

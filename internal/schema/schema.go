@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/text/language"
@@ -20,14 +19,13 @@ import (
 // The limits of a schema and of a check.
 const (
 	MaxSize  = 256 << 10 // of a schema's text, in bytes
-	maxDepth = 64        // of a schema's JSON
+	maxDepth = 64        // of a schema's JSON, and of data that is checked
 	// maxObjects bounds the objects in a schema's text: to compile them takes the
-	// square of their number.
-	maxObjects = 5000
-	// maxSteps is how many times a schema within a schema may be held against a
-	// value in one check: what is written with references can ask for more than
-	// anybody can wait for.
-	maxSteps = 200_000
+	// square of their number. Schemas among them, with those that are referred to,
+	// are counted as maxSubschemas.
+	maxObjects    = 5000
+	maxSubschemas = 2000
+	maxChain      = 64 // schemas that look at one and the same value, one because of the other
 	// Numbers are compared exactly, as fractions, which an exponent can make as large as
 	// the memory.
 	maxExponent = 400
@@ -40,14 +38,8 @@ const name = "grapnel:schema"
 
 // Schema is a checked schema. Its methods may be called from many goroutines at once.
 type Schema struct {
-	document any
-	ready    sync.Pool // of *compiled: each counts the steps of one check at a time
-}
-
-// compiled is a schema with the steps that are left for the check that uses it.
-type compiled struct {
-	schema *jsonschema.Schema
-	left   int
+	root   *jsonschema.Schema
+	prices [maxDepth + 1]int64 // of a path through data of a depth: see price.go
 }
 
 // Parse checks a schema. Errors are hook.Errors of CodeInvalid that say which part of
@@ -66,13 +58,41 @@ func Parse(raw []byte) (*Schema, error) {
 	if n := objects(document); n > maxObjects {
 		return nil, hook.Invalid("", "holds %d objects, at most %d are allowed", n, maxObjects)
 	}
-	s := &Schema{document: document}
-	c, err := s.compile()
-	if err != nil {
+	s := &Schema{}
+	if s.root, err = compile(document); err != nil {
 		return nil, refusal(err)
 	}
-	s.ready.Put(c)
+	if err := s.price(); err != nil {
+		return nil, err
+	}
 	return s, nil
+}
+
+// extent is how large a value is.
+type extent struct {
+	depth  int   // 0 for what holds no values
+	values int64 // that there are in it, itself included
+}
+
+// measure tells how large a value is.
+func measure(v any) extent {
+	out := extent{values: 1}
+	add := func(inner any) {
+		in := measure(inner)
+		out.depth = max(out.depth, in.depth+1)
+		out.values += in.values
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			add(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			add(inner)
+		}
+	}
+	return out
 }
 
 // decode reads one JSON value and keeps its numbers as they are written.
@@ -167,35 +187,17 @@ func (nothing) Load(url string) (any, error) {
 	return nil, fmt.Errorf("it refers to %s, and nothing is fetched: put it under $defs, and refer to #/$defs/…", hook.Clip(strings.TrimPrefix(url, name)))
 }
 
-// compile makes the schema ready for one check at a time.
-func (s *Schema) compile() (*compiled, error) {
-	out := &compiled{}
+// compile makes a schema ready.
+func compile(document any) (*jsonschema.Schema, error) {
+	patterns := &patterns{left: maxPrograms}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(nothing{})
-	c.RegisterVocabulary(&jsonschema.Vocabulary{
-		URL: "grapnel:steps",
-		Compile: func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
-			return out, nil
-		},
-	})
-	c.AssertVocabs()
-	if err := c.AddResource(name, s.document); err != nil {
+	c.UseRegexpEngine(patterns.compile)
+	if err := c.AddResource(name, document); err != nil {
 		return nil, err
 	}
-	var err error
-	out.schema, err = c.Compile(name)
-	return out, err
-}
-
-// errSteps ends a check that takes too long.
-var errSteps = errors.New("no steps are left")
-
-// Validate counts a step: the compiler calls it of every schema within the schema.
-func (c *compiled) Validate(*jsonschema.ValidatorContext, any) {
-	if c.left--; c.left < 0 {
-		panic(errSteps)
-	}
+	return c.Compile(name)
 }
 
 // refusal says what is wrong with a schema.
@@ -223,28 +225,15 @@ func (s *Schema) Check(data []byte) (failures []Failure, err error) {
 	if err != nil {
 		return nil, hook.Invalid("", "%v", err)
 	}
-	if err := within(v, "", 10_000); err != nil {
+	if err := within(v, "", maxDepth+1); err != nil {
 		return nil, err
 	}
-	c, _ := s.ready.Get().(*compiled)
-	if c == nil {
-		if c, err = s.compile(); err != nil {
-			return nil, refusal(err)
-		}
+	of := measure(v)
+	if price := s.prices[of.depth]; price > maxValues/of.values || price > maxWork/int64(len(data)+1) {
+		return nil, hook.Invalid("", "is too large, or nested too deep, to be held against the schema of its type in bounded time")
 	}
-	c.left = maxSteps
-	defer func() {
-		switch r := recover(); r {
-		case nil:
-			s.ready.Put(c)
-		case errSteps:
-			failures, err = nil, hook.Invalid("", "takes more than %d steps to be held against the schema of its type, which has too many alternatives inside of each other", maxSteps)
-		default:
-			panic(r)
-		}
-	}()
 	var failed *jsonschema.ValidationError
-	if errors.As(c.schema.Validate(v), &failed) {
+	if errors.As(s.root.Validate(v), &failed) {
 		for _, l := range leaves(failed) {
 			failures = append(failures, Failure{At: pointer(l.InstanceLocation), Text: l.text()})
 		}

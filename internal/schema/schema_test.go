@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"grapnel/internal/schema"
 )
@@ -78,36 +79,78 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// case 78: neither a schema nor data makes a check endless, or as large as the memory.
-func TestHostile(t *testing.T) {
-	t.Parallel()
-	// Twice the next definition, thirty times: a thousand million steps.
+// doubling is a schema that is small, and asks twice as often with each level.
+func doubling(levels int) string {
 	var b strings.Builder
 	b.WriteString(`{"$ref":"#/$defs/d0","$defs":{`)
-	for i := range 30 {
+	for i := range levels {
 		fmt.Fprintf(&b, `"d%d":{"anyOf":[{"$ref":"#/$defs/d%d"},{"$ref":"#/$defs/d%d"}]},`, i, i+1, i+1)
 	}
-	b.WriteString(`"d30":{"type":"null"}}}`)
-	// Twice itself, one level deeper in the data.
-	itself := `{"anyOf":[{"properties":{"a":{"$ref":"#"}},"required":["b"]},{"properties":{"a":{"$ref":"#"}},"required":["c"]}]}`
-	nested := strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40)
+	fmt.Fprintf(&b, `"d%d":{"type":"null"}}}`, levels)
+	return b.String()
+}
+
+// signs is a list of lists of 1 and -1, no two the same: a hash of numbers that leaves
+// their signs out is the same for all.
+func signs(n int) string {
+	var items []string
+	for i := range 1 << n {
+		var one []string
+		for bit := range n {
+			one = append(one, map[bool]string{true: "1", false: "-1"}[i>>bit&1 == 1])
+		}
+		items = append(items, "["+strings.Join(one, ",")+"]")
+	}
+	return "[" + strings.Join(items, ",") + "]"
+}
+
+// case 78: no schema and no data make a check endless, or as large as the memory. The bound
+// on time is far above what it takes, and far below what it would be without limits.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	nested := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }
+	list := func(n int, item string) string { return "[" + strings.Repeat(item+",", n) + "0]" }
 	for what, c := range map[string]struct{ schema, data, want string }{
-		"alternatives": {b.String(), `1`, "steps"},
-		"itself":       {itself, nested, "steps"},
-		"exponent":     {`{"minimum":1}`, `[{"a":1e999999999}]`, "/0/a: has the exponent"},
-		"digits":       {`{"minimum":1}`, strings.Repeat("9", 1001), "has 1001 digits"},
+		// What is only asked whether it fits, and fails early, ends no look of the library's.
+		"not":         {`{"not":{"$ref":"#/$defs/x"},"$defs":{"x":{"type":"object","patternProperties":{"a":{"$ref":"#/$defs/x"},"a|b":{"$ref":"#/$defs/x"}}}}}`, nested(50), "bounded time"},
+		"itself":      {`{"anyOf":[{"properties":{"a":{"$ref":"#"}},"required":["b"]},{"properties":{"a":{"$ref":"#"}},"required":["c"]}]}`, nested(40), "bounded time"},
+		"unevaluated": {`{"anyOf":[{"properties":{"a":{"$ref":"#"}}},{"properties":{"a":{"$ref":"#"}}}],"unevaluatedProperties":false}`, nested(40), "bounded time"},
+		"unique":      {`{"uniqueItems":true}`, signs(14), ""},
+		"long text":   {`{"pattern":"(a?){400}$"}`, `"` + strings.Repeat("a", 400_000) + `b"`, "bounded time"},
+		"large enum":  {`{"items":{"enum":[` + strings.Repeat(`"x",`, 10_000) + `1]}}`, list(100_000, `"y"`), "bounded time"},
+		"exponent":    {`{"minimum":1}`, `[{"a":1e999999999}]`, "/0/a: has the exponent"},
+		"digits":      {`{"minimum":1}`, strings.Repeat("9", 1001), "has 1001 digits"},
+		"deep":        {`true`, nested(66), "is nested too deep"},
 	} {
 		s, err := schema.Parse([]byte(c.schema))
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		for range 2 { // a check that was ended spoils none after it
-			if _, err := s.Check([]byte(c.data)); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%s: %v", what, err)
+		for range 2 {
+			begin := time.Now()
+			_, err := s.Check([]byte(c.data))
+			if took := time.Since(begin); took > time.Minute {
+				t.Errorf("%s took %v", what, took)
+			}
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%s: %v, want %q", what, err, c.want)
 			}
 		}
-		if _, err := s.Check([]byte(`{"a":1,"b":1}`)); err != nil && what != "alternatives" {
+		if _, err := s.Check([]byte(`{"a":1,"b":1}`)); err != nil {
 			t.Errorf("%s: afterwards: %v", what, err)
+		}
+	}
+	for what, c := range map[string]struct{ schema, want string }{
+		"alternatives": {doubling(30), "takes too much to check"},
+		"circle":       {`{"allOf":[{"$ref":"#"}]}`, "leads back to itself"},
+		"many":         {`{"anyOf":[` + strings.Repeat(`{"a":1},`, 20_000) + `true]}`, "at most 5000 are allowed"},
+		"subschemas":   {`{"anyOf":[` + strings.Repeat(`{"type":"null"},`, 3000) + `true]}`, "more than 2000 schemas"},
+		"dynamic":      {`{"$dynamicRef":"#a","$defs":{"a":{"$dynamicAnchor":"a"}}}`, "$dynamicRef"},
+		"pattern":      {`{"pattern":"(` + strings.Repeat("a", 3000) + `){1000}"}`, "takes too much to match"},
+		"vocabulary":   {`{"$ref":"https://json-schema.org/draft/2020-12/schema"}`, "nothing is fetched"},
+	} {
+		if _, err := schema.Parse([]byte(c.schema)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", what, err, c.want)
 		}
 	}
 }
