@@ -17,10 +17,12 @@ import (
 // they have worked: all of them together take half of a quarter of the processors, and
 // nobody else waits.
 const (
-	costlyMatch = time.Millisecond     // for one event, from which on its tenant is costly
-	costlyFor   = 10 * time.Second     // after the last such event
-	oneTurn     = 5 * time.Millisecond // of matching, after which it is another's
-	maxCostly   = 10_000               // tenants that are known to be
+	costlyMatch = 2 * time.Millisecond // of work for one event, beyond which it is costly
+	costlyAfter = 3                    // such events, less those that are not, for a tenant to be
+	costlyMost  = 8                    // of them are remembered
+	costlyFor   = 10 * time.Second     // after the last one
+	oneTurn     = 5 * time.Millisecond // of work, after which it is another's
+	maxCostly   = 10_000               // tenants with any that are remembered
 	// sharedWait bounds how long events of several tenants, which were published
 	// together, wait for the turn of one of them.
 	sharedWait = time.Second
@@ -34,34 +36,54 @@ type costs struct {
 	turns *fair.Turns
 
 	mu     sync.Mutex
-	costly map[string]time.Time // until when, by tenant
+	recent map[string]strikes // by tenant
+}
+
+// strikes are a tenant's costly events.
+type strikes struct {
+	n     int
+	until time.Time // when they are forgotten
 }
 
 func newCosts() *costs {
-	return &costs{turns: fair.NewTurns(max(1, runtime.GOMAXPROCS(0)/4)), costly: map[string]time.Time{}}
+	return &costs{turns: fair.NewTurns(max(1, runtime.GOMAXPROCS(0)/4)), recent: map[string]strikes{}}
 }
 
-func (c *costs) known(tenant string, now time.Time) bool {
+func (c *costs) costly(tenant string, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	until, ok := c.costly[tenant]
-	if ok && now.After(until) {
-		delete(c.costly, tenant)
-		ok = false
+	s := c.recent[tenant]
+	return s.n >= costlyAfter && now.Before(s.until)
+}
+
+// note takes in that an event was costly, or not. One alone says nothing: whatever else
+// the machine does makes it wait now and then.
+func (c *costs) note(tenant string, costly bool, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, known := c.recent[tenant]
+	switch {
+	case !costly && !known:
+		return
+	case !now.Before(s.until):
+		s.n = 0
 	}
-	return ok
-}
-
-func (c *costs) note(tenant string, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for other := range c.costly { // any: a map begins anywhere
-		if len(c.costly) < maxCostly {
+	if costly {
+		s.n, s.until = min(s.n+1, costlyMost), now.Add(costlyFor)
+	} else {
+		s.n--
+	}
+	if s.n <= 0 {
+		delete(c.recent, tenant)
+		return
+	}
+	for other := range c.recent { // any: a map begins anywhere
+		if known || len(c.recent) < maxCostly {
 			break
 		}
-		delete(c.costly, other)
+		delete(c.recent, other)
 	}
-	c.costly[tenant] = now.Add(costlyFor)
+	c.recent[tenant] = s
 }
 
 // stint is the matching of one submission. A nil one takes no turns: whoever has
@@ -71,9 +93,11 @@ type stint struct {
 	ctx    context.Context
 	shared bool // several tenants wait for it
 
-	tenant string    // whose event is matched now
-	since  time.Time // the event, or the turn, began
-	turn   bool      // it has a place
+	tenant string        // whose event is matched now
+	worked time.Duration // on it, up to mark
+	mark   time.Time
+	turn   bool      // it has a place,
+	since  time.Time // since then
 	late   bool      // it has waited long enough, and goes on without one
 }
 
@@ -82,44 +106,39 @@ func (s *stint) begin(tenant string) error {
 	if s == nil {
 		return nil
 	}
-	now := time.Now()
-	s.tenant = tenant
-	if s.turn {
-		return s.rest(now)
-	}
-	s.since = now
-	if s.known(tenant, now) {
+	s.tenant, s.worked, s.mark = tenant, 0, time.Now()
+	if !s.turn && s.costly(tenant, s.mark) {
 		return s.take()
 	}
-	return nil
+	return s.rest(s.mark)
 }
 
 func (s *stint) end() {
 	if s == nil {
 		return
 	}
-	if now := time.Now(); !s.turn && now.Sub(s.since) > costlyMatch {
-		s.note(s.tenant, now)
-	}
+	now := time.Now()
+	s.note(s.tenant, s.worked+now.Sub(s.mark) > costlyMatch, now)
 }
 
 // rest is called now and then while an event is matched. The error says that the caller
 // does not wait any more.
 func (s *stint) rest(now time.Time) error {
-	switch {
-	case s == nil || s.late:
+	if s == nil {
 		return nil
-	case !s.turn && now.Sub(s.since) > costlyMatch:
-		s.note(s.tenant, now)
+	}
+	s.worked, s.mark = s.worked+now.Sub(s.mark), now
+	switch {
+	case !s.turn && s.worked > costlyMatch:
 		return s.take()
 	case s.turn && now.Sub(s.since) > oneTurn:
-		s.note(s.tenant, now)
 		s.give(now)
 		return s.take()
 	}
 	return nil
 }
 
+// take waits for a place.
 func (s *stint) take() error {
 	if s.late {
 		return nil
@@ -130,15 +149,17 @@ func (s *stint) take() error {
 		ctx, cancel = context.WithTimeout(ctx, sharedWait)
 		defer cancel()
 	}
-	if err := s.turns.Take(ctx, s.tenant); err != nil {
-		if s.shared && s.ctx.Err() == nil {
-			s.late = true
-			return nil
-		}
+	err := s.turns.Take(ctx, s.tenant)
+	s.mark = time.Now()
+	switch {
+	case err == nil:
+		s.turn, s.since = true, s.mark
+	case s.shared && s.ctx.Err() == nil:
+		s.late = true
+	default:
 		return &hook.Error{Code: hook.CodeUnavailable, RetryAfter: slowRetry, Err: errNoTurn,
 			Message: "the filters of the tenant's endpoints take so long that its events wait for each other, and nothing of this was stored: send the request again later, and see whether the filters can be simpler or fewer"}
 	}
-	s.turn, s.since = true, time.Now()
 	return nil
 }
 
@@ -150,7 +171,7 @@ func (s *stint) give(now time.Time) {
 
 // over ends the stint.
 func (s *stint) over() {
-	if s != nil && s.turn {
+	if s.turn {
 		s.give(time.Now())
 	}
 }

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,9 +13,11 @@ import (
 )
 
 func oneTurnOf(tenants ...string) *costs {
-	c := &costs{turns: fair.NewTurns(1), costly: map[string]time.Time{}}
+	c := &costs{turns: fair.NewTurns(1), recent: map[string]strikes{}}
 	for _, t := range tenants {
-		c.note(t, time.Now())
+		for range costlyAfter {
+			c.note(t, true, time.Now())
+		}
 	}
 	return c
 }
@@ -65,7 +68,7 @@ func TestTurnsEnd(t *testing.T) {
 				t.Error(err)
 			}
 			for range pieces {
-				time.Sleep(2 * time.Millisecond)
+				time.Sleep(3 * time.Millisecond)
 				if err := s.rest(time.Now()); err != nil {
 					t.Error(err)
 				}
@@ -93,10 +96,38 @@ func TestTurnsEnd(t *testing.T) {
 		if seen["a"] != 4 || seen["b"] != 4 || turns < 3 {
 			t.Errorf("%v in %d turns", seen, turns)
 		}
-		if !c.known("a", time.Now()) || c.known("a", time.Now().Add(costlyFor+time.Second)) {
-			t.Error("it is not known for as long as it should be that the tenant is costly")
-		}
 	})
+}
+
+// A tenant is costly when several of its events were, and not for ever.
+func TestWhoIsCostly(t *testing.T) {
+	t.Parallel()
+	c, now := oneTurnOf(), time.Now()
+	for i := range 2 * costlyAfter {
+		if got, want := c.costly("a", now), i >= costlyAfter; got != want {
+			t.Errorf("after %d costly events: %v", i, got)
+		}
+		c.note("a", true, now)
+		c.note("b", i%2 == 0, now)
+	}
+	if c.costly("b", now) || c.costly("c", now) {
+		t.Error("a tenant with as many other events is costly")
+	}
+	if c.costly("a", now.Add(costlyFor)) {
+		t.Error("it is costly long after")
+	}
+	for range costlyMost {
+		c.note("a", false, now)
+	}
+	if c.costly("a", now) || len(c.recent) != 0 {
+		t.Errorf("what is not costly any more is remembered: %v", c.recent)
+	}
+	for i := range maxCostly + 10 {
+		c.note(strconv.Itoa(i), true, now)
+	}
+	if n := len(c.recent); n > maxCostly {
+		t.Errorf("%d tenants are remembered", n)
+	}
 }
 
 // Who waits for too long is told so; events of several tenants go on.
