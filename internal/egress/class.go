@@ -127,6 +127,8 @@ func exchangeFailure(err error) *failure {
 	case isReset(err), strings.Contains(text, "GOAWAY"), strings.Contains(text, "client connection lost"),
 		strings.Contains(text, "client connection force closed"), strings.Contains(text, "after connection loss"):
 		return &failure{class: ClassReset, detail: "the endpoint closed the connection before it answered"}
+	case strings.Contains(text, "client conn could not be established"): // HTTP/2, and why is lost
+		return &failure{class: ClassReset, detail: "the endpoint closed the connection as soon as it was made, as one does that wants a client certificate"}
 	case errors.Is(err, errLongHeader), strings.Contains(text, "response header list larger"), strings.Contains(text, "1xx informational responses"):
 		return &failure{class: ClassProtocol, detail: "the header of the answer is too large"}
 	}

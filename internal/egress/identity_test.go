@@ -136,10 +136,19 @@ func TestCertificateIsAskedFor(t *testing.T) {
 	t.Parallel()
 	d := startDoorman(t, tls.RequireAndVerifyClientCert)
 	c := newClient(t, egress.Config{RootCAs: d.ca.Pool()})
-	wantClass(t, c.Do(t.Context(), postAs(d.URL, nil)), egress.ClassTLS)
+	turnedAway(t, c.Do(t.Context(), postAs(d.URL, nil)))
 	wantClass(t, c.Do(t.Context(), postAs(d.URL, d.identity(t, "acme", nil))), "")
 	stranger := &doorman{ca: newAuthority(t)}
-	wantClass(t, c.Do(t.Context(), postAs(d.URL, stranger.identity(t, "acme of another authority", nil))), egress.ClassTLS)
+	turnedAway(t, c.Do(t.Context(), postAs(d.URL, stranger.identity(t, "acme of another authority", nil))))
+}
+
+// turnedAway fails the test unless the host did not want the certificate. In TLS 1.3 it says
+// so behind the handshake, and its word may be lost in the end of the connection.
+func turnedAway(t *testing.T, res *egress.Result) {
+	t.Helper()
+	if res.Class != egress.ClassTLS && res.Class != egress.ClassReset {
+		t.Errorf("class %q (%s, status %d), want tls or reset", res.Class, res.Detail, res.Status)
+	}
 }
 
 // case 49: authorities of one's own replace those of the system, and are nobody else's.
