@@ -19,11 +19,15 @@ const (
 // the server wants one of them at least, Limit apart.
 type ReplayFilter struct {
 	Endpoint string     `json:"endpoint,omitempty"`
+	Events   []string   `json:"events,omitempty"` // by their ids or the publisher's own, up to 1,000; answers have the ids
 	Types    []string   `json:"types,omitempty"`  // names, or "prefix.*"
 	States   []string   `json:"states,omitempty"` // of the deliveries when the replay comes to them; empty: failed
 	Since    *time.Time `json:"since,omitempty"`  // of the events' acceptance
 	Until    *time.Time `json:"until,omitempty"`
 	Limit    int64      `json:"limit,omitempty"` // at most so many, the oldest; 0: all
+	// Rate is how many deliveries a second the replay sends again at most; 0: as many
+	// as leave room for what is published meanwhile. In answers it is Replay.Rate.
+	Rate float64 `json:"rate,omitempty"`
 }
 
 // Replay is a job that sends past deliveries again, oldest first.
@@ -33,10 +37,11 @@ type Replay struct {
 	State       string       `json:"state"`
 	Reason      string       `json:"reason,omitempty"` // why it failed or was cancelled
 	Filter      ReplayFilter `json:"filter"`
-	Total       *int64       `json:"total"`       // deliveries that it is about; nil until they are counted
-	Redelivered int64        `json:"redelivered"` // sent again
-	Skipped     int64        `json:"skipped"`     // left alone: their endpoint or event is gone, or they were attempted meanwhile
-	Failed      int64        `json:"failed"`      // could not be sent again
+	Rate        float64      `json:"rate,omitempty"` // deliveries a second, at most; 0: no limit of its own
+	Total       *int64       `json:"total"`          // deliveries that it is about; nil until they are counted
+	Redelivered int64        `json:"redelivered"`    // sent again
+	Skipped     int64        `json:"skipped"`        // left alone: their endpoint or event is gone, or they were attempted meanwhile
+	Failed      int64        `json:"failed"`         // could not be sent again
 	CreatedAt   time.Time    `json:"created_at"`
 	UpdatedAt   time.Time    `json:"updated_at"`            // when its counts were last noted
 	FinishedAt  *time.Time   `json:"finished_at,omitempty"` // nil while it runs

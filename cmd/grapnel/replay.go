@@ -51,7 +51,10 @@ func (p *program) replay(r *client.Replay) error {
 		return p.object(r)
 	}
 	f := r.Filter
-	limit := ""
+	limit, rate := "", ""
+	if r.Rate > 0 {
+		rate = fmt.Sprintf("%g a second", r.Rate)
+	}
 	if f.Limit > 0 {
 		limit = fmt.Sprint(f.Limit)
 	}
@@ -59,30 +62,34 @@ func (p *program) replay(r *client.Replay) error {
 		field{"sent again", fmt.Sprint(r.Redelivered)}, field{"skipped", fmt.Sprint(r.Skipped)}, field{"failed", fmt.Sprint(r.Failed)},
 		field{"endpoint", f.Endpoint}, field{"types", strings.Join(f.Types, " ")}, field{"states", strings.Join(f.States, " ")},
 		field{"accepted since", when(f.Since)}, field{"until", when(f.Until)}, field{"limit", limit},
+		field{"events", strings.Join(f.Events, " ")}, field{"rate", rate},
 		field{"created", when(&r.CreatedAt)}, field{"finished", when(r.FinishedAt)})
 }
 
 type replayStartCmd struct {
 	Endpoint string   `placeholder:"ID" help:"Only deliveries to this endpoint."`
+	Event    []string `placeholder:"IDS" help:"Only deliveries of these events, by their ids or your own; several separated by commas."`
 	Type     []string `placeholder:"NAMES" help:"Only deliveries of these event types, or prefix.* for all that begin so; several separated by commas."`
 	State    []string `enum:"pending,held,delivered,failed,cancelled" placeholder:"STATES" help:"Only deliveries in these states, separated by commas (default failed)."`
 	window
-	Limit  int64 `default:"0" placeholder:"N" help:"Send at most so many again, the oldest; 0 for all (default ${default})."`
-	NoWait bool  `help:"Start it and go; grapnel replay status tells how far it is."`
+	Rate   float64 `default:"0" placeholder:"N" help:"Send at most so many a second, such as 50 or 0.5; 0 for as many as leave room for what is published meanwhile (default ${default})."`
+	Limit  int64   `default:"0" placeholder:"N" help:"Send at most so many again, the oldest; 0 for all (default ${default})."`
+	NoWait bool    `help:"Start it and go; grapnel replay status tells how far it is."`
 	destructive
 	scoped
 }
 
 // Help gives examples.
 func (*replayStartCmd) Help() string {
-	return `At least one of --endpoint, --type, --state, --since and --until is needed. First it is counted
+	return `At least one of --endpoint, --event, --type, --state, --since and --until is needed. First it is counted
 what would be sent again; --dry-run ends there. An interrupt ends the waiting, not the replay.
 
 Examples:
 
     grapnel replay start --endpoint "$ENDPOINT" --state failed,cancelled --since 7d --dry-run
     grapnel replay start --type user.created --state delivered --limit 1 --yes
-    grapnel replay start --since 2h --yes --no-wait --json`
+    grapnel replay start --event "$EVENT" --state delivered,failed --yes
+    grapnel replay start --since 2h --rate 50 --yes --no-wait --json`
 }
 
 // Run counts, asks, and sends again.
@@ -96,7 +103,7 @@ func (c *replayStartCmd) Run(p *program) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	f := client.ReplayFilter{Endpoint: c.Endpoint, Types: c.Type, States: c.State, Since: pointer(c.Since.Time), Until: pointer(c.Until.Time), Limit: c.Limit}
+	f := client.ReplayFilter{Endpoint: c.Endpoint, Types: c.Type, States: c.State, Since: pointer(c.Since.Time), Until: pointer(c.Until.Time), Limit: c.Limit, Events: c.Event, Rate: c.Rate}
 	if c.DryRun || !c.Yes {
 		preview, err := api.PreviewReplay(ctx, tenant, f)
 		if err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"grapnel/internal/hook"
@@ -44,11 +45,13 @@ func (a *API) replayRoutes() []routeRow {
 // replayInput is the body that creates a replay, or counts one.
 type replayInput struct {
 	Endpoint *string  `json:"endpoint" doc:"only deliveries to this endpoint" example:"ep_01JB2X3Y4Z"`
+	Events   []string `json:"events" doc:"only deliveries of these events: up to 1,000, by their ids or the publisher's own"`
 	Types    []string `json:"types" doc:"only these event types, or prefix.* for all that begin so" example:"[\"invoice.*\"]"`
 	States   []string `json:"states" doc:"only deliveries in these states when the replay comes to them; absent: failed" example:"[\"failed\"]"`
 	Since    *string  `json:"since" doc:"only events accepted at this time or later" example:"2026-01-31T08:00:00Z"`
 	Until    *string  `json:"until" doc:"only events accepted before this time" example:"2026-01-31T09:00:00Z"`
 	Limit    *int64   `json:"limit" doc:"at most so many deliveries, the oldest" example:"1000"`
+	Rate     *float64 `json:"rate" doc:"at most so many deliveries a second, from 0.01 to 10000; absent: as many as leave room for what is published meanwhile" example:"50"`
 	DryRun   bool     `json:"dry_run" doc:"true: only count what it would begin with"`
 }
 
@@ -60,10 +63,37 @@ func (in *replayInput) manage() (out manage.ReplayInput, err error) {
 	if out.Until, err = bodyTime("/until", in.Until); err != nil {
 		return out, err
 	}
+	if in.Rate != nil {
+		if out.Rate = *in.Rate; out.Rate == 0 {
+			return out, hook.Invalid("/rate", "is 0; leave it out for no limit of its own")
+		}
+	}
 	if in.Limit != nil {
 		if out.Limit = *in.Limit; out.Limit < 1 {
 			return out, hook.Invalid("/limit", "is %d; it is 1 or more", out.Limit)
 		}
+	}
+	return out, nil
+}
+
+// maxReplayEvents is how many events a replay may name.
+const maxReplayEvents = 1000
+
+// replayEvents finds the events that a replay names.
+func (a *API) replayEvents(c *call, names []string) ([]hook.EventID, error) {
+	if len(names) > maxReplayEvents {
+		return nil, hook.Invalid("/events", "holds %d events, at most %d are allowed", len(names), maxReplayEvents)
+	}
+	var out []hook.EventID
+	for i, name := range names {
+		e, err := a.event(c.r.Context(), c.tenant.Num, name)
+		if hook.CodeOf(err) == hook.CodeNotFound {
+			return nil, hook.Invalid("/events/"+strconv.Itoa(i), "there is no event %q", hook.Clip(name))
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e.ID)
 	}
 	return out, nil
 }
@@ -88,6 +118,7 @@ type replayFilterShape struct {
 	Since    stamp    `json:"since,omitzero" doc:"only events accepted at this time or later"`
 	Until    stamp    `json:"until,omitzero" doc:"only events accepted before this time"`
 	Limit    int64    `json:"limit,omitzero" doc:"at most so many deliveries"`
+	Events   []string `json:"events,omitempty" doc:"only deliveries of these events, by their ids"`
 }
 
 // replayShape is a replay in answers.
@@ -97,6 +128,7 @@ type replayShape struct {
 	State       string            `json:"state" doc:"where it stands" example:"running" enum:"running,done,cancelled,failed"`
 	Reason      string            `json:"reason,omitzero" doc:"why it was cancelled or failed"`
 	Filter      replayFilterShape `json:"filter" doc:"what it sends again"`
+	Rate        float64           `json:"rate,omitzero" doc:"at most so many deliveries a second; absent: no limit of its own"`
 	Total       *int64            `json:"total" doc:"deliveries that it selected when it began; null until they are counted"`
 	Redelivered int64             `json:"redelivered" doc:"deliveries made pending again so far"`
 	Skipped     int64             `json:"skipped" doc:"deliveries left alone: their endpoint is gone or takes nothing, or they were attempted meanwhile"`
@@ -113,7 +145,9 @@ func (a *API) shapeReplay(r *hook.Replay) replayShape {
 		CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt), FinishedAt: stamp(r.FinishedAt),
 		Filter: replayFilterShape{
 			Types: f.Types, States: each(f.States, hook.DeliveryState.String), Since: stamp(f.Since), Until: stamp(f.Until), Limit: f.Limit,
+			Events: each(f.Events, hook.EventID.String),
 		},
+		Rate: r.Rate,
 	}
 	if e, ok := a.Directory.Endpoint(f.Endpoint); ok {
 		s.Filter.Endpoint = e.ID
@@ -140,6 +174,9 @@ func (a *API) createReplay(c *call) error {
 	}
 	input, err := in.manage()
 	if err != nil {
+		return err
+	}
+	if input.Events, err = a.replayEvents(c, in.Events); err != nil {
 		return err
 	}
 	dry, err := c.dry()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -332,4 +333,54 @@ func TestCancelEvent(t *testing.T) {
 	b.want(http.StatusNotFound, "POST", acmeEvents+"/none/cancel", "")
 	b.want(http.StatusNotFound, "POST", "/v1/tenants/other/events/"+event+"/cancel", "")
 	b.want(http.StatusBadRequest, "POST", acmeEvents+"/mine/cancel", `{"all":true}`)
+}
+
+// A replay of named events takes their deliveries alone, whatever lies between.
+func TestReplayOfEvents(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	over := b.replayed()
+	e := b.endpoint("acme", `{"url":"https://example.com/1"}`)
+	f := b.endpoint("acme", `{"url":"https://example.com/2"}`)
+	var events []string
+	for i := range 4 {
+		id := b.publish("acme", fmt.Sprintf(`{"id":"mine-%d","type":"a","data":1}`, i))
+		for _, endpoint := range []string{e, f} {
+			b.attempt(id, endpoint, hook.Attempt{N: 1, At: time.Now(), Status: 500, State: hook.Failed})
+		}
+		events = append(events, id)
+	}
+	body := `{"events":["mine-3","` + events[1] + `","mine-1"],"rate":1000}`
+	if dry := b.want(http.StatusOK, "POST", acmeReplays+"?dry_run=true", body); dry.json()["count"] != 4.0 {
+		t.Error(dry.body)
+	}
+	a := b.want(http.StatusAccepted, "POST", acmeReplays, body)
+	if r := <-over; r.State != hook.ReplayDone || r.Total != 4 || r.Redelivered != 4 {
+		t.Errorf("%+v", r)
+	}
+	if got := b.want(http.StatusOK, "GET", acmeReplays+"/"+a.text("id"), ""); !strings.Contains(got.body, `"events":["`+events[1]+`","`+events[3]+`"]`) || got.json()["rate"] != 1000.0 {
+		t.Error(got.body)
+	}
+	pending := 0
+	for _, state := range b.states() {
+		if state == "pending" {
+			pending++
+		}
+	}
+	if pending != 4 {
+		t.Errorf("%d deliveries are pending: %v", pending, b.states())
+	}
+	b.want(http.StatusAccepted, "POST", acmeReplays, `{"events":["mine-0"],"endpoint":"`+e+`"}`)
+	if r := <-over; r.Redelivered != 1 {
+		t.Errorf("%+v", r)
+	}
+	many := `["` + strings.Repeat(`x","`, 1000) + `x"]`
+	for body, pointer := range map[string]string{
+		`{"events":["mine-0","none"]}`: "/events/1", `{"events":` + many + `}`: "/events", `{"states":["failed"],"rate":0}`: "/rate", `{"states":["failed"],"rate":-1}`: "/rate",
+		`{"states":["failed"],"rate":1e9}`: "/rate", `{"events":[]}`: "",
+	} {
+		if a := b.want(http.StatusBadRequest, "POST", acmeReplays, body); a.pointer() != pointer {
+			t.Errorf("%.60s: %s", body, a.body)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
@@ -17,6 +18,9 @@ import (
 // store can use it as an integer key, so that events lie in the order in
 // which they were accepted.
 type EventID [16]byte
+
+// Compare is -1, 0 or 1: ids are in the order in which their events were accepted.
+func (id EventID) Compare(other EventID) int { return bytes.Compare(id[:], other[:]) }
 
 // seqFraction is how many parts of a millisecond a sequence number counts.
 const seqFraction = 1 << 12

@@ -20,6 +20,7 @@ const (
 // must hold.
 type ReplayFilter struct {
 	Endpoint     EndpointNum     // 0: all
+	Events       []EventID       // in order; empty: all
 	Types        []string        // names, or "prefix.*", as in Endpoint.EventTypes; empty: all
 	States       []DeliveryState // as they are when the replay comes to them; never empty in a stored replay
 	Since, Until time.Time       // of the event's acceptance, Since ≤ t < Until; zero: no bound
@@ -30,10 +31,16 @@ type ReplayFilter struct {
 func (f *ReplayFilter) Selects(d *Delivery) bool {
 	at := d.Key.Event.Time()
 	return (f.Endpoint == 0 || d.Key.Endpoint == f.Endpoint) &&
+		(len(f.Events) == 0 || f.lists(d.Key.Event)) &&
 		(len(f.States) == 0 || slices.Contains(f.States, d.State)) &&
 		MatchesType(f.Types, d.Type) &&
 		(f.Since.IsZero() || !at.Before(f.Since)) &&
 		(f.Until.IsZero() || at.Before(f.Until))
+}
+
+func (f *ReplayFilter) lists(id EventID) bool {
+	_, found := slices.BinarySearchFunc(f.Events, id, EventID.Compare)
+	return found
 }
 
 // Replay is a job that sends past deliveries again, oldest first: those that
@@ -47,6 +54,7 @@ type Replay struct {
 	Tenant    string
 	TenantNum TenantNum
 	Filter    ReplayFilter
+	Rate      float64 // deliveries a second that it makes pending at most; 0: as many as keep out of others' way
 	Through   EventID // the last event that belongs to it: the newest one when it was made
 	State     ReplayState
 	Reason    string        // why it failed or was cancelled

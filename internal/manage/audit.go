@@ -227,6 +227,7 @@ func replayFields(r *hook.Replay) []auditField {
 	return []auditField{
 		{"state", r.State, asIs}, {"endpoint", r.Filter.Endpoint, nil}, {"event_types", r.Filter.Types, asIs}, {"states", states, asIs},
 		{"since", r.Filter.Since, instant}, {"until", r.Filter.Until, instant}, {"limit", r.Filter.Limit, asIs},
+		{"events", len(r.Filter.Events), asIs}, {"rate", r.Rate, asIs},
 	}
 }
 

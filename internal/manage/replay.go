@@ -14,6 +14,8 @@ import (
 // The bounds of replays.
 const (
 	maxReplayTypes = 100
+	maxReplayRate  = 10_000.0
+	minReplayRate  = .01
 	maxReplays     = 1000 // that a tenant may have on record
 	maxRunning     = 20   // of a tenant at once
 	replayPrefix   = "rpl_"
@@ -22,11 +24,13 @@ const (
 // ReplayInput says what to send again. At least one condition must be set, Limit
 // apart: nobody replays everything by leaving something out.
 type ReplayInput struct {
-	Endpoint     *string  // the id of an endpoint of the tenant
+	Endpoint     *string // the id of an endpoint of the tenant
+	Events       []hook.EventID
 	Types        []string // names, or "prefix.*"
 	States       []string // none: failed
 	Since, Until time.Time
 	Limit        int64
+	Rate         float64 // deliveries a second; 0: no limit of its own
 	Keep         Keep[hook.Replay]
 }
 
@@ -46,8 +50,8 @@ type ReplayCount struct {
 
 // replayFilter checks a filter.
 func (m *Manager) replayFilter(tenant string, in ReplayInput) (f hook.ReplayFilter, err error) {
-	if in.Endpoint == nil && len(in.Types) == 0 && len(in.States) == 0 && in.Since.IsZero() && in.Until.IsZero() {
-		return f, hook.Invalid("", "say what to replay: at least one of endpoint, types, states, since and until")
+	if in.Endpoint == nil && len(in.Events) == 0 && len(in.Types) == 0 && len(in.States) == 0 && in.Since.IsZero() && in.Until.IsZero() {
+		return f, hook.Invalid("", "say what to replay: at least one of endpoint, events, types, states, since and until")
 	}
 	f = hook.ReplayFilter{Types: slices.Clone(in.Types), Since: in.Since, Until: in.Until, Limit: in.Limit}
 	if in.Endpoint != nil {
@@ -56,6 +60,9 @@ func (m *Manager) replayFilter(tenant string, in ReplayInput) (f hook.ReplayFilt
 			return f, hook.Invalid("/endpoint", "there is no endpoint %q", hook.Clip(*in.Endpoint))
 		}
 		f.Endpoint = e.Num
+	}
+	if len(in.Events) > 0 {
+		f.Events = slices.Compact(slices.SortedFunc(slices.Values(in.Events), hook.EventID.Compare))
 	}
 	if len(in.Types) > maxReplayTypes {
 		return f, hook.Invalid("/types", "holds %d types, at most %d are allowed", len(in.Types), maxReplayTypes)
@@ -82,6 +89,9 @@ func (m *Manager) replayFilter(tenant string, in ReplayInput) (f hook.ReplayFilt
 	}
 	if f.Limit < 0 {
 		return f, hook.Invalid("/limit", "is %d; it is 1 or more", f.Limit)
+	}
+	if in.Rate != 0 && !(in.Rate >= minReplayRate && in.Rate <= maxReplayRate) {
+		return f, hook.Invalid("/rate", "is %g deliveries a second; it may be from %g to %g", in.Rate, minReplayRate, maxReplayRate)
 	}
 	return f, nil
 }
@@ -143,7 +153,7 @@ func (r *Replayer) CreateReplay(ctx context.Context, tenant string, in ReplayInp
 			return nil, err
 		}
 		made = &hook.Replay{
-			ID: hook.NewID(replayPrefix), Tenant: t.ID, TenantNum: t.Num, Filter: f, Through: through,
+			ID: hook.NewID(replayPrefix), Tenant: t.ID, TenantNum: t.Num, Filter: f, Rate: in.Rate, Through: through,
 			State: hook.ReplayRunning, CreatedAt: now.Add(time.Millisecond), UpdatedAt: now, // after any attempt that was made before
 		}
 		c.Replays = append(c.Replays, made)

@@ -197,7 +197,11 @@ func (r *Replayer) step(ctx context.Context, p *hook.Replay, j *job) (time.Durat
 		work = r.take
 	}
 	err := work(ctx, p, j)
-	return max(replayPause, time.Since(begun)), err
+	pause := max(replayPause, time.Since(begun))
+	if n := len(p.InHand); n > 0 && p.Rate > 0 {
+		pause = max(pause, time.Duration(float64(n)/p.Rate*float64(time.Second))-time.Since(begun))
+	}
+	return pause, err
 }
 
 func (r *Replayer) countPiece(ctx context.Context, p *hook.Replay, j *job) error {
@@ -214,8 +218,11 @@ func (r *Replayer) countPiece(ctx context.Context, p *hook.Replay, j *job) error
 func (r *Replayer) take(ctx context.Context, p *hook.Replay, j *job) error {
 	j.resumed = false
 	most := replayBatch
+	if p.Rate > 0 { // a second's worth
+		most = int(max(1, min(p.Rate, replayBatch)))
+	}
 	if p.Filter.Limit > 0 {
-		most = int(min(p.Filter.Limit-p.Redelivered-p.Skipped-p.Failed, replayBatch))
+		most = int(min(p.Filter.Limit-p.Redelivered-p.Skipped-p.Failed, int64(most)))
 	}
 	var work []hook.DeliveryKey
 	reached, end, err := r.walk(ctx, p, p.Position, replayPages, func(d *hook.Delivery, selected bool) bool {
@@ -309,7 +316,18 @@ func (r *Replayer) walk(ctx context.Context, p *hook.Replay, from hook.DeliveryK
 		q.States = append(q.States, hook.Pending) // which may be shown as held
 	}
 	reached = from
+	events := p.Filter.Events
 	for range pages {
+		if len(p.Filter.Events) > 0 {
+			// Each event's deliveries, and nothing between them.
+			for len(events) > 0 && events[0].Compare(q.After.Event) < 0 {
+				events = events[1:]
+			}
+			if len(events) == 0 {
+				return reached, true, nil
+			}
+			q.Event = events[0]
+		}
 		page, err := r.Log.Deliveries(ctx, q)
 		if err != nil {
 			return reached, false, fmt.Errorf("read deliveries to replay: %w", err)
@@ -324,6 +342,9 @@ func (r *Replayer) walk(ctx context.Context, p *hook.Replay, from hook.DeliveryK
 				return reached, false, nil
 			}
 			reached = d.Key
+		}
+		if page.Next == (hook.DeliveryKey{}) && len(events) > 1 {
+			page.Next, events = hook.DeliveryKey{Event: events[1]}, events[1:]
 		}
 		if page.Next == (hook.DeliveryKey{}) {
 			return reached, true, nil
