@@ -173,7 +173,7 @@ func TestHelpShowsTheTree(t *testing.T) {
 		}
 		help := strings.Join(strings.Fields(out.String()), " ")
 		for _, f := range c.flags {
-			if !strings.Contains(help, "--"+f.Name) || !strings.Contains(help, strings.TrimSuffix(strings.Join(strings.Fields(f.Help), " "), ".")) {
+			if !strings.Contains(help, "--"+f.Name) && !strings.Contains(help, "--[no-]"+f.Name) || !strings.Contains(help, strings.TrimSuffix(strings.Join(strings.Fields(f.Help), " "), ".")) {
 				t.Errorf("%s --help does not show --%s with its help", c.path, f.Name)
 			}
 		}
