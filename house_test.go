@@ -17,6 +17,7 @@ import (
 var floors = map[string]int{
 	"internal/hook":     0,
 	"internal/disk":     0,
+	"internal/fair":     0,
 	"internal/spelling": 0,
 
 	"internal/signature":  1,
@@ -28,7 +29,6 @@ var floors = map[string]int{
 	"internal/schema":     1,
 	"internal/crashpoint": 1,
 	"internal/convert":    1,
-	"internal/fair":       1,
 	"internal/codec":      1,
 	"client":              1,
 

@@ -32,12 +32,13 @@ type Endpoint struct {
 	EventTypes  []string        `json:"event_types"` // names, or "prefix.*"; empty: all
 	Dialect     string          `json:"dialect"`
 	Description string          `json:"description"`
-	Headers     Headers         `json:"headers"`  // sent besides; credentials are shown as "[secret]"
-	Auth        *EndpointAuth   `json:"auth"`     // nil: requests authenticate themselves by their signature alone
-	TLS         *EndpointTLS    `json:"tls"`      // nil: connections are as all are
-	Filter      json.RawMessage `json:"filter"`   // a condition tree; null: none
-	Schedule    *[]Duration     `json:"schedule"` // waits between attempts; nil: the dialect's; empty: no retries
-	Timeout     *Duration       `json:"timeout"`  // nil: the dialect's
+	Headers     Headers         `json:"headers"`   // sent besides; credentials are shown as "[secret]"
+	Auth        *EndpointAuth   `json:"auth"`      // nil: requests authenticate themselves by their signature alone
+	TLS         *EndpointTLS    `json:"tls"`       // nil: connections are as all are
+	Filter      json.RawMessage `json:"filter"`    // a condition tree; null: none
+	Transform   *string         `json:"transform"` // a jq program that makes body and headers; nil: none
+	Schedule    *[]Duration     `json:"schedule"`  // waits between attempts; nil: the dialect's; empty: no retries
+	Timeout     *Duration       `json:"timeout"`   // nil: the dialect's
 	RateLimit   *float64        `json:"rate_limit"`
 	MaxInFlight *int            `json:"max_in_flight"` // requests at once; nil: no limit of its own
 
@@ -82,6 +83,7 @@ type EndpointInput struct {
 	Auth        Field[EndpointAuth]    `json:"auth,omitzero"`
 	TLS         Field[TLSInput]        `json:"tls,omitzero"`
 	Filter      Field[json.RawMessage] `json:"filter,omitzero"`
+	Transform   Field[string]          `json:"transform,omitzero"` // a jq program
 	Schedule    Field[[]Duration]      `json:"schedule,omitzero"`
 	Timeout     Field[Duration]        `json:"timeout,omitzero"`
 	RateLimit   Field[float64]         `json:"rate_limit,omitzero"` // requests a second

@@ -20,6 +20,7 @@ type EventType struct {
 	Schema      json.RawMessage `json:"schema"`     // JSON Schema of the data; null: none
 	Validate    bool            `json:"validate"`   // events that do not satisfy Schema are refused
 	Versions    []TypeVersion   `json:"versions"`   // earlier shapes of data, newest first
+	Transform   *string         `json:"transform"`  // a jq program that bodies go through before that of their endpoint; nil: none
 	CreatedAt   time.Time       `json:"created_at"`
 	UpdatedAt   time.Time       `json:"updated_at"`
 
@@ -46,6 +47,7 @@ type EventTypeInput struct {
 	Validate    Field[bool]            `json:"validate,omitzero"`
 	Sample      Field[json.RawMessage] `json:"sample,omitzero"`
 	Versions    Field[[]TypeVersion]   `json:"versions,omitzero"`
+	Transform   Field[string]          `json:"transform,omitzero"` // a jq program
 }
 
 // EventType gets an event type.

@@ -15,6 +15,7 @@ type Tenant struct {
 	Dialect    string            `json:"dialect"` // of endpoints that name none
 	APIVersion string            `json:"api_version"`
 	Settings   map[string]string `json:"settings"` // those of its dialects
+	Programs   bool              `json:"programs"` // its own keys and portal links may write programs
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
 	Quota      *Quota            `json:"quota,omitempty"`      // its own; nil: what the server's settings say
@@ -48,6 +49,7 @@ type TenantInput struct {
 	APIVersion Field[string]            `json:"api_version,omitzero"`
 	Settings   Field[map[string]string] `json:"settings,omitzero"`
 	Quota      Field[QuotaInput]        `json:"quota,omitzero"`
+	Programs   Field[bool]              `json:"programs,omitzero"` // its own keys and portal links may write programs
 }
 
 // Tenant gets a tenant.

@@ -41,7 +41,11 @@ func TestScriptsCoverEveryCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range slices.Concat(files, onPostgreSQL) {
+	onEither, err := filepath.Glob(filepath.Join("testdata", "either", "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range slices.Concat(files, onPostgreSQL, onEither) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -14,16 +14,17 @@ import (
 
 // endpointsCmd is about endpoints.
 type endpointsCmd struct {
-	List   endpointsListCmd   `cmd:"" help:"List a tenant's endpoints."`
-	Get    endpointsGetCmd    `cmd:"" help:"Show an endpoint."`
-	Create endpointsCreateCmd `cmd:"" help:"Create an endpoint."`
-	Update endpointsUpdateCmd `cmd:"" help:"Change an endpoint."`
-	Delete endpointsDeleteCmd `cmd:"" help:"Delete an endpoint, and cancel what waits for it."`
-	Pause  endpointsPauseCmd  `cmd:"" help:"Hold an endpoint's deliveries."`
-	Resume endpointsResumeCmd `cmd:"" help:"Let a paused or disabled endpoint's deliveries go on."`
-	Test   endpointsTestCmd   `cmd:"" help:"Send a test event to one endpoint alone."`
-	Secret endpointsSecretCmd `cmd:"" help:"Show when an endpoint's secrets count, or rotate them."`
-	Stats  endpointsStatsCmd  `cmd:"" help:"Count what became of an endpoint's deliveries."`
+	List    endpointsListCmd    `cmd:"" help:"List a tenant's endpoints."`
+	Get     endpointsGetCmd     `cmd:"" help:"Show an endpoint."`
+	Create  endpointsCreateCmd  `cmd:"" help:"Create an endpoint."`
+	Update  endpointsUpdateCmd  `cmd:"" help:"Change an endpoint."`
+	Delete  endpointsDeleteCmd  `cmd:"" help:"Delete an endpoint, and cancel what waits for it."`
+	Pause   endpointsPauseCmd   `cmd:"" help:"Hold an endpoint's deliveries."`
+	Resume  endpointsResumeCmd  `cmd:"" help:"Let a paused or disabled endpoint's deliveries go on."`
+	Preview endpointsPreviewCmd `cmd:"" help:"Show the request that an endpoint would get of an event."`
+	Test    endpointsTestCmd    `cmd:"" help:"Send a test event to one endpoint alone."`
+	Secret  endpointsSecretCmd  `cmd:"" help:"Show when an endpoint's secrets count, or rotate them."`
+	Stats   endpointsStatsCmd   `cmd:"" help:"Count what became of an endpoint's deliveries."`
 }
 
 // Help gives examples.
@@ -73,6 +74,9 @@ func (p *program) endpoint(e *client.Endpoint) error {
 	all = append(all, authRows(e)...)
 	if string(e.Filter) != "null" {
 		all = append(all, field{"filter", string(e.Filter)})
+	}
+	if e.Transform != nil {
+		all = append(all, field{"transform", *e.Transform})
 	}
 	all = append(all, field{"schedule", schedule(e.Schedule)}, field{"timeout", "the dialect's"}, field{"rate limit", "none"}, field{"in flight", "no limit of its own"})
 	limits := all[len(all)-3:]

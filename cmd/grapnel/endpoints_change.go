@@ -15,6 +15,7 @@ type endpointFields struct {
 	Header      []string          `sep:"none" placeholder:"'NAME: VALUE'" help:"A header to send with each request; may be given several times, and replaces all that there are."`
 	HeaderFile  string            `placeholder:"FILE" help:"File of such headers, one a line, for those that are credentials; - for standard input."`
 	Filter      string            `placeholder:"JSON" help:"A condition that events must meet: JSON, @FILE, or - for standard input."`
+	Transform   string            `placeholder:"JQ" help:"A program that makes body and headers of its requests: jq, @FILE, or - for standard input."`
 	Schedule    []config.Duration `placeholder:"TIMES" help:"Waits between attempts, such as 5s,5m,1h."`
 	NoRetries   bool              `help:"Make one attempt alone."`
 	Timeout     *config.Duration  `placeholder:"TIME" help:"How long an attempt may take."`
@@ -60,6 +61,13 @@ func (f *endpointFields) input(p *program) (client.EndpointInput, error) {
 			return in, err
 		}
 		in.Filter = client.Set(filter)
+	}
+	if f.Transform != "" {
+		program, err := readProgram("transform", f.Transform, p.stdin)
+		if err != nil {
+			return in, err
+		}
+		in.Transform = client.Set(program)
 	}
 	headers, err := f.headers(p)
 	if err != nil {
@@ -192,7 +200,7 @@ type endpointsUpdateCmd struct {
 	oneEndpoint
 	To    *string  `placeholder:"URL" help:"The URL to deliver to."`
 	State *string  `enum:"active,paused" placeholder:"STATE" help:"Let it go on (active) or hold its deliveries (paused)."`
-	Unset []string `enum:"type,description,header,auth,tls,filter,schedule,timeout,rate-limit,max-in-flight,ordering,skip-after,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, auth, tls, filter, schedule, timeout, rate-limit, max-in-flight, ordering, skip-after, fields or settings."`
+	Unset []string `enum:"type,description,header,auth,tls,filter,transform,schedule,timeout,rate-limit,max-in-flight,ordering,skip-after,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, auth, tls, filter, transform, schedule, timeout, rate-limit, max-in-flight, ordering, skip-after, fields or settings."`
 	endpointFields
 	rehearsed
 }
@@ -246,6 +254,8 @@ func unset(in *client.EndpointInput, name string) {
 		in.TLS = client.Null[client.TLSInput]()
 	case "filter":
 		in.Filter = client.Null[json.RawMessage]()
+	case "transform":
+		in.Transform = client.Null[string]()
 	case "schedule":
 		in.Schedule = client.Null[[]client.Duration]()
 	case "timeout":

@@ -196,3 +196,22 @@ func readJSON(flag, arg string, stdin io.Reader) (json.RawMessage, error) {
 	}
 	return raw, nil
 }
+
+// readProgram reads a jq program that a flag gives: as it is, of a file, or of standard input.
+func readProgram(flag, arg string, stdin io.Reader) (string, error) {
+	raw := []byte(arg)
+	var err error
+	if arg == "-" {
+		raw, err = io.ReadAll(io.LimitReader(stdin, maxJSON))
+	} else if file, ok := strings.CutPrefix(arg, "@"); ok {
+		raw, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return "", fail(exitUsage, fmt.Sprintf("write --%[1]s PROGRAM, --%[1]s @FILE, or --%[1]s - for standard input", flag), "the program cannot be read: %w", err)
+	}
+	program := strings.TrimSpace(string(raw))
+	if program == "" {
+		return "", fail(exitInvalid, "write one such as '.body.text = .event.type', or unset the field", "the program of --%s is empty", flag)
+	}
+	return program, nil
+}

@@ -52,6 +52,9 @@ func (p *program) tenant(t *client.Tenant) error {
 		{"tenant", t.ID}, {"number", fmt.Sprint(t.Number)}, {"name", t.Name}, {"dialect", t.Dialect}, {"api version", t.APIVersion},
 		{"created", when(&t.CreatedAt)}, {"updated", when(&t.UpdatedAt)},
 	}
+	if t.Programs {
+		all = append(all, field{"programs", "its own keys and portal links may write them"})
+	}
 	if t.Quota != nil {
 		all = append(all, quotaFields(t.Quota)...)
 	}
@@ -132,11 +135,12 @@ type tenantFields struct {
 	Setting    map[string]string `placeholder:"NAME=TEXT" help:"A setting of the tenant's dialects; may be given several times, and replaces all that there are."`
 	MaxEvents  *float64          `placeholder:"N" help:"Most events that the tenant may publish a second, over a while; 0 is no limit."`
 	MaxPending *int64            `placeholder:"N" help:"Most deliveries of the tenant that may wait before its events are refused; 0 is no limit."`
+	Programs   *bool             `negatable:"" help:"Let keys and portal links of the tenant's own write programs, such as an endpoint's --transform."`
 	SecretFile string            `placeholder:"FILE" help:"File that holds the tenant's secret, for dialects where the tenant has one; - for standard input."`
 }
 
 func (f *tenantFields) input(p *program, r *remote) (in client.TenantInput, err error) {
-	in = client.TenantInput{Name: client.SetIf(f.Name), Dialect: client.SetIf(f.Dialect), APIVersion: client.SetIf(f.APIVersion)}
+	in = client.TenantInput{Name: client.SetIf(f.Name), Dialect: client.SetIf(f.Dialect), APIVersion: client.SetIf(f.APIVersion), Programs: client.SetIf(f.Programs)}
 	if f.Setting != nil {
 		in.Settings = client.Set(f.Setting)
 	}

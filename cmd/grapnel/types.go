@@ -61,6 +61,9 @@ func (p *program) eventType(t *client.EventType) error {
 		fields = append(fields, field{"schema", string(t.Schema)}, field{"", told})
 	}
 	fields = append(fields, field{"sample", sample})
+	if t.Transform != nil {
+		fields = append(fields, field{"transform", *t.Transform})
+	}
 	for i, v := range t.Versions {
 		label := ""
 		if i == 0 {
@@ -128,9 +131,10 @@ type typesPutCmd struct {
 	Convert     []string `sep:"none" placeholder:"VERSION=JQ" help:"An earlier shape of the data, and the jq program that makes data of the next newer shape into it, or @FILE with the program. Given several times, newest first; the first may be VERSION= alone, to name the newest shape. It replaces all versions that there are."`
 	Group       *string  `placeholder:"TEXT" help:"What it is listed under, such as Invoices."`
 	Schema      string   `placeholder:"JSON" help:"JSON Schema (2020-12) of the data: JSON, @FILE, or - for standard input."`
+	Transform   string   `placeholder:"JQ" help:"A program that bodies of the type go through before that of their endpoint: jq, @FILE, or - for standard input."`
 	Validate    *bool    `negatable:"" help:"Refuse events that do not satisfy the schema."`
 	Deprecated  *bool    `negatable:"" help:"Say that nobody new is to subscribe to it."`
-	Unset       []string `enum:"description,group,schema,sample,versions" placeholder:"FIELD" help:"Set a field back to its default: description, group, schema, sample or versions."`
+	Unset       []string `enum:"description,group,schema,sample,transform,versions" placeholder:"FIELD" help:"Set a field back to its default: description, group, schema, sample, transform or versions."`
 	rehearsed
 }
 
@@ -158,6 +162,13 @@ func (c *typesPutCmd) Run(p *program) error {
 		}
 		in.Schema = client.Set(schema)
 	}
+	if c.Transform != "" {
+		program, err := readProgram("transform", c.Transform, p.stdin)
+		if err != nil {
+			return err
+		}
+		in.Transform = client.Set(program)
+	}
 	if len(c.Convert) > 0 {
 		versions, err := readVersions(c.Convert)
 		if err != nil {
@@ -181,6 +192,8 @@ func (c *typesPutCmd) Run(p *program) error {
 			in.Validate = client.Null[bool]()
 		case "sample":
 			in.Sample = client.Null[json.RawMessage]()
+		case "transform":
+			in.Transform = client.Null[string]()
 		case "versions":
 			in.Versions = client.Null[[]client.TypeVersion]()
 		default:

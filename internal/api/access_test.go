@@ -53,6 +53,7 @@ var access = []struct {
 	{"PUT /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 403, 404, 401, 401, 401, 401}},
 	{"PATCH /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{endpoint}", `{}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
 	{"DELETE /v1/tenants/{tenant}/endpoints/{endpoint}", "/v1/tenants/acme/endpoints/{fresh endpoint}", "", [14]int{204, 204, 403, 403, 204, 403, 403, 404, 204, 404, 401, 401, 401, 401}},
+	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/preview", "/v1/tenants/acme/endpoints/{endpoint}/preview", "", [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/test", "/v1/tenants/acme/endpoints/{endpoint}/test", "", [14]int{202, 202, 403, 403, 202, 403, 403, 404, 202, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/secret/rotate", "/v1/tenants/acme/endpoints/{endpoint}/secret/rotate", `{"overlap":0}`, [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},
 	{"POST /v1/tenants/{tenant}/endpoints/{endpoint}/resume", "/v1/tenants/acme/endpoints/{endpoint}/resume", "", [14]int{200, 200, 403, 403, 200, 403, 403, 404, 200, 404, 401, 401, 401, 401}},

@@ -25,7 +25,7 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	c, err := client.New(client.Config{URL: server.URL, Key: adminKey})
 	must(t, err)
 	ctx := t.Context()
-	_, err = c.PutTenant(ctx, "acme", client.TenantInput{Name: client.Set("Acme"), Settings: client.Set(map[string]string{"region": "eu"}),
+	_, err = c.PutTenant(ctx, "acme", client.TenantInput{Name: client.Set("Acme"), Programs: client.Set(true), Settings: client.Set(map[string]string{"region": "eu"}),
 		Quota: client.Set(client.QuotaInput{EventsPerSecond: client.Set(2.5), Pending: client.Set[int64](1000)})})
 	must(t, err)
 	_, err = c.SetConnection(ctx, "acme", client.StoreConnectionInput{State: client.Lost, Reason: "r"})
@@ -36,7 +36,7 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	must(t, err)
 	full, err := c.PutEndpoint(ctx, "acme", "own-1", client.EndpointInput{
 		URL: client.Set("https://example.com/"), EventTypes: client.Set([]string{"a", "b.*"}), Description: client.Set("d"),
-		Headers: client.Set(client.Headers{{Name: "X-B", Value: "2"}, {Name: "X-A", Value: "1"}}), Filter: client.Set(json.RawMessage(`{"field":"data.n","operator":"gt","value":0}`)),
+		Headers: client.Set(client.Headers{{Name: "X-B", Value: "2"}, {Name: "X-A", Value: "1"}}), Filter: client.Set(json.RawMessage(`{"field":"data.n","operator":"gt","value":0}`)), Transform: client.Set(".body.more = 1"),
 		Schedule: client.Set([]client.Duration{client.Duration(1500 * time.Millisecond)}), Timeout: client.Set(client.Duration(5 * time.Second)),
 		RateLimit: client.Set(2.5), MaxInFlight: client.Set(3), Ordering: client.Set(client.ByKey), SkipAfter: client.Set(5), Settings: client.Set(map[string]string{"store_id": "2"}),
 		Auth: client.Set(client.EndpointAuth{Type: client.AuthOAuth2, TokenURL: "https://example.com/token", ClientID: "i", ClientSecret: "s", Scope: "s", Audience: "a", ClientAuth: client.ClientAuthBody}),
@@ -50,7 +50,7 @@ func TestGoClientKnowsEveryField(t *testing.T) {
 	}
 	_, err = c.CreateEndpoint(ctx, "acme", client.EndpointInput{URL: client.Set("https://example.com/bare"), EventTypes: client.Set([]string{"none"})})
 	must(t, err)
-	_, err = c.PutEventType(ctx, "a", client.EventTypeInput{Description: client.Set("d"), Sample: client.Set(json.RawMessage(`{"n":1}`))})
+	_, err = c.PutEventType(ctx, "a", client.EventTypeInput{Description: client.Set("d"), Sample: client.Set(json.RawMessage(`{"n":1}`)), Transform: client.Set(".")})
 	must(t, err)
 	key, err := c.CreateKey(ctx, client.KeyInput{Scopes: []string{client.ScopeRead}, Tenants: []string{"acme"}, ExpiresAt: new(time.Now().Add(time.Hour))})
 	must(t, err)

@@ -25,6 +25,7 @@ type endpointInput struct {
 	Auth        field[*authInput] `json:"auth" doc:"how its requests authenticate themselves, beside their signature; null: not at all"`
 	TLS         field[*tlsInput]  `json:"tls" doc:"a client certificate to show, and authorities of its own; for a url with https. null: neither"`
 	Filter      raw               `json:"filter" doc:"a condition tree that an event has to meet" example:"{\"field\":\"data.amount\",\"operator\":\"gt\",\"value\":100}"`
+	Transform   field[string]     `json:"transform" doc:"a jq program that makes body and headers of its requests; null: none" example:".body.text = .event.type"`
 	Schedule    field[[]seconds]  `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule" example:"[5,\"5m\",3600]"`
 	Timeout     field[seconds]    `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20s"`
 	RateLimit   field[float64]    `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
@@ -55,6 +56,7 @@ func (in *endpointInput) manage() manage.EndpointInput {
 		Description: in.Description.pointer(), Filter: in.Filter.pointer(), RateLimit: in.RateLimit.pointer(), MaxInFlight: in.MaxInFlight.pointer(),
 		Headers: (*[]hook.Header)(in.Headers.pointer()), Timeout: (*time.Duration)(in.Timeout.pointer()), State: (*hook.EndpointState)(in.State.pointer()),
 	}
+	out.Transform = in.Transform.pointer()
 	out.Ordering, out.SkipAfter = orderingOf(in.Ordering), in.SkipAfter.pointer()
 	out.Fields, out.Settings, out.VendorID = in.Fields.pointer(), in.Settings.pointer(), in.VendorID.pointer()
 	if in.Schedule.given {
@@ -83,6 +85,7 @@ type endpointShape struct {
 	Auth        *authShape        `json:"auth" doc:"how its requests authenticate themselves; secrets are replaced by [secret]. null: by their signature alone"`
 	TLS         *tlsShape         `json:"tls" doc:"what connections to it are made with; null: as all are"`
 	Filter      jsontext.Value    `json:"filter" doc:"the condition tree that an event has to meet; null: none"`
+	Transform   *string           `json:"transform" doc:"the jq program that makes body and headers of its requests; null: none" example:".body.text = .event.type"`
 	Schedule    *[]seconds        `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule, empty: no retries"`
 	Timeout     *seconds          `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20"`
 	RateLimit   *float64          `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
@@ -134,6 +137,9 @@ func shapeEndpoint(e *hook.Endpoint) endpointShape {
 	}
 	if len(e.Filter) > 0 {
 		s.Filter = e.Filter
+	}
+	if e.Transform != "" {
+		s.Transform = &e.Transform
 	}
 	if e.Schedule != nil {
 		waits := each(e.Schedule, func(d time.Duration) seconds { return seconds(d) })
@@ -189,6 +195,9 @@ func (a *API) createEndpoint(c *call) error {
 		return err
 	}
 	if err := in.checkCustomer(c); err != nil {
+		return err
+	}
+	if err := mayProgram(c, in.Transform, nil); err != nil {
 		return err
 	}
 	if err := unhide(in.Headers.value, in.Headers.value, nil); err != nil {

@@ -18,6 +18,7 @@ type eventTypeInput struct {
 	Schema      raw                       `json:"schema" doc:"JSON Schema (2020-12) of data; null: none. What it refers to stands inside of it, under $defs" example:"{\"type\":\"object\",\"required\":[\"invoice\"]}"`
 	Validate    field[bool]               `json:"validate" doc:"whether events whose data does not satisfy the schema are refused" example:"true"`
 	Versions    field[[]typeVersionInput] `json:"versions" doc:"earlier shapes of data, newest first: what a tenant's api_version chooses from; null: none"`
+	Transform   field[string]             `json:"transform" doc:"a jq program that bodies of the type go through, before that of their endpoint; null: none" example:".body.data |= del(.internal)"`
 	Sample      raw                       `json:"sample" doc:"an example of data, which test events carry" example:"{\"invoice\":17}"`
 	Name        raw                       `json:"name" doc:"as it is shown: what the address names"`
 	CreatedAt   raw                       `json:"created_at" doc:"as it is shown; not read"`
@@ -46,6 +47,7 @@ type eventTypeShape struct {
 	Schema      jsontext.Value     `json:"schema" doc:"JSON Schema (2020-12) of data; null: none" example:"{\"type\":\"object\",\"required\":[\"invoice\"]}"`
 	Validate    bool               `json:"validate" doc:"whether events whose data does not satisfy the schema are refused" example:"true"`
 	Versions    []typeVersionShape `json:"versions" doc:"earlier shapes of data, newest first"`
+	Transform   *string            `json:"transform" doc:"the jq program that bodies of the type go through, before that of their endpoint; null: none, or the caller is a customer" example:".body.data |= del(.internal)"`
 	CreatedAt   stamp              `json:"created_at" doc:"when it was created"`
 	UpdatedAt   stamp              `json:"updated_at" doc:"when it was last changed"`
 }
@@ -62,6 +64,9 @@ func shapeEventType(t *hook.EventType) eventTypeShape {
 	if len(t.Schema) > 0 {
 		s.Schema = t.Schema
 	}
+	if t.Transform != "" {
+		s.Transform = &t.Transform
+	}
 	return s
 }
 
@@ -70,6 +75,7 @@ func shapeEventType(t *hook.EventType) eventTypeShape {
 func (c *call) typeShape(t *hook.EventType) eventTypeShape {
 	s := shapeEventType(t)
 	if c.caller.Customer() {
+		s.Transform = nil
 		for i := range s.Versions {
 			s.Versions[i].Convert = ""
 		}
@@ -96,7 +102,7 @@ func (a *API) putEventType(c *call) error {
 		versions = &list
 	}
 	t, created, err := a.Manager.PutEventType(c.r.Context(), name, manage.EventTypeInput{
-		Description: in.Description.pointer(), Group: in.Group.pointer(), Deprecated: in.Deprecated.pointer(), Schema: in.Schema.pointer(), Validate: in.Validate.pointer(), Versions: versions, Sample: in.Sample.pointer(), Terms: on,
+		Description: in.Description.pointer(), Group: in.Group.pointer(), Deprecated: in.Deprecated.pointer(), Schema: in.Schema.pointer(), Validate: in.Validate.pointer(), Versions: versions, Transform: in.Transform.pointer(), Sample: in.Sample.pointer(), Terms: on,
 	})
 	if err != nil {
 		return err

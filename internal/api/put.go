@@ -95,6 +95,15 @@ func (in *endpointInput) change(c *call) (manage.EndpointInput, error) {
 			return unhide(in.Headers.value, given, stored)
 		}
 	}
+	if in.Transform.value != "" {
+		allow := on.Allow
+		on.Allow = func(current *hook.Endpoint) error {
+			if err := mayProgram(c, in.Transform, current); err != nil || allow == nil {
+				return err
+			}
+			return allow(current)
+		}
+	}
 	out := in.manage()
 	if err := access(&out, in.Auth, in.TLS); err != nil {
 		return out, err

@@ -257,6 +257,11 @@ func (a *API) endpointRoutes() []routeRow {
 			problems: []hook.Code{hook.CodeConflict},
 		},
 		{
+			pattern: "POST " + pathEndpoint + "/preview", name: "previewRequest", summary: "Show the request that an endpoint would get of an event",
+			doc:   "Nothing is sent or stored. With transform, filter or event_types it shows what these would do before they are set.",
+			scope: hook.ScopeManage, portal: true, handle: a.previewRequest, in: previewInput{}, out: preview{}, settled: true,
+		},
+		{
 			pattern: "POST " + pathEndpoint + "/test", name: "testEndpoint", summary: "Send a test event to one endpoint alone",
 			doc:   "The event takes the same way as any other, whatever the endpoint subscribes to.",
 			scope: hook.ScopeManage, portal: true, handle: a.testEndpoint, publishes: true, in: testInput{}, out: testAnswer{}, status: 202,

@@ -170,7 +170,7 @@ func setup(t testing.TB, change ...func(*api.Config)) *bundle {
 	}
 	c := api.Config{
 		Auth: authenticator, Manager: b.manager, Directory: b.dir, Dialects: dialects(t), Publisher: in, Waker: b.woken, Canceller: recordingCanceller{b}, Queue: behindTheFirst{}, Matching: in, Replayer: b.replayer, Reader: b.reader,
-		Extent: b.store, Purger: b.store, Cluster: cluster, Node: "test", Backup: backup, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring}, Live: b.live,
+		Extent: b.store, Purger: b.store, Cluster: cluster, Node: "test", Backup: backup, Composer: &dispatch.Composer{Dialects: dialects(t), Ring: ring, Pins: &dispatch.Pins{Types: b.dir}}, Live: b.live,
 		Metrics: b.counts, Logger: logger, CursorKeys: [][]byte{bytes.Repeat([]byte{7}, 32)}, MaxEventBytes: 4096, MaxBatchBytes: 1 << 20,
 	}
 	for _, f := range change {

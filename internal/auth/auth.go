@@ -108,6 +108,10 @@ type Principal struct {
 // people, not of the provider's.
 func (p *Principal) Customer() bool { return p.link }
 
+// Provider reports whether the caller is the provider: holds a key that is bound to no
+// tenant.
+func (p *Principal) Provider() bool { return !p.link && len(p.key.Tenants) == 0 }
+
 // KeyID is the id of the key or portal link that the caller holds.
 func (p *Principal) KeyID() string { return p.key.ID }
 

@@ -89,7 +89,7 @@ func (p *InProcess) answer(r *request, out *os.File) (result []byte, err error) 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stop := endLate(r.limit, cancel)
+	stop := endLate(r.limit, r.patience, cancel)
 	if r.op == opRun {
 		result, err = p.run(ctx, r.programs, r.data, begin)
 	} else {
@@ -109,7 +109,7 @@ func (p *InProcess) answer(r *request, out *os.File) (result []byte, err error) 
 // The time that counts is that of the processors, as far as it is known: a
 // program is not to blame for what others do on the machine. stop says whether
 // it was cancelled, and why.
-func endLate(limit time.Duration, cancel func()) (stop func() error) {
+func endLate(limit, patience time.Duration, cancel func()) (stop func() error) {
 	begun := time.Now()
 	before, known := cpuTime()
 	done := make(chan struct{})
@@ -128,7 +128,7 @@ func endLate(limit time.Duration, cancel func()) (stop func() error) {
 				break
 			}
 			now, _ := cpuTime()
-			used, left := now-before, slow*limit-time.Since(begun)
+			used, left := now-before, patience-time.Since(begun)
 			if used < limit && left > 0 {
 				wait = min(max(limit-used, time.Millisecond), left)
 				continue

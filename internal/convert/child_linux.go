@@ -54,3 +54,15 @@ func cpuTime() (time.Duration, bool) {
 	err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err == nil
 }
+
+// apart makes a process the first of a group, so that yield reaches all its threads.
+func apart(cmd *exec.Cmd) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+}
+
+// yield makes a process that was set apart the last to get a processor, if the system
+// agrees.
+func yield(pid int) { _ = syscall.Setpriority(syscall.PRIO_PGRP, pid, 19) }

@@ -18,7 +18,9 @@ const maxChildren = 4
 // PoolConfig says how a Pool works. The zero value will do.
 type PoolConfig struct {
 	Children int           // at once; 0: as many as this process may use cores, at most 4
-	Deadline time.Duration // of a request; 0: Deadline
+	Deadline time.Duration // of a request, in time of the processors; 0: Deadline
+	Patience time.Duration // of a request, by the clock; 0: five times Deadline
+	Modest   bool          // children are the last to get a processor
 	Wait     time.Duration // for a child that is free; 0: ten seconds
 	Idle     time.Duration // after which a child that has nothing to do ends; 0: a minute
 	Logger   *slog.Logger  // nil: nothing is logged
@@ -28,8 +30,8 @@ type PoolConfig struct {
 
 // Pool runs programs in child processes, which a program cannot leave: one that
 // takes too long or too much memory ends its child alone. Children are started
-// when there is something to do. Those who wait take turns by what they want to
-// run, so that a slow converter does not keep the others waiting.
+// when there is something to do. Those who wait take turns by their party, or by what
+// they want to run, so that a slow converter does not keep the others waiting.
 type Pool struct {
 	PoolConfig
 
@@ -45,9 +47,9 @@ type Pool struct {
 	sweep  *time.Timer
 }
 
-// line are those who wait with the same program.
+// line are those who wait of one party.
 type line struct {
-	program string
+	party   string
 	waiting []chan *process // of room 1: gets a child, or nil to start one
 }
 
@@ -56,7 +58,8 @@ func NewPool(c PoolConfig) *Pool {
 	if c.Children <= 0 {
 		c.Children = min(maxChildren, runtime.GOMAXPROCS(0))
 	}
-	c.Deadline, c.Wait, c.Idle = or(c.Deadline, Deadline), or(c.Wait, 10*time.Second), or(c.Idle, time.Minute)
+	c.Deadline = or(c.Deadline, Deadline)
+	c.Patience, c.Wait, c.Idle = or(c.Patience, slow*c.Deadline), or(c.Wait, 10*time.Second), or(c.Idle, time.Minute)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -77,7 +80,10 @@ func or(d, instead time.Duration) time.Duration {
 
 // Check implements Runner.
 func (p *Pool) Check(ctx context.Context, programs []string) error {
-	_, err := p.do(ctx, opCheck, programs, nil)
+	if len(programs) == 0 {
+		return nil
+	}
+	_, err := p.do(ctx, programs[0], opCheck, programs, nil)
 	return err
 }
 
@@ -86,25 +92,22 @@ func (p *Pool) Run(ctx context.Context, programs []string, data []byte) ([]byte,
 	if len(programs) == 0 {
 		return data, nil
 	}
-	return p.do(ctx, opRun, programs, data)
+	return p.do(ctx, programs[0], opRun, programs, data)
 }
 
 // do asks a child, and once more if it was killed from outside: that may be the
 // system, short of memory for other reasons.
-func (p *Pool) do(ctx context.Context, op byte, programs []string, data []byte) ([]byte, error) {
-	if len(programs) == 0 {
-		return nil, nil
-	}
+func (p *Pool) do(ctx context.Context, party string, op byte, programs []string, data []byte) ([]byte, error) {
 	// What is too long for a program need not reach a child.
 	if i := slices.IndexFunc(programs, func(s string) bool { return len(s) > MaxSource }); i >= 0 {
 		_, err := Compile(programs[i])
 		return nil, &StepError{Step: i, Err: err}
 	}
-	r := &request{op: op, limit: p.Deadline, programs: programs, data: data}
-	out, err := p.once(ctx, r)
+	r := &request{op: op, limit: p.Deadline, patience: p.Patience, programs: programs, data: data}
+	out, err := p.once(ctx, party, r)
 	if errors.Is(err, errKilled) {
 		p.forget() // they may be gone, too
-		out, err = p.once(ctx, r)
+		out, err = p.once(ctx, party, r)
 	}
 	var failed *StepError
 	switch {
@@ -116,8 +119,8 @@ func (p *Pool) do(ctx context.Context, op byte, programs []string, data []byte) 
 	return out, err
 }
 
-func (p *Pool) once(ctx context.Context, r *request) ([]byte, error) {
-	c, err := p.take(ctx, r.programs[0])
+func (p *Pool) once(ctx context.Context, party string, r *request) ([]byte, error) {
+	c, err := p.take(ctx, party)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +129,7 @@ func (p *Pool) once(ctx context.Context, r *request) ([]byte, error) {
 	defer cancel()
 	defer context.AfterFunc(p.life, cancel)()
 	if c == nil {
-		if c, err = start(ctx, p.command); err != nil {
+		if c, err = start(ctx, p.command, p.Modest); err != nil {
 			p.give(nil)
 			p.Logger.Error("no process can be started for converters", "error", err)
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -143,7 +146,7 @@ func (p *Pool) once(ctx context.Context, r *request) ([]byte, error) {
 
 // take waits for a turn. It gives a child, or nil for the right to start one,
 // which give takes back; and p.use is to be done.
-func (p *Pool) take(ctx context.Context, program string) (*process, error) {
+func (p *Pool) take(ctx context.Context, party string) (*process, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -160,7 +163,7 @@ func (p *Pool) take(ctx context.Context, program string) (*process, error) {
 		return c, nil
 	}
 	turn := make(chan *process, 1)
-	p.queue(program, turn)
+	p.queue(party, turn)
 	p.mu.Unlock()
 
 	late := time.NewTimer(p.Wait)
@@ -176,28 +179,28 @@ func (p *Pool) take(ctx context.Context, program string) (*process, error) {
 	case <-p.life.Done():
 		err = fmt.Errorf("%w: the server is stopping", ErrUnavailable)
 	}
-	if !p.leave(program, turn) {
+	if !p.leave(party, turn) {
 		p.give(<-turn) // it came at the same moment
 	}
 	p.use.Done()
 	return nil, err
 }
 
-// queue puts a waiting one into the line of its program.
-func (p *Pool) queue(program string, turn chan *process) {
-	i := slices.IndexFunc(p.lines, func(l *line) bool { return l.program == program })
+// queue puts a waiting one into the line of its party.
+func (p *Pool) queue(party string, turn chan *process) {
+	i := slices.IndexFunc(p.lines, func(l *line) bool { return l.party == party })
 	if i < 0 {
 		i = len(p.lines)
-		p.lines = append(p.lines, &line{program: program})
+		p.lines = append(p.lines, &line{party: party})
 	}
 	p.lines[i].waiting = append(p.lines[i].waiting, turn)
 }
 
 // leave takes one out of its line. It reports whether it was there.
-func (p *Pool) leave(program string, turn chan *process) bool {
+func (p *Pool) leave(party string, turn chan *process) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.lines, func(l *line) bool { return l.program == program })
+	i := slices.IndexFunc(p.lines, func(l *line) bool { return l.party == party })
 	if i < 0 {
 		return false
 	}

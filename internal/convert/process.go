@@ -14,7 +14,7 @@ import (
 const (
 	startTime = 20 * time.Second // that a child has to begin
 	grace     = 250 * time.Millisecond
-	slow      = 5 // times as long as its limit may a program take on a machine with too much to do
+	slow      = 5 // times as long as its limit may a program take on a machine with too much to do, unless it is said
 )
 
 // Why a child was killed.
@@ -38,7 +38,7 @@ type process struct {
 }
 
 // start starts a child and waits until it is ready.
-func start(ctx context.Context, command func() (*exec.Cmd, error)) (*process, error) {
+func start(ctx context.Context, command func() (*exec.Cmd, error), modest bool) (*process, error) {
 	cmd, err := command()
 	if err != nil {
 		return nil, err
@@ -52,6 +52,9 @@ func start(ctx context.Context, command func() (*exec.Cmd, error)) (*process, er
 		return nil, errors.Join(err, theirIn.Close(), in.Close())
 	}
 	cmd.Stdin, cmd.Stdout = theirIn, theirOut
+	if modest {
+		apart(cmd)
+	}
 	err = cmd.Start()
 	theirIn.Close()
 	theirOut.Close()
@@ -66,6 +69,9 @@ func start(ctx context.Context, command func() (*exec.Cmd, error)) (*process, er
 	if !stop() || err != nil || kind != sayReady {
 		p.end()
 		return nil, fmt.Errorf("a process for converters does not begin: %v, it ended by %q", err, p.cmd.ProcessState)
+	}
+	if modest {
+		yield(cmd.Process.Pid)
 	}
 	return p, nil
 }
@@ -121,7 +127,7 @@ var errKilled = errors.New("the process that ran the program was killed")
 func (p *process) ask(ctx context.Context, r *request) (out []byte, ok bool, err error) {
 	p.asked++
 	r.number = p.asked
-	stop := p.killAt(ctx, slow*r.limit+2*grace)
+	stop := p.killAt(ctx, r.patience+2*grace)
 	step := 0
 	if _, err = p.in.Write(r.encode()); err == nil {
 		out, step, err = readAnswer(p.reader, r, &p.used)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Runner runs programs, given by their text. Its methods may be called by
@@ -23,6 +24,9 @@ type Runner interface {
 // ErrUnavailable says that programs cannot be run now, for no fault of theirs.
 var ErrUnavailable = errors.New("converters cannot be run now")
 
+// errTurn says that the place for costly programs has not become free.
+var errTurn = fmt.Errorf("%w: the tenant's programs take so long that they wait for each other; see whether they can be simpler", ErrUnavailable)
+
 // errDied is what is known of a program that ended the process it ran in.
 var errDied = errors.New("the program used too much memory or nested too deep")
 
@@ -33,7 +37,7 @@ var errTooLong = fmt.Errorf("the program took too long: all programs of an event
 // Whoever has it must end it by the function that comes with it.
 func New(c PoolConfig) (r Runner, end func()) {
 	if !able.Load() {
-		return &InProcess{}, func() {}
+		return &InProcess{Deadline: c.Deadline}, func() {}
 	}
 	p := NewPool(c)
 	return p, p.Close
@@ -41,17 +45,29 @@ func New(c PoolConfig) (r Runner, end func()) {
 
 // InProcess runs programs in this process, which a program can end: for tests,
 // and for the children of a Pool. The zero value is ready for use.
-type InProcess struct{ programs Cache }
+type InProcess struct {
+	Deadline time.Duration // of a run; 0: Deadline
+
+	programs Cache
+}
 
 // Check implements Runner.
-func (r *InProcess) Check(_ context.Context, programs []string) error {
-	_, err := r.compile(programs, func(int) {})
+func (r *InProcess) Check(ctx context.Context, programs []string) error {
+	_, err := r.do(ctx, "", opCheck, programs, nil)
 	return err
 }
 
 // Run implements Runner.
 func (r *InProcess) Run(ctx context.Context, programs []string, data []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, Deadline)
+	return r.do(ctx, "", opRun, programs, data)
+}
+
+func (r *InProcess) do(ctx context.Context, _ string, op byte, programs []string, data []byte) ([]byte, error) {
+	if op == opCheck {
+		_, err := r.compile(programs, func(int) {})
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, or(r.Deadline, Deadline))
 	defer cancel()
 	return r.run(ctx, programs, data, func(int) {})
 }

@@ -30,6 +30,7 @@ const (
 	sayResult byte = 'o' // the result
 	sayFailed byte = 'f' // a text: the program made a mistake
 	sayWrong  byte = 'w' // a text: it is no program
+	sayLate   byte = 'l' // nothing: the program took too long
 	sayBusy   byte = 'b' // nothing: the machine had no time
 )
 
@@ -37,14 +38,15 @@ const (
 type request struct {
 	number   uint64 // which the answer repeats
 	op       byte
-	limit    time.Duration
+	limit    time.Duration // in time of the processors
+	patience time.Duration // by the clock
 	programs []string
 	data     []byte
 }
 
 // encode writes a request with its length before it.
 func (r *request) encode() []byte {
-	size := 4 + 8 + 1 + 8 + 4 + len(r.data)
+	size := 4 + 8 + 1 + 8 + 8 + 4 + len(r.data)
 	for _, p := range r.programs {
 		size += 4 + len(p)
 	}
@@ -52,6 +54,7 @@ func (r *request) encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, r.number)
 	b = append(b, r.op)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.limit))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.patience))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(r.programs)))
 	for _, p := range r.programs {
 		b = append(binary.BigEndian.AppendUint32(b, uint32(len(p))), p...)
@@ -86,12 +89,15 @@ func readRequest(in io.Reader) (*request, error) {
 }
 
 func decodeRequest(b []byte) (*request, error) {
-	if len(b) < 21 {
+	if len(b) < 29 {
 		return nil, errNonsense
 	}
-	r := &request{number: binary.BigEndian.Uint64(b), op: b[8], limit: time.Duration(binary.BigEndian.Uint64(b[9:]))}
-	count := binary.BigEndian.Uint32(b[17:])
-	b = b[21:]
+	r := &request{
+		number: binary.BigEndian.Uint64(b), op: b[8],
+		limit: time.Duration(binary.BigEndian.Uint64(b[9:])), patience: time.Duration(binary.BigEndian.Uint64(b[17:])),
+	}
+	count := binary.BigEndian.Uint32(b[25:])
+	b = b[29:]
 	for range count {
 		if len(b) < 4 {
 			return nil, errNonsense
@@ -120,6 +126,8 @@ func answer(number uint64, used time.Duration, out []byte, err error) []byte {
 		switch {
 		case hook.CodeOf(err) == hook.CodeInvalid:
 			kind = sayWrong
+		case errors.Is(err, errTooLong):
+			kind, out = sayLate, nil
 		case errors.Is(err, ErrUnavailable):
 			kind, out = sayBusy, nil
 		}
@@ -163,6 +171,8 @@ func readAnswer(in *bufio.Reader, r *request, used *time.Duration) (out []byte, 
 		return nil, step, errBusy
 	case sayResult:
 		return out, step, nil
+	case sayLate:
+		return nil, step, &StepError{Step: int(failed), Err: errTooLong}
 	case sayFailed:
 		return nil, step, &StepError{Step: int(failed), Err: errors.New(string(out))}
 	case sayWrong:

@@ -75,6 +75,9 @@ func (d *Dialect) Sends(header string) bool {
 	return false
 }
 
+// JSONBody reports whether bodies are JSON: else they are forms.
+func (d *Dialect) JSONBody() bool { return d.form == nil }
+
 // EventName is an event type in the contract's words.
 func (d *Dialect) EventName(eventType string) string {
 	if name, ok := d.events[eventType]; ok {

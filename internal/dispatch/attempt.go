@@ -74,21 +74,8 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 	if dl.event.Purged() { // and somebody asked for it again
 		return end(dl, hook.Cancelled, hook.ByPurge)
 	}
-	if dl.body == nil {
-		if tenant.APIVersion != "" || len(tenant.PastAPIVersions) > 0 {
-			d.waits(dl, true) // for the converters, which are processes of their own
-		}
-		body, err := d.Pins.body(ctx, c, d.PublicURL, dl.event, endpoint, tenant)
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return effect{givenBack: true} // the server stops
-		case errors.As(err, new(errLater)) || holds(endpoint, dl.event):
-			return d.postpone(dl, err.Error())
-		default:
-			return end(dl, hook.Held, err.Error())
-		}
-		dl.body = body
+	if ended, e := d.render(ctx, dl, c, endpoint, tenant); ended {
+		return e
 	}
 	timeout := endpoint.Timeout
 	if timeout == 0 {
@@ -115,7 +102,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		return d.postpone(dl, err.Error())
 	}
 	url, header, err := headerOf(c, dialect.Request{
-		Event: dl.event, Endpoint: endpoint, Tenant: tenant, Extra: extra, Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys,
+		Event: dl.event, Endpoint: endpoint, Tenant: tenant, Extra: overlaid(extra, dl.header), Body: dl.body, At: now, N: dl.attempts + 1, Keys: keys,
 	})
 	if err != nil {
 		return d.postpone(dl, err.Error())
@@ -133,6 +120,32 @@ func (d *Dispatcher) attempt(ctx context.Context, dl *delivery) (e effect) {
 		d.tokens.Forget(dl.lane.num, token)
 	}
 	return d.conclude(dl, c, endpoint, r)
+}
+
+// render makes the body of a delivery, unless it has one from an earlier attempt, and the
+// headers that programs make. ended reports that there is nothing to send: e is why.
+func (d *Dispatcher) render(ctx context.Context, dl *delivery, c *dialect.Dialect, endpoint *hook.Endpoint, tenant *hook.Tenant) (ended bool, e effect) {
+	programs := d.Pins.transforms(dl.event, endpoint)
+	if dl.body != nil && (dl.rendered || !programs) {
+		return false, e
+	}
+	if programs || tenant.APIVersion != "" || len(tenant.PastAPIVersions) > 0 {
+		d.waits(dl, true) // for the programs, which run in processes of their own
+	}
+	made, err := d.Pins.render(ctx, c, d.PublicURL, dl.event, endpoint, tenant)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return true, effect{givenBack: true} // the server stops
+	case errors.As(err, new(errLater)) || holds(endpoint, dl.event):
+		return true, d.postpone(dl, err.Error())
+	default:
+		return true, end(dl, hook.Held, err.Error())
+	}
+	if dl.rendered, dl.header = true, made.header; dl.body == nil {
+		dl.body = made.body
+	}
+	return false, e
 }
 
 // lookUp finds whom a delivery goes to, and whether it may.

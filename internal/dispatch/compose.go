@@ -37,7 +37,7 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 	if !ok {
 		return nil, noDialect(e.Dialect)
 	}
-	body, err := c.Render(event, e, t)
+	made, err := c.render(event, e, t)
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +54,11 @@ func (c *Composer) Compose(event *hook.Event, e *hook.Endpoint, t *hook.Tenant, 
 			extra = append(slices.Clip(extra), hook.Header{Name: authorization, Value: hook.Hidden})
 		}
 	}
-	url, header, err := headerOf(d, dialect.Request{Event: event, Endpoint: e, Tenant: t, Extra: extra, Body: body, At: now, N: 1, Keys: keys})
+	url, header, err := headerOf(d, dialect.Request{Event: event, Endpoint: e, Tenant: t, Extra: overlaid(extra, made.header), Body: made.body, At: now, N: 1, Keys: keys})
 	if err != nil {
 		return nil, err
 	}
-	return &Message{Method: d.Method(), URL: url, Header: header, Body: body}, nil
+	return &Message{Method: d.Method(), URL: url, Header: header, Body: made.body}, nil
 }
 
 // errPurged keeps what is left of a purged event from being sent for it.
@@ -68,14 +68,19 @@ var errPurged = errors.New("the event was purged, so that there is nothing to se
 // event: what was sent, or will be. The error is a sentence for the endpoint's
 // owner.
 func (c *Composer) Render(event *hook.Event, e *hook.Endpoint, t *hook.Tenant) ([]byte, error) {
+	made, err := c.render(event, e, t)
+	return made.body, err
+}
+
+func (c *Composer) render(event *hook.Event, e *hook.Endpoint, t *hook.Tenant) (rendered, error) {
 	if event.Purged() {
-		return nil, errPurged
+		return rendered{}, errPurged
 	}
 	d, ok := c.Dialects.Get(e.Dialect)
 	if !ok {
-		return nil, noDialect(e.Dialect)
+		return rendered{}, noDialect(e.Dialect)
 	}
-	return c.Pins.body(context.Background(), d, c.PublicURL, event, e, t)
+	return c.Pins.render(context.Background(), d, c.PublicURL, event, e, t)
 }
 
 // headerOf says where an attempt goes and makes its header: what the contract

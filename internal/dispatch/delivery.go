@@ -24,6 +24,8 @@ type delivery struct {
 	firstAt  time.Time
 	due      time.Time
 	body     []byte
+	header   []hook.Header // that programs have made,
+	rendered bool          // if they have run
 	trigger  hook.Trigger
 
 	fresh   bool      // nothing of it is recorded yet

@@ -127,6 +127,7 @@ type request struct {
 	body     [32]byte
 	sig      string
 	token    string
+	made     string // the header X-Made
 }
 
 // world is a dispatcher with everything around it.
@@ -283,6 +284,8 @@ func (w *world) Do(ctx context.Context, r *egress.Request) *egress.Result {
 			seen.sig = h.Value
 		case "X-Token":
 			seen.token = h.Value
+		case "X-Made":
+			seen.made = h.Value
 		}
 	}
 	w.requests = append(w.requests, seen)

@@ -26,6 +26,8 @@ type Pins struct {
 
 	// Converters runs the programs of event types; nil: they run in this process.
 	Converters convert.Runner
+	// Programs runs the programs of endpoints; nil: they run in this process.
+	Programs Programs
 
 	inProcess convert.InProcess
 	mu        sync.RWMutex // guards URLs and Dialects once others may call
@@ -52,10 +54,10 @@ type PastDialect struct {
 	Err     error
 }
 
-// body makes the body of an event for an endpoint of the dialect d. The error
-// is a sentence for the endpoint's owner; an errLater says nothing about the
-// event.
-func (p *Pins) body(ctx context.Context, d *dialect.Dialect, publicURL string, event *hook.Event, e *hook.Endpoint, t *hook.Tenant) ([]byte, error) {
+// render makes the body of an event for an endpoint of the dialect d, and the headers that
+// programs add. The error is a sentence for the endpoint's owner; an errLater says nothing
+// about the event.
+func (p *Pins) render(ctx context.Context, d *dialect.Dialect, publicURL string, event *hook.Event, e *hook.Endpoint, t *hook.Tenant) (rendered, error) {
 	at := event.Revision
 	if at == 0 {
 		at = math.MaxInt64 // an event that was never stored is of now
@@ -67,11 +69,11 @@ func (p *Pins) body(ctx context.Context, d *dialect.Dialect, publicURL string, e
 		var past PastDialect
 		in.PublicURL, past = p.asOf(at, publicURL, d)
 		if past.Err != nil {
-			return nil, fmt.Errorf("the dialect %s as it was at the time of the event cannot be read any more: %w", d.Name(), past.Err)
+			return rendered{}, fmt.Errorf("the dialect %s as it was at the time of the event cannot be read any more: %w", d.Name(), past.Err)
 		}
 		d = past.Dialect
 		if err := p.convert(ctx, &in, at); err != nil {
-			return nil, err
+			return rendered{}, err
 		}
 	}
 	if d.ReadsSettings() {
@@ -79,9 +81,12 @@ func (p *Pins) body(ctx context.Context, d *dialect.Dialect, publicURL string, e
 	}
 	body, err := d.Body(in)
 	if err != nil {
-		return nil, errors.New("the body cannot be rendered: " + err.Error())
+		return rendered{}, errors.New("the body cannot be rendered: " + err.Error())
 	}
-	return body, nil
+	if p == nil {
+		return rendered{body: body}, nil
+	}
+	return p.transform(ctx, d, &in, at, body)
 }
 
 // settingsAsOf gives the endpoint and the tenant the settings of a revision.
@@ -139,16 +144,16 @@ func (p *Pins) convert(ctx context.Context, in *dialect.Input, at int64) error {
 // of.
 type errLater struct{ error }
 
+// Unwrap is why.
+func (e errLater) Unwrap() error { return e.error }
+
 // run sends the data, and the object before the change, through the steps to a
 // version. in is changed only if all goes well.
 func (p *Pins) run(ctx context.Context, in *dialect.Input, steps []hook.TypeVersion) error {
 	if len(steps) == 0 {
 		return nil
 	}
-	runner := p.Converters
-	if runner == nil {
-		runner = &p.inProcess
-	}
+	runner := p.converters()
 	programs := make([]string, len(steps))
 	for i, s := range steps {
 		programs[i] = s.Convert
@@ -170,4 +175,12 @@ func (p *Pins) run(ctx context.Context, in *dialect.Input, steps []hook.TypeVers
 	}
 	in.Event, in.Data = &event, event.Data
 	return nil
+}
+
+// converters runs the provider's programs.
+func (p *Pins) converters() convert.Runner {
+	if p.Converters == nil {
+		return &p.inProcess
+	}
+	return p.Converters
 }

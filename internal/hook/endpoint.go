@@ -65,14 +65,18 @@ type Endpoint struct {
 	// bodies hold.
 	PastSettings []Past[map[string]string]
 	Headers      []Header
-	Auth         *EndpointAuth   `json:",omitempty"` // nil: none beside what Headers hold
-	TLS          *EndpointTLS    `json:",omitempty"` // nil: as all connections
-	Filter       []byte          // condition tree as JSON, or nil
-	Schedule     []time.Duration // waits between attempts; empty: no retries; nil: the dialect's
-	Timeout      time.Duration   // of a whole attempt; 0: the dialect's
-	RateLimit    float64         // requests per second; 0: none
-	MaxInFlight  int             // requests at once; 0: the server's default
-	Ordering     Ordering        // which deliveries wait for each other
+	Auth         *EndpointAuth `json:",omitempty"` // nil: none beside what Headers hold
+	TLS          *EndpointTLS  `json:",omitempty"` // nil: as all connections
+	Filter       []byte        // condition tree as JSON, or nil
+	Transform    string        `json:",omitempty"` // a jq program that makes its requests' bodies and headers; "": none
+	// PastTransforms are earlier Transforms, oldest first: they shape the bodies of
+	// events from before.
+	PastTransforms []Past[string]  `json:",omitempty"`
+	Schedule       []time.Duration // waits between attempts; empty: no retries; nil: the dialect's
+	Timeout        time.Duration   // of a whole attempt; 0: the dialect's
+	RateLimit      float64         // requests per second; 0: none
+	MaxInFlight    int             // requests at once; 0: the server's default
+	Ordering       Ordering        // which deliveries wait for each other
 	// SkipAfter is after how many failed attempts a delivery ends as failed, so
 	// that those which wait for it in order go on; 0: never, they wait until it is
 	// delivered, cancelled, or its schedule has ended and somebody redelivers or

@@ -32,6 +32,7 @@ type Tenant struct {
 	SecretMarks map[string]string
 	Connection  *Connection // set while the connection with the tenant's store is lost
 	Quota       Quota
+	Programs    bool `json:",omitempty"` // keys and portal links of the tenant's own may write programs
 	// LinkEpoch counts how often all portal links of the tenant were ended: those
 	// of an earlier epoch are no good.
 	LinkEpoch int64
@@ -120,10 +121,14 @@ type EventType struct {
 	// PastVersions are earlier lists, oldest first: they shape the bodies of
 	// events from before.
 	PastVersions []Past[[]TypeVersion]
-	Sample       []byte // an example of data, or nil
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	Deleted      bool
+	Transform    string `json:",omitempty"` // a jq program that bodies of the type go through before their endpoints' own; "": none
+	// PastTransforms are earlier Transforms, oldest first: they shape the bodies of
+	// events from before.
+	PastTransforms []Past[string] `json:",omitempty"`
+	Sample         []byte         // an example of data, or nil
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	Deleted        bool
 }
 
 // TypeVersion is an earlier shape of an event type's data.

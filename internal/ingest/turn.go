@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"sync"
 	"time"
 
 	"grapnel/internal/fair"
@@ -33,57 +32,12 @@ var errNoTurn = errors.New("no turn to match in")
 
 // costs knows whose events are costly to match.
 type costs struct {
+	*fair.Costly
 	turns *fair.Turns
-
-	mu     sync.Mutex
-	recent map[string]strikes // by tenant
-}
-
-// strikes are a tenant's costly events.
-type strikes struct {
-	n     int
-	until time.Time // when they are forgotten
 }
 
 func newCosts() *costs {
-	return &costs{turns: fair.NewTurns(max(1, runtime.GOMAXPROCS(0)/4)), recent: map[string]strikes{}}
-}
-
-func (c *costs) costly(tenant string, now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.recent[tenant]
-	return s.n >= costlyAfter && now.Before(s.until)
-}
-
-// note takes in that an event was costly, or not. One alone says nothing: whatever else
-// the machine does makes it wait now and then.
-func (c *costs) note(tenant string, costly bool, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s, known := c.recent[tenant]
-	switch {
-	case !costly && !known:
-		return
-	case !now.Before(s.until):
-		s.n = 0
-	}
-	if costly {
-		s.n, s.until = min(s.n+1, costlyMost), now.Add(costlyFor)
-	} else {
-		s.n--
-	}
-	if s.n <= 0 {
-		delete(c.recent, tenant)
-		return
-	}
-	for other := range c.recent { // any: a map begins anywhere
-		if known || len(c.recent) < maxCostly {
-			break
-		}
-		delete(c.recent, other)
-	}
-	c.recent[tenant] = s
+	return &costs{fair.NewCostly(costlyAfter, costlyMost, maxCostly, costlyFor), fair.NewTurns(max(1, runtime.GOMAXPROCS(0)/4))}
 }
 
 // stint is the matching of one submission. A nil one takes no turns: whoever has
@@ -107,7 +61,7 @@ func (s *stint) begin(tenant string) error {
 		return nil
 	}
 	s.tenant, s.worked, s.mark = tenant, 0, time.Now()
-	if !s.turn && s.costly(tenant, s.mark) {
+	if !s.turn && s.Is(tenant, s.mark) {
 		return s.take()
 	}
 	return s.rest(s.mark)
@@ -118,7 +72,7 @@ func (s *stint) end() {
 		return
 	}
 	now := time.Now()
-	s.note(s.tenant, s.worked+now.Sub(s.mark) > costlyMatch, now)
+	s.Note(s.tenant, s.worked+now.Sub(s.mark) > costlyMatch, now)
 }
 
 // rest is called now and then while an event is matched. The error says that the caller

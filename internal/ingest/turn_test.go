@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,10 +12,11 @@ import (
 )
 
 func oneTurnOf(tenants ...string) *costs {
-	c := &costs{turns: fair.NewTurns(1), recent: map[string]strikes{}}
+	c := newCosts()
+	c.turns = fair.NewTurns(1)
 	for _, t := range tenants {
 		for range costlyAfter {
-			c.note(t, true, time.Now())
+			c.Note(t, true, time.Now())
 		}
 	}
 	return c
@@ -97,37 +97,6 @@ func TestTurnsEnd(t *testing.T) {
 			t.Errorf("%v in %d turns", seen, turns)
 		}
 	})
-}
-
-// A tenant is costly when several of its events were, and not for ever.
-func TestWhoIsCostly(t *testing.T) {
-	t.Parallel()
-	c, now := oneTurnOf(), time.Now()
-	for i := range 2 * costlyAfter {
-		if got, want := c.costly("a", now), i >= costlyAfter; got != want {
-			t.Errorf("after %d costly events: %v", i, got)
-		}
-		c.note("a", true, now)
-		c.note("b", i%2 == 0, now)
-	}
-	if c.costly("b", now) || c.costly("c", now) {
-		t.Error("a tenant with as many other events is costly")
-	}
-	if c.costly("a", now.Add(costlyFor)) {
-		t.Error("it is costly long after")
-	}
-	for range costlyMost {
-		c.note("a", false, now)
-	}
-	if c.costly("a", now) || len(c.recent) != 0 {
-		t.Errorf("what is not costly any more is remembered: %v", c.recent)
-	}
-	for i := range maxCostly + 10 {
-		c.note(strconv.Itoa(i), true, now)
-	}
-	if n := len(c.recent); n > maxCostly {
-		t.Errorf("%d tenants are remembered", n)
-	}
 }
 
 // Who waits for too long is told so; events of several tenants go on.

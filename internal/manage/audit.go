@@ -192,14 +192,14 @@ func tenantFields(t *hook.Tenant) []auditField {
 	return []auditField{
 		{"name", t.Name, nil}, {"dialect", t.Dialect, asIs}, {"api_version", t.APIVersion, asIs}, {"settings", t.Settings, nil}, {secretsField, t.Secrets, nil},
 		{"connection", connection, asIs}, {"quota_events", t.Quota.Events, asIs}, {"quota_pending", t.Quota.Pending, asIs},
-		{"portal_links_ended", t.LinkEpoch, asIs},
+		{"portal_links_ended", t.LinkEpoch, asIs}, {"programs", t.Programs, asIs},
 	}
 }
 
 func endpointFields(e *hook.Endpoint) []auditField {
 	return []auditField{
 		{"url", e.URL, origin}, {"event_types", e.EventTypes, asIs}, {"dialect", e.Dialect, asIs}, {secretsField, e.Secrets, nil}, {"description", e.Description, nil},
-		{"vendor_id", e.VendorID, asIs}, {"fields", e.Fields, asIs}, {"settings", e.Settings, nil}, {"headers", e.Headers, nil}, {"auth", e.Auth, authType}, {"tls", e.TLS, nil}, {"filter", e.Filter, nil},
+		{"vendor_id", e.VendorID, asIs}, {"fields", e.Fields, asIs}, {"settings", e.Settings, nil}, {"headers", e.Headers, nil}, {"auth", e.Auth, authType}, {"tls", e.TLS, nil}, {"filter", e.Filter, nil}, {"transform", e.Transform, nil},
 		{"schedule", e.Schedule, durations}, {"timeout", e.Timeout, duration}, {"rate_limit", e.RateLimit, asIs}, {"max_in_flight", e.MaxInFlight, asIs},
 		{"ordering", e.Ordering, asIs}, {"skip_after", e.SkipAfter, asIs}, {"state", e.State, asIs}, {"state_reason", e.StateReason, nil},
 	}
@@ -211,7 +211,7 @@ func typeFields(t *hook.EventType) []auditField {
 		versions = append(versions, v.Version)
 	}
 	return []auditField{
-		{"description", t.Description, nil}, {"group", t.Group, nil}, {"deprecated", t.Deprecated, asIs}, {"schema", t.Schema, nil}, {"validate", t.Validate, asIs}, {"versions", versions, asIs}, {"converters", t.Versions, nil}, {"sample", t.Sample, nil},
+		{"description", t.Description, nil}, {"group", t.Group, nil}, {"deprecated", t.Deprecated, asIs}, {"schema", t.Schema, nil}, {"validate", t.Validate, asIs}, {"versions", versions, asIs}, {"converters", t.Versions, nil}, {"transform", t.Transform, nil}, {"sample", t.Sample, nil},
 	}
 }
 
@@ -256,7 +256,7 @@ func fieldChanges(before, after []auditField) (out []hook.AuditChange) {
 
 // blank reports whether a value is the one of a field that nobody has set.
 func blank(v []byte) bool {
-	return slices.Contains([]string{"null", `""`, "0", "[]", "{}", `"0001-01-01T00:00:00Z"`}, string(v))
+	return slices.Contains([]string{"null", "false", `""`, "0", "[]", "{}", `"0001-01-01T00:00:00Z"`}, string(v))
 }
 
 // jsonOf writes what records are made of, which has no value that JSON has not.

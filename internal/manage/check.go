@@ -45,7 +45,7 @@ func (m *Manager) fillEndpoint(e *hook.Endpoint, in EndpointInput, now time.Time
 		e.Description = *in.Description
 	}
 	if in.Headers != nil {
-		if err := checkHeaders(*in.Headers, d); err != nil {
+		if err := d.CheckExtra(*in.Headers); err != nil {
 			return err
 		}
 		e.Headers = slices.Clone(*in.Headers)
@@ -54,6 +54,9 @@ func (m *Manager) fillEndpoint(e *hook.Endpoint, in EndpointInput, now time.Time
 		return err
 	}
 	if err := m.fillSubscription(e, in, d); err != nil {
+		return err
+	}
+	if err := fillTransform(e, in, d); err != nil {
 		return err
 	}
 	if err := fillContract(e, in, d); err != nil {

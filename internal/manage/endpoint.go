@@ -27,6 +27,7 @@ type EndpointInput struct {
 	Auth        *AuthInput         // all of it; nil inside: none
 	TLS         *TLSInput          // all of it; nil inside: none
 	Filter      *[]byte            // condition tree as JSON; empty: none
+	Transform   *string            // a jq program; "": none
 	Schedule    *[]time.Duration   // empty: no retries; nil inside: the dialect's
 	Timeout     *time.Duration     // 0: the dialect's
 	RateLimit   *float64           // requests per second; 0: none
@@ -43,6 +44,9 @@ type EndpointInput struct {
 // CreateEndpoint makes an endpoint of a tenant. The secret is that which signs
 // for it, to be shown this once; "" where the endpoint has none of its own.
 func (m *Manager) CreateEndpoint(ctx context.Context, tenant string, in EndpointInput) (*hook.Endpoint, hook.Secret, error) {
+	if err := m.checkTransform(ctx, tenant, in.Transform); err != nil {
+		return nil, "", err
+	}
 	var e *hook.Endpoint
 	var secret hook.Secret
 	err := m.commit(ctx, "create an endpoint", func(now time.Time) (*store.Change, error) {
@@ -99,6 +103,9 @@ func (m *Manager) newEndpoint(t *hook.Tenant, id string, in EndpointInput, now t
 func (m *Manager) UpdateEndpoint(ctx context.Context, tenant, id string, in EndpointInput) (*hook.Endpoint, error) {
 	if in.Secret != nil && !in.Replace {
 		return nil, hook.Invalid("/secret", "is changed by POST .../secret/rotate")
+	}
+	if err := m.checkTransform(ctx, tenant, in.Transform); err != nil {
+		return nil, err
 	}
 	var was hook.EndpointState
 	e, err := m.changeEndpoint(ctx, tenant, id, in.Terms, nil, func(e *hook.Endpoint, now time.Time) error {

@@ -33,13 +33,17 @@ type EventTypeInput struct {
 	Validate    *bool   // refuse events that do not satisfy Schema
 	// Versions are the earlier shapes of data, newest first; empty: none. The
 	// first may lack Convert: it names the newest shape.
-	Versions *[]hook.TypeVersion
-	Terms    Terms[hook.EventType]
+	Versions  *[]hook.TypeVersion
+	Transform *string // a jq program for the bodies of the type; "": none
+	Terms     Terms[hook.EventType]
 }
 
 // PutEventType registers an event type or changes what is said of it.
 func (m *Manager) PutEventType(ctx context.Context, name string, in EventTypeInput) (t *hook.EventType, created bool, err error) {
 	if err := hook.ValidType(name); err != nil {
+		return nil, false, err
+	}
+	if err := m.checkTypeTransform(ctx, in.Transform); err != nil {
 		return nil, false, err
 	}
 	// Programs run, and schemas are read, before the change, which keeps others
@@ -128,6 +132,9 @@ func fillEventType(t *hook.EventType, in EventTypeInput) error {
 	}
 	if in.Versions != nil {
 		t.Versions = slices.Clone(*in.Versions)
+	}
+	if in.Transform != nil {
+		t.Transform = *in.Transform
 	}
 	if in.Sample == nil {
 		return nil
@@ -230,7 +237,7 @@ func (m *Manager) DeleteEventType(ctx context.Context, name string, terms Terms[
 			return nil, err
 		}
 		t := *old
-		t.Deleted, t.UpdatedAt, t.Versions = true, touched(old.UpdatedAt, now), nil
+		t.Deleted, t.UpdatedAt, t.Versions, t.Transform = true, touched(old.UpdatedAt, now), nil, ""
 		return &store.Change{Types: []*hook.EventType{&t}}, nil
 	})
 }

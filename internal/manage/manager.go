@@ -48,6 +48,8 @@ type Config struct {
 	// Converters checks the programs of event types. Nil: they run in this
 	// process.
 	Converters convert.Runner
+	// Programs checks the programs of endpoints. Nil: they run in this process.
+	Programs Programs
 	// DefaultDialect is spoken where neither endpoint nor tenant name one.
 	// "": standard.
 	DefaultDialect string
@@ -84,6 +86,9 @@ func New(c Config) (*Manager, error) {
 	}
 	if c.Converters == nil {
 		c.Converters = &convert.InProcess{}
+	}
+	if c.Programs == nil {
+		c.Programs, _ = convert.NewGuests(convert.PoolConfig{})
 	}
 	if c.DefaultDialect == "" {
 		c.DefaultDialect = "standard"

@@ -42,6 +42,7 @@ func (m *Manager) pin(c *store.Change, base int64, now time.Time) error {
 	for _, e := range c.Endpoints {
 		if old, ok := m.Directory.Endpoint(e.Num); ok {
 			e.PastFields = past(&k, "the fields of the endpoint "+e.ID, maxPastBytes, old.PastFields, old.Fields, e.Fields, slices.Equal, fieldsSize)
+			e.PastTransforms = past(&k, "the transformation of the endpoint "+e.ID, maxPastBytes, old.PastTransforms, old.Transform, e.Transform, same[string], textSize[string])
 			in := m.settings.endpoint
 			e.PastSettings = past(&k, "the settings of the endpoint "+e.ID, maxPastBytes, old.PastSettings, in.of(old.Settings), in.of(e.Settings), maps.Equal, settingsSize)
 		}
@@ -52,6 +53,7 @@ func (m *Manager) pin(c *store.Change, base int64, now time.Time) error {
 			old = &hook.EventType{} // events of the type may be older than its record
 		}
 		t.PastVersions = past(&k, "the versions of the event type "+t.Name, maxPastOurs, old.PastVersions, old.Versions, t.Versions, slices.Equal, versionsSize)
+		t.PastTransforms = past(&k, "the transformation of the event type "+t.Name, maxPastOurs, old.PastTransforms, old.Transform, t.Transform, same[string], textSize[string])
 	}
 	for _, p := range c.Pinned {
 		if old := m.Directory.Pinned(p.Name); old != nil {

@@ -182,3 +182,13 @@ func newOrGiven(d *dialect.Dialect, given *hook.Secret, use bool) (hook.Secret, 
 	}
 	return *given, nil
 }
+
+// sealHeaders seals the credentials among an endpoint's headers: those that were
+// just given, and those of a folder from before they were sealed (case 104).
+func (m *Manager) sealHeaders(e *hook.Endpoint) error {
+	headers, err := m.Ring.SealHeaders(e.Headers, e.Tenant, e.ID)
+	if err == nil {
+		e.Headers = headers
+	}
+	return err
+}

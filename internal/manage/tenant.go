@@ -28,6 +28,7 @@ type TenantInput struct {
 	// QuotaEvents and QuotaPending are as hook.Quota has them.
 	QuotaEvents  *float64
 	QuotaPending *int64
+	Programs     *bool // keys and portal links of the tenant's own may write programs
 	// Merge are settings to change beside the others; "" removes one.
 	Merge map[string]string
 	// Secret is the store-wide secret of the contract that the tenant's dialect is
@@ -106,6 +107,9 @@ func (m *Manager) fillTenant(t *hook.Tenant, in TenantInput) error {
 	}
 	if in.QuotaPending != nil {
 		t.Quota.Pending = *in.QuotaPending
+	}
+	if in.Programs != nil {
+		t.Programs = *in.Programs
 	}
 	if in.Settings != nil {
 		if err := checkSettings(*in.Settings); err != nil {

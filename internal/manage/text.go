@@ -25,3 +25,8 @@ func checkText(pointer, s string, limit int) error {
 	}
 	return nil
 }
+
+// pointerToken writes a name as one step of a JSON pointer (RFC 6901).
+func pointerToken(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}

@@ -26,6 +26,9 @@ type EndpointResult struct {
 // which then is the caller's own. A secret that is given for an endpoint that
 // exists must be the one that it has, so that the same input can be put again.
 func (m *Manager) PutEndpoint(ctx context.Context, tenant, id string, in EndpointInput) (EndpointResult, error) {
+	if err := m.checkTransform(ctx, tenant, in.Transform); err != nil {
+		return EndpointResult{}, err
+	}
 	var r EndpointResult
 	var was hook.EndpointState
 	err := m.commitOr(ctx, in.Terms.DryRun, "put an endpoint", func(now time.Time) (*store.Change, error) {

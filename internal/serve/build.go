@@ -51,10 +51,12 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 	}
 	s.converters, s.endConverters = convert.New(convert.PoolConfig{Logger: s.logger})
 	s.undo = append(s.undo, s.endConverters)
+	s.programs, s.endPrograms = convert.NewGuests(convert.PoolConfig{Logger: s.logger})
+	s.undo = append(s.undo, s.endPrograms)
 	s.manager, err = manage.New(manage.Config{
 		Store: s.store, Deliveries: s.store, Directory: s.directory, Dialects: dialects, Ring: ring, Logger: s.logger,
 		CheckURL: s.egress.CheckURL, CheckFilter: checkFilter, Retention: s.settings.Retention.Std(),
-		MaxEndpoints: s.settings.MaxEndpoints, Tell: s.tell, Converters: s.converters,
+		MaxEndpoints: s.settings.MaxEndpoints, Tell: s.tell, Converters: s.converters, Programs: s.programs,
 	})
 	if err != nil {
 		return err

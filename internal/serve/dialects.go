@@ -194,7 +194,7 @@ func (s *Server) pin(ctx context.Context, dialects *dialect.Registry) (*dispatch
 	if err := s.manager.Pin(ctx, now); err != nil {
 		return nil, err
 	}
-	p := &dispatch.Pins{Types: s.directory, Converters: s.converters}
+	p := &dispatch.Pins{Types: s.directory, Converters: s.converters, Programs: s.programs}
 	p.Renew(s.pinned(dialects))
 	if s.shared() {
 		s.directory.Watch(func(changed *store.Configuration) {

@@ -101,6 +101,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.running.Wait()
 	s.endConverters()
+	s.endPrograms()
 	s.egress.Close()
 	closed := s.store.Close() // which lets go of the folder, however little time is left
 	s.closeTracer(ctx)

@@ -63,6 +63,8 @@ type Server struct {
 	pins          *dispatch.Pins
 	converters    convert.Runner
 	endConverters func()
+	programs      *convert.Guests
+	endPrograms   func()
 	replayer      *manage.Replayer
 	auth          *auth.Authenticator
 	tracer        *telemetry.Tracer // nil: no traces

@@ -46,6 +46,8 @@ const (
 	pSecrets
 	pAuth
 	pTLS
+	pTransform
+	pPastTransforms
 )
 
 // packEndpoint appends an endpoint. What matching needs stands first, so that it
@@ -124,7 +126,7 @@ func partsOf(e *hook.Endpoint) (parts uint64) {
 	for i, there := range [...]bool{
 		e.Tenant != "", e.Description != "", e.Fields != nil, e.PastFields != nil, e.PastSettings != nil, e.Headers != nil, e.Schedule != nil,
 		e.Timeout != 0, e.RateLimit != 0, e.MaxInFlight != 0, e.Ordering != "", e.SkipAfter != 0, e.StateReason != "", e.Secrets != nil,
-		e.Auth != nil, e.TLS != nil,
+		e.Auth != nil, e.TLS != nil, e.Transform != "", e.PastTransforms != nil,
 	} {
 		if there {
 			parts |= 1 << i
@@ -164,6 +166,8 @@ func (p *packer) restOf(e *hook.Endpoint, parts uint64, at time.Time) {
 	})
 	part(pAuth, func() { p.auth(e.Auth) })
 	part(pTLS, func() { p.text(e.TLS.Certificate); p.text(string(e.TLS.Key)); p.text(e.TLS.CA) })
+	part(pTransform, func() { p.text(e.Transform) })
+	part(pPastTransforms, func() { packPast(p, e.PastTransforms, at, p.text) })
 }
 
 // unpackEndpoint reads what packEndpoint made. The endpoint's texts are parts of s.
@@ -232,19 +236,32 @@ func (u *unpacker) restOf(e *hook.Endpoint, parts uint64) {
 			e.Auth = u.auth()
 		case pTLS:
 			e.TLS = &hook.EndpointTLS{Certificate: u.text(), Key: hook.Sealed(u.text()), CA: u.text()}
+		case pTransform:
+			e.Transform = u.text()
+		case pPastTransforms:
+			e.PastTransforms = unpackPast(u, at, u.text)
 		}
 	}
 }
+
+// What a tenant is or not.
+const (
+	tenantDeleted byte = 1 << iota
+	tenantPrograms
+)
 
 // packTenant appends a tenant.
 func packTenant(b []byte, t *hook.Tenant) []byte {
 	p := packer{append(b, tenantRecord)}
 	p.int(int64(t.Num))
-	var deleted byte
+	var flags byte
 	if t.Deleted {
-		deleted = 1
+		flags |= tenantDeleted
 	}
-	p.b = append(p.b, deleted)
+	if t.Programs {
+		flags |= tenantPrograms
+	}
+	p.b = append(p.b, flags)
 	p.text(t.ID)
 	at := t.CreatedAt
 	p.time(at, time.Time{})
@@ -277,7 +294,9 @@ func packTenant(b []byte, t *hook.Tenant) []byte {
 // unpackTenant reads what packTenant made. The tenant's texts are parts of s.
 func unpackTenant(s string) *hook.Tenant {
 	u := unpacker{s[1:]}
-	t := &hook.Tenant{Num: hook.TenantNum(u.int()), Deleted: u.take(1)[0] == 1, ID: u.text()}
+	t := &hook.Tenant{Num: hook.TenantNum(u.int())}
+	flags := u.take(1)[0]
+	t.Deleted, t.Programs, t.ID = flags&tenantDeleted != 0, flags&tenantPrograms != 0, u.text()
 	at := u.time(time.Time{})
 	t.CreatedAt, t.UpdatedAt = at, u.time(at)
 	t.Name, t.Dialect, t.APIVersion = u.text(), u.text(), u.text()

@@ -1,17 +1,17 @@
-package manage
+package dialect
 
 import (
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/net/http/httpguts"
 
-	"grapnel/internal/dialect"
 	"grapnel/internal/hook"
 )
 
-// The limits of an endpoint's extra headers.
+// The limits of headers that are not the contract's.
 const (
 	maxHeaders     = 32
 	maxHeaderName  = 128
@@ -35,15 +35,15 @@ var (
 	webhookPrefixes  = []string{"webhook-", "x-webhook-"}
 )
 
-// checkHeaders refuses headers that could not be sent as they are, or that
-// are not the endpoint's to set (case 75).
-func checkHeaders(headers []hook.Header, d *dialect.Dialect) error {
+// CheckExtra refuses headers of an endpoint's that could not be sent as they are, or
+// that are not the endpoint's to set (case 75). The errors point into /headers.
+func (d *Dialect) CheckExtra(headers []hook.Header) error {
 	if len(headers) > maxHeaders {
 		return hook.Invalid("/headers", "holds %d headers, at most %d are allowed", len(headers), maxHeaders)
 	}
 	seen := make(map[string]bool, len(headers))
 	for _, h := range headers {
-		at := "/headers/" + pointerToken(h.Name)
+		at := string(jsontext.Pointer("/headers").AppendToken(h.Name))
 		lower := strings.ToLower(h.Name)
 		switch {
 		case len(h.Name) > maxHeaderName:
@@ -66,23 +66,8 @@ func checkHeaders(headers []hook.Header, d *dialect.Dialect) error {
 	return nil
 }
 
-// sealHeaders seals the credentials among an endpoint's headers: those that were
-// just given, and those of a folder from before they were sealed (case 104).
-func (m *Manager) sealHeaders(e *hook.Endpoint) error {
-	headers, err := m.Ring.SealHeaders(e.Headers, e.Tenant, e.ID)
-	if err == nil {
-		e.Headers = headers
-	}
-	return err
-}
-
 func isReserved(lower string) bool {
 	return slices.Contains(reserved, lower) || begins(lower, reservedPrefixes)
-}
-
-// pointerToken writes a name as one step of a JSON pointer (RFC 6901).
-func pointerToken(name string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 }
 
 func begins(lower string, prefixes []string) bool {
