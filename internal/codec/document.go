@@ -239,7 +239,7 @@ func (d *document) endpoint(name string, e *hook.Endpoint) {
 		e.VendorID = d.text()
 	case "Fields":
 		e.Fields = list(d, 4, (*document).text)
-	case "PastFields", "PastSettings":
+	case "PastFields", "PastSettings", "PastTransforms":
 		d.nil()
 	case "Settings":
 		e.Settings = d.texts()
@@ -251,6 +251,8 @@ func (d *document) endpoint(name string, e *hook.Endpoint) {
 		e.TLS = d.tls()
 	case "Filter":
 		e.Filter = d.base64()
+	case "Transform":
+		e.Transform = d.text()
 	case "Schedule":
 		e.Schedule = list(d, 8, func(d *document) time.Duration { return time.Duration(d.int()) })
 	case "Timeout":
@@ -346,6 +348,8 @@ func (d *document) tenant(name string, t *hook.Tenant) {
 		t.SecretMarks = d.texts()
 	case "Quota":
 		d.members(func(name string) { d.quota(name, &t.Quota) })
+	case "Programs":
+		t.Programs = d.bool()
 	case "LinkEpoch":
 		t.LinkEpoch = d.int()
 	case "CreatedAt":

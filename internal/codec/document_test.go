@@ -62,7 +62,7 @@ func TestDocumentsAreReadFast(t *testing.T) {
 		if !empty {
 			filled(reflect.ValueOf(&e).Elem())
 			filled(reflect.ValueOf(&of).Elem())
-			e.PastFields, e.PastSettings, of.PastAPIVersions, of.PastSettings, of.Connection = nil, nil, nil, nil, nil
+			e.PastFields, e.PastSettings, e.PastTransforms, of.PastAPIVersions, of.PastSettings, of.Connection = nil, nil, nil, nil, nil, nil
 		}
 		reads(t, &e, codec.ReadEndpoint)
 		reads(t, &of, codec.ReadTenant)
