@@ -45,6 +45,9 @@ type Endpoint struct {
 	Ordering  string `json:"ordering"`   // which deliveries wait for each other: Unordered, ByKey or Strict
 	SkipAfter *int   `json:"skip_after"` // failed attempts, then those behind a delivery go on; nil: they wait for it
 
+	DisableAfter *Duration  `json:"disable_after"`           // for how long all attempts may fail until it is disabled; nil: for ever
+	FailingSince *time.Time `json:"failing_since,omitempty"` // nil: it is well, or has not failed for long enough to tell
+
 	Fields   []string          `json:"fields"` // parts of the data that it gets; empty: all
 	Settings map[string]string `json:"settings"`
 	VendorID *string           `json:"vendor_id"` // what the dialect's own API calls it; nil: by its id
@@ -74,23 +77,24 @@ type EndpointSecret struct {
 
 // EndpointInput is what can be set on an endpoint.
 type EndpointInput struct {
-	URL         Field[string]          `json:"url,omitzero"`
-	EventTypes  Field[[]string]        `json:"event_types,omitzero"`
-	Dialect     Field[string]          `json:"dialect,omitzero"`
-	Secret      Field[string]          `json:"secret,omitzero"` // when it is made
-	Description Field[string]          `json:"description,omitzero"`
-	Headers     Field[Headers]         `json:"headers,omitzero"`
-	Auth        Field[EndpointAuth]    `json:"auth,omitzero"`
-	TLS         Field[TLSInput]        `json:"tls,omitzero"`
-	Filter      Field[json.RawMessage] `json:"filter,omitzero"`
-	Transform   Field[string]          `json:"transform,omitzero"` // a jq program
-	Schedule    Field[[]Duration]      `json:"schedule,omitzero"`
-	Timeout     Field[Duration]        `json:"timeout,omitzero"`
-	RateLimit   Field[float64]         `json:"rate_limit,omitzero"` // requests a second
-	MaxInFlight Field[int]             `json:"max_in_flight,omitzero"`
-	Ordering    Field[string]          `json:"ordering,omitzero"`   // Unordered, ByKey or Strict
-	SkipAfter   Field[int]             `json:"skip_after,omitzero"` // failed attempts; null: what comes after waits
-	State       Field[string]          `json:"state,omitzero"`      // Active or Paused
+	URL          Field[string]          `json:"url,omitzero"`
+	EventTypes   Field[[]string]        `json:"event_types,omitzero"`
+	Dialect      Field[string]          `json:"dialect,omitzero"`
+	Secret       Field[string]          `json:"secret,omitzero"` // when it is made
+	Description  Field[string]          `json:"description,omitzero"`
+	Headers      Field[Headers]         `json:"headers,omitzero"`
+	Auth         Field[EndpointAuth]    `json:"auth,omitzero"`
+	TLS          Field[TLSInput]        `json:"tls,omitzero"`
+	Filter       Field[json.RawMessage] `json:"filter,omitzero"`
+	Transform    Field[string]          `json:"transform,omitzero"` // a jq program
+	Schedule     Field[[]Duration]      `json:"schedule,omitzero"`
+	Timeout      Field[Duration]        `json:"timeout,omitzero"`
+	RateLimit    Field[float64]         `json:"rate_limit,omitzero"` // requests a second
+	MaxInFlight  Field[int]             `json:"max_in_flight,omitzero"`
+	Ordering     Field[string]          `json:"ordering,omitzero"`      // Unordered, ByKey or Strict
+	SkipAfter    Field[int]             `json:"skip_after,omitzero"`    // failed attempts; null: what comes after waits
+	State        Field[string]          `json:"state,omitzero"`         // Active or Paused
+	DisableAfter Field[Duration]        `json:"disable_after,omitzero"` // for how long all attempts may fail; null: for ever
 
 	Fields   Field[[]string]          `json:"fields,omitzero"`    // parts of the data that it gets, for dialects that let it choose
 	Settings Field[map[string]string] `json:"settings,omitzero"`  // for the dialect's contract

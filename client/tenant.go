@@ -16,6 +16,7 @@ type Tenant struct {
 	APIVersion string            `json:"api_version"`
 	Settings   map[string]string `json:"settings"` // those of its dialects
 	Programs   bool              `json:"programs"` // its own keys and portal links may write programs
+	Operator   bool              `json:"operator"` // it is told what all tenants are told
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
 	Quota      *Quota            `json:"quota,omitempty"`      // its own; nil: what the server's settings say
@@ -50,6 +51,7 @@ type TenantInput struct {
 	Settings   Field[map[string]string] `json:"settings,omitzero"`
 	Quota      Field[QuotaInput]        `json:"quota,omitzero"`
 	Programs   Field[bool]              `json:"programs,omitzero"` // its own keys and portal links may write programs
+	Operator   Field[bool]              `json:"operator,omitzero"` // it is told what all tenants are told
 }
 
 // Tenant gets a tenant.

@@ -57,7 +57,7 @@ func (p *program) endpoint(e *client.Endpoint) error {
 	}
 	all := []field{
 		{"endpoint", e.ID}, {"number", fmt.Sprint(e.Number)}, {"tenant", e.Tenant}, {"url", e.URL}, {"state", e.State}, {"since", when(e.StateAt)},
-		{"reason", e.StateReason}, {"types", eventTypes(e)}, {"dialect", e.Dialect}, {"description", e.Description},
+		{"reason", e.StateReason}, {"failing since", when(e.FailingSince)}, {"types", eventTypes(e)}, {"dialect", e.Dialect}, {"description", e.Description},
 	}
 	if e.VendorID != nil {
 		all = append(all, field{"vendor id", *e.VendorID})
@@ -91,6 +91,9 @@ func (p *program) endpoint(e *client.Endpoint) error {
 	}
 	if e.Ordering != client.Unordered {
 		all = append(all, field{"ordering", e.Ordering}, field{"a delivery that fails", poison(e.SkipAfter)})
+	}
+	if e.DisableAfter != nil {
+		all = append(all, field{"disabled after", config.Duration(*e.DisableAfter).String() + " of failures alone"})
 	}
 	all = append(all, field{"created", when(&e.CreatedAt)}, field{"updated", when(&e.UpdatedAt)})
 	for _, s := range e.Secrets {

@@ -10,21 +10,22 @@ import (
 
 // endpointFields is what can be set on an endpoint beside its URL.
 type endpointFields struct {
-	Type        []string          `placeholder:"NAME" help:"An event type that it gets, or prefix.* for all that begin so; may be given several times (default all)."`
-	Description *string           `placeholder:"TEXT" help:"What it is, for people."`
-	Header      []string          `sep:"none" placeholder:"'NAME: VALUE'" help:"A header to send with each request; may be given several times, and replaces all that there are."`
-	HeaderFile  string            `placeholder:"FILE" help:"File of such headers, one a line, for those that are credentials; - for standard input."`
-	Filter      string            `placeholder:"JSON" help:"A condition that events must meet: JSON, @FILE, or - for standard input."`
-	Transform   string            `placeholder:"JQ" help:"A program that makes body and headers of its requests: jq, @FILE, or - for standard input."`
-	Schedule    []config.Duration `placeholder:"TIMES" help:"Waits between attempts, such as 5s,5m,1h."`
-	NoRetries   bool              `help:"Make one attempt alone."`
-	Timeout     *config.Duration  `placeholder:"TIME" help:"How long an attempt may take."`
-	RateLimit   *float64          `placeholder:"N" help:"Most requests a second."`
-	MaxInFlight *int              `placeholder:"N" help:"Most requests at once."`
-	Ordering    *string           `enum:"none,key,strict" placeholder:"KIND" help:"Which deliveries wait for each other: none, those of one ordering key (key), or all (strict)."`
-	SkipAfter   *int              `placeholder:"N" help:"With an ordering: failed attempts after which a delivery fails, so that those behind it go on (default: they wait for it)."`
-	Fields      []string          `placeholder:"FIELD" help:"A part of the data that it gets, such as id or price.value, where the dialect lets it choose; may be given several times (default all)."`
-	Setting     map[string]string `placeholder:"NAME=TEXT" help:"A setting of its dialect, such as store_id; may be given several times, and replaces all that there are. One that the dialect does not use is kept and does nothing."`
+	Type         []string          `placeholder:"NAME" help:"An event type that it gets, or prefix.* for all that begin so; may be given several times (default all)."`
+	Description  *string           `placeholder:"TEXT" help:"What it is, for people."`
+	Header       []string          `sep:"none" placeholder:"'NAME: VALUE'" help:"A header to send with each request; may be given several times, and replaces all that there are."`
+	HeaderFile   string            `placeholder:"FILE" help:"File of such headers, one a line, for those that are credentials; - for standard input."`
+	Filter       string            `placeholder:"JSON" help:"A condition that events must meet: JSON, @FILE, or - for standard input."`
+	Transform    string            `placeholder:"JQ" help:"A program that makes body and headers of its requests: jq, @FILE, or - for standard input."`
+	Schedule     []config.Duration `placeholder:"TIMES" help:"Waits between attempts, such as 5s,5m,1h."`
+	NoRetries    bool              `help:"Make one attempt alone."`
+	Timeout      *config.Duration  `placeholder:"TIME" help:"How long an attempt may take."`
+	RateLimit    *float64          `placeholder:"N" help:"Most requests a second."`
+	MaxInFlight  *int              `placeholder:"N" help:"Most requests at once."`
+	Ordering     *string           `enum:"none,key,strict" placeholder:"KIND" help:"Which deliveries wait for each other: none, those of one ordering key (key), or all (strict)."`
+	SkipAfter    *int              `placeholder:"N" help:"With an ordering: failed attempts after which a delivery fails, so that those behind it go on (default: they wait for it)."`
+	DisableAfter *config.Duration  `placeholder:"TIME" help:"Disable it when all attempts have failed for so long, from 5s to 90d (default: never). Its tenant is warned before."`
+	Fields       []string          `placeholder:"FIELD" help:"A part of the data that it gets, such as id or price.value, where the dialect lets it choose; may be given several times (default all)."`
+	Setting      map[string]string `placeholder:"NAME=TEXT" help:"A setting of its dialect, such as store_id; may be given several times, and replaces all that there are. One that the dialect does not use is kept and does nothing."`
 	authFields
 }
 
@@ -42,6 +43,9 @@ func (f *endpointFields) input(p *program) (client.EndpointInput, error) {
 	}
 	if f.Timeout != nil {
 		in.Timeout = client.Set(client.Duration(*f.Timeout))
+	}
+	if f.DisableAfter != nil {
+		in.DisableAfter = client.Set(client.Duration(*f.DisableAfter))
 	}
 	switch {
 	case f.NoRetries && f.Schedule != nil:
@@ -200,7 +204,7 @@ type endpointsUpdateCmd struct {
 	oneEndpoint
 	To    *string  `placeholder:"URL" help:"The URL to deliver to."`
 	State *string  `enum:"active,paused" placeholder:"STATE" help:"Let it go on (active) or hold its deliveries (paused)."`
-	Unset []string `enum:"type,description,header,auth,tls,filter,transform,schedule,timeout,rate-limit,max-in-flight,ordering,skip-after,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, auth, tls, filter, transform, schedule, timeout, rate-limit, max-in-flight, ordering, skip-after, fields or settings."`
+	Unset []string `enum:"type,description,header,auth,tls,filter,transform,schedule,timeout,rate-limit,max-in-flight,ordering,skip-after,disable-after,fields,settings" placeholder:"FIELD" help:"Set a field back to its default: type, description, header, auth, tls, filter, transform, schedule, timeout, rate-limit, max-in-flight, ordering, skip-after, disable-after, fields or settings."`
 	endpointFields
 	rehearsed
 }
@@ -268,6 +272,8 @@ func unset(in *client.EndpointInput, name string) {
 		in.Ordering = client.Null[string]()
 	case "skip-after":
 		in.SkipAfter = client.Null[int]()
+	case "disable-after":
+		in.DisableAfter = client.Null[client.Duration]()
 	case "fields":
 		in.Fields = client.Null[[]string]()
 	case "settings":

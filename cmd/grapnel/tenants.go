@@ -55,6 +55,9 @@ func (p *program) tenant(t *client.Tenant) error {
 	if t.Programs {
 		all = append(all, field{"programs", "its own keys and portal links may write them"})
 	}
+	if t.Operator {
+		all = append(all, field{"operator", "it is told what all tenants are told"})
+	}
 	if t.Quota != nil {
 		all = append(all, quotaFields(t.Quota)...)
 	}
@@ -136,11 +139,12 @@ type tenantFields struct {
 	MaxEvents  *float64          `placeholder:"N" help:"Most events that the tenant may publish a second, over a while; 0 is no limit."`
 	MaxPending *int64            `placeholder:"N" help:"Most deliveries of the tenant that may wait before its events are refused; 0 is no limit."`
 	Programs   *bool             `negatable:"" help:"Let keys and portal links of the tenant's own write programs, such as an endpoint's --transform."`
+	Operator   *bool             `negatable:"" help:"Tell it what all tenants are told: it is yours, and its endpoints subscribe to grapnel.* types by name."`
 	SecretFile string            `placeholder:"FILE" help:"File that holds the tenant's secret, for dialects where the tenant has one; - for standard input."`
 }
 
 func (f *tenantFields) input(p *program, r *remote) (in client.TenantInput, err error) {
-	in = client.TenantInput{Name: client.SetIf(f.Name), Dialect: client.SetIf(f.Dialect), APIVersion: client.SetIf(f.APIVersion), Programs: client.SetIf(f.Programs)}
+	in = client.TenantInput{Name: client.SetIf(f.Name), Dialect: client.SetIf(f.Dialect), APIVersion: client.SetIf(f.APIVersion), Programs: client.SetIf(f.Programs), Operator: client.SetIf(f.Operator)}
 	if f.Setting != nil {
 		in.Settings = client.Set(f.Setting)
 	}

@@ -16,23 +16,24 @@ import (
 
 // endpointInput is the body that creates or changes an endpoint.
 type endpointInput struct {
-	URL         field[string]     `json:"url" doc:"where deliveries go; kept exactly as given" example:"https://example.com/hooks"`
-	EventTypes  field[[]string]   `json:"event_types" doc:"names, or prefix.* for all that begin so; empty or null: all types" example:"[\"invoice.*\"]"`
-	Dialect     field[string]     `json:"dialect" doc:"the wire contract it speaks; null or absent: the tenant's. It cannot change later" example:"standard"`
-	Secret      *string           `json:"secret" doc:"a secret of your own to sign with, only while it is created; absent: one is made where the dialect wants one"`
-	Description field[string]     `json:"description" doc:"for people" example:"Accounting"`
-	Headers     field[headers]    `json:"headers" doc:"extra headers of every request" example:"{\"X-Region\":\"eu\"}"`
-	Auth        field[*authInput] `json:"auth" doc:"how its requests authenticate themselves, beside their signature; null: not at all"`
-	TLS         field[*tlsInput]  `json:"tls" doc:"a client certificate to show, and authorities of its own; for a url with https. null: neither"`
-	Filter      raw               `json:"filter" doc:"a condition tree that an event has to meet" example:"{\"field\":\"data.amount\",\"operator\":\"gt\",\"value\":100}"`
-	Transform   field[string]     `json:"transform" doc:"a jq program that makes body and headers of its requests; null: none" example:".body.text = .event.type"`
-	Schedule    field[[]seconds]  `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule" example:"[5,\"5m\",3600]"`
-	Timeout     field[seconds]    `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20s"`
-	RateLimit   field[float64]    `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
-	MaxInFlight field[int]        `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
-	Ordering    field[string]     `json:"ordering" doc:"which deliveries wait for each other: none, those of one ordering key, or all (strict); null: none" example:"key" enum:"none,key,strict"`
-	SkipAfter   field[int]        `json:"skip_after" doc:"of an ordered endpoint: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait until it is delivered or cancelled" example:"5"`
-	State       field[string]     `json:"state" doc:"active or paused" example:"active" enum:"active,paused"`
+	URL          field[string]     `json:"url" doc:"where deliveries go; kept exactly as given" example:"https://example.com/hooks"`
+	EventTypes   field[[]string]   `json:"event_types" doc:"names, or prefix.* for all that begin so; empty or null: all types" example:"[\"invoice.*\"]"`
+	Dialect      field[string]     `json:"dialect" doc:"the wire contract it speaks; null or absent: the tenant's. It cannot change later" example:"standard"`
+	Secret       *string           `json:"secret" doc:"a secret of your own to sign with, only while it is created; absent: one is made where the dialect wants one"`
+	Description  field[string]     `json:"description" doc:"for people" example:"Accounting"`
+	Headers      field[headers]    `json:"headers" doc:"extra headers of every request" example:"{\"X-Region\":\"eu\"}"`
+	Auth         field[*authInput] `json:"auth" doc:"how its requests authenticate themselves, beside their signature; null: not at all"`
+	TLS          field[*tlsInput]  `json:"tls" doc:"a client certificate to show, and authorities of its own; for a url with https. null: neither"`
+	Filter       raw               `json:"filter" doc:"a condition tree that an event has to meet" example:"{\"field\":\"data.amount\",\"operator\":\"gt\",\"value\":100}"`
+	Transform    field[string]     `json:"transform" doc:"a jq program that makes body and headers of its requests; null: none" example:".body.text = .event.type"`
+	Schedule     field[[]seconds]  `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule" example:"[5,\"5m\",3600]"`
+	Timeout      field[seconds]    `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20s"`
+	RateLimit    field[float64]    `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
+	MaxInFlight  field[int]        `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
+	Ordering     field[string]     `json:"ordering" doc:"which deliveries wait for each other: none, those of one ordering key, or all (strict); null: none" example:"key" enum:"none,key,strict"`
+	SkipAfter    field[int]        `json:"skip_after" doc:"of an ordered endpoint: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait until it is delivered or cancelled" example:"5"`
+	DisableAfter field[seconds]    `json:"disable_after" doc:"for how long all attempts may fail until the endpoint is disabled: from 5 s to 90 days; null: for ever" example:"120h"`
+	State        field[string]     `json:"state" doc:"active or paused" example:"active" enum:"active,paused"`
 
 	Fields   field[[]string]          `json:"fields" doc:"which parts of the data it gets, for a dialect that lets it choose: names, or paths such as price.value; empty or null: all" example:"[\"id\",\"name\"]"`
 	Settings field[map[string]string] `json:"settings" doc:"what the dialect's contract keeps of it besides, such as store_id; null: nothing" example:"{\"store_id\":\"2\"}"`
@@ -58,6 +59,7 @@ func (in *endpointInput) manage() manage.EndpointInput {
 	}
 	out.Transform = in.Transform.pointer()
 	out.Ordering, out.SkipAfter = orderingOf(in.Ordering), in.SkipAfter.pointer()
+	out.DisableAfter = (*time.Duration)(in.DisableAfter.pointer())
 	out.Fields, out.Settings, out.VendorID = in.Fields.pointer(), in.Settings.pointer(), in.VendorID.pointer()
 	if in.Schedule.given {
 		out.Schedule = new([]time.Duration) // nil inside: the dialect's
@@ -74,34 +76,36 @@ const unordered = "none"
 
 // endpointShape is an endpoint in answers.
 type endpointShape struct {
-	ID          string            `json:"id" doc:"the endpoint's id" example:"ep_01JB2X3Y4Z"`
-	Number      int64             `json:"number" doc:"a small number, for contracts that show one" example:"1"`
-	Tenant      string            `json:"tenant" doc:"the tenant it belongs to" example:"acme"`
-	URL         string            `json:"url" doc:"where deliveries go" example:"https://example.com/hooks"`
-	EventTypes  []string          `json:"event_types" doc:"what it subscribes to; empty: all types" example:"[\"invoice.*\"]"`
-	Dialect     string            `json:"dialect" doc:"the wire contract it speaks" example:"standard"`
-	Description string            `json:"description" doc:"for people" example:"Accounting"`
-	Headers     headers           `json:"headers" doc:"extra headers of every request; values of credentials are replaced by [secret]"`
-	Auth        *authShape        `json:"auth" doc:"how its requests authenticate themselves; secrets are replaced by [secret]. null: by their signature alone"`
-	TLS         *tlsShape         `json:"tls" doc:"what connections to it are made with; null: as all are"`
-	Filter      jsontext.Value    `json:"filter" doc:"the condition tree that an event has to meet; null: none"`
-	Transform   *string           `json:"transform" doc:"the jq program that makes body and headers of its requests; null: none" example:".body.text = .event.type"`
-	Schedule    *[]seconds        `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule, empty: no retries"`
-	Timeout     *seconds          `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20"`
-	RateLimit   *float64          `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
-	MaxInFlight *int              `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
-	Ordering    string            `json:"ordering" doc:"which deliveries wait for each other: none, those of one ordering key, or all (strict)" example:"key" enum:"none,key,strict"`
-	SkipAfter   *int              `json:"skip_after" doc:"of an ordered endpoint: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait until it is delivered or cancelled" example:"5"`
-	Fields      []string          `json:"fields" doc:"which parts of the data it gets; empty: all" example:"[\"id\",\"name\"]"`
-	Settings    map[string]string `json:"settings" doc:"what its contract keeps of it besides" example:"{\"store_id\":\"2\"}"`
-	VendorID    *string           `json:"vendor_id" doc:"what the dialect's own API calls it; null: by its id" example:"17"`
+	ID           string            `json:"id" doc:"the endpoint's id" example:"ep_01JB2X3Y4Z"`
+	Number       int64             `json:"number" doc:"a small number, for contracts that show one" example:"1"`
+	Tenant       string            `json:"tenant" doc:"the tenant it belongs to" example:"acme"`
+	URL          string            `json:"url" doc:"where deliveries go" example:"https://example.com/hooks"`
+	EventTypes   []string          `json:"event_types" doc:"what it subscribes to; empty: all types" example:"[\"invoice.*\"]"`
+	Dialect      string            `json:"dialect" doc:"the wire contract it speaks" example:"standard"`
+	Description  string            `json:"description" doc:"for people" example:"Accounting"`
+	Headers      headers           `json:"headers" doc:"extra headers of every request; values of credentials are replaced by [secret]"`
+	Auth         *authShape        `json:"auth" doc:"how its requests authenticate themselves; secrets are replaced by [secret]. null: by their signature alone"`
+	TLS          *tlsShape         `json:"tls" doc:"what connections to it are made with; null: as all are"`
+	Filter       jsontext.Value    `json:"filter" doc:"the condition tree that an event has to meet; null: none"`
+	Transform    *string           `json:"transform" doc:"the jq program that makes body and headers of its requests; null: none" example:".body.text = .event.type"`
+	Schedule     *[]seconds        `json:"schedule" doc:"waits between the attempts; null: the dialect's schedule, empty: no retries"`
+	Timeout      *seconds          `json:"timeout" doc:"how long an attempt may take; null: the dialect's" example:"20"`
+	RateLimit    *float64          `json:"rate_limit" doc:"requests a second, at most; null: no limit" example:"10"`
+	MaxInFlight  *int              `json:"max_in_flight" doc:"requests at once, at most; null: the server's limit" example:"4"`
+	Ordering     string            `json:"ordering" doc:"which deliveries wait for each other: none, those of one ordering key, or all (strict)" example:"key" enum:"none,key,strict"`
+	SkipAfter    *int              `json:"skip_after" doc:"of an ordered endpoint: after how many failed attempts a delivery fails, so that those behind it go on; null: they wait until it is delivered or cancelled" example:"5"`
+	DisableAfter *seconds          `json:"disable_after" doc:"for how long all attempts may fail until the endpoint is disabled; null: for ever" example:"432000"`
+	Fields       []string          `json:"fields" doc:"which parts of the data it gets; empty: all" example:"[\"id\",\"name\"]"`
+	Settings     map[string]string `json:"settings" doc:"what its contract keeps of it besides" example:"{\"store_id\":\"2\"}"`
+	VendorID     *string           `json:"vendor_id" doc:"what the dialect's own API calls it; null: by its id" example:"17"`
 
-	State       string        `json:"state" doc:"paused by people, or disabled by the server: both hold what waits" example:"active" enum:"active,paused,disabled"`
-	StateReason string        `json:"state_reason,omitzero" doc:"why it is in this state"`
-	StateAt     stamp         `json:"state_at,omitzero" doc:"since when it is in this state"`
-	Secrets     []secretShape `json:"secrets" doc:"when its secrets were made and until when they sign, never what they are"`
-	CreatedAt   stamp         `json:"created_at" doc:"when it was created"`
-	UpdatedAt   stamp         `json:"updated_at" doc:"when it was last changed"`
+	State        string        `json:"state" doc:"paused by people, or disabled by the server: both hold what waits" example:"active" enum:"active,paused,disabled"`
+	StateReason  string        `json:"state_reason,omitzero" doc:"why it is in this state"`
+	StateAt      stamp         `json:"state_at,omitzero" doc:"since when it is in this state"`
+	FailingSince stamp         `json:"failing_since,omitzero" doc:"when the first of the attempts began that have all failed since; absent: it is well, or has not failed for long enough to tell"`
+	Secrets      []secretShape `json:"secrets" doc:"when its secrets were made and until when they sign, never what they are"`
+	CreatedAt    stamp         `json:"created_at" doc:"when it was created"`
+	UpdatedAt    stamp         `json:"updated_at" doc:"when it was last changed"`
 }
 
 // secretShape tells of a secret without telling it.
@@ -132,6 +136,10 @@ func shapeEndpoint(e *hook.Endpoint) endpointShape {
 	if e.SkipAfter != 0 {
 		s.SkipAfter = &e.SkipAfter
 	}
+	if e.DisableAfter != 0 {
+		s.DisableAfter = new(seconds(e.DisableAfter))
+	}
+	s.FailingSince = stamp(e.FailingSince)
 	if e.VendorID != "" {
 		s.VendorID = &e.VendorID
 	}

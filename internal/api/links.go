@@ -86,7 +86,7 @@ func (in *endpointInput) checkCustomer(c *call) error {
 	}
 	for name, given := range map[string]bool{
 		"schedule": in.Schedule.given, "timeout": in.Timeout.given, "max_in_flight": in.MaxInFlight.given, "ordering": in.Ordering.given,
-		"skip_after": in.SkipAfter.given, "vendor_id": in.VendorID.given,
+		"skip_after": in.SkipAfter.given, "disable_after": in.DisableAfter.given, "vendor_id": in.VendorID.given,
 	} {
 		if given {
 			return &hook.Error{Code: hook.CodeForbidden, Field: "/" + name, Message: "cannot be set with a portal link: leave it out"}

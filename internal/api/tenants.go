@@ -16,6 +16,7 @@ type tenantInput struct {
 	Settings   field[map[string]string] `json:"settings" doc:"free texts, for you and for contracts; vendor_id, in digits, is the number that contracts show of the tenant in place of its own" example:"{\"region\":\"eu\"}"`
 	Quota      field[*quotaInput]       `json:"quota" doc:"how much it may publish; null: what the server's settings say"`
 	Programs   field[bool]              `json:"programs" doc:"whether keys and portal links of the tenant's own may write programs, such as an endpoint's transform" example:"false"`
+	Operator   field[bool]              `json:"operator" doc:"whether it is yours: its endpoints get the notices about all tenants that they subscribe to by name" example:"false"`
 	Connection raw                      `json:"connection" doc:"as it is shown; not read"`
 	echoed
 }
@@ -29,6 +30,7 @@ type tenantShape struct {
 	APIVersion string            `json:"api_version" doc:"which version of the shapes its endpoints get; empty: the newest"`
 	Settings   map[string]string `json:"settings" doc:"free texts" example:"{\"region\":\"eu\"}"`
 	Programs   bool              `json:"programs" doc:"whether keys and portal links of the tenant's own may write programs" example:"false"`
+	Operator   bool              `json:"operator" doc:"whether it is told what all tenants are told" example:"false"`
 	CreatedAt  stamp             `json:"created_at" doc:"when it was created"`
 	UpdatedAt  stamp             `json:"updated_at" doc:"when it was last changed"`
 	Quota      *quotaShape       `json:"quota,omitzero" doc:"how much it may publish; absent: what the server's settings say"`
@@ -38,7 +40,7 @@ type tenantShape struct {
 
 func (a *API) tenantShape(t *hook.Tenant) tenantShape {
 	out := tenantShape{
-		ID: t.ID, Number: int64(t.Num), Name: t.Name, Dialect: a.Manager.DialectOf(t), APIVersion: t.APIVersion, Settings: t.Settings, Programs: t.Programs,
+		ID: t.ID, Number: int64(t.Num), Name: t.Name, Dialect: a.Manager.DialectOf(t), APIVersion: t.APIVersion, Settings: t.Settings, Programs: t.Programs, Operator: t.Operator,
 		CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt), Quota: quotaOf(t.Quota),
 	}
 	if t.Connection != nil {
@@ -63,7 +65,7 @@ func (a *API) putTenant(c *call) error {
 	}
 	put := manage.TenantInput{
 		Name: in.Name.pointer(), Dialect: in.Dialect.pointer(), Secret: secretOf(in.Secret),
-		APIVersion: in.APIVersion.pointer(), Settings: in.Settings.pointer(), Programs: in.Programs.pointer(), Terms: on,
+		APIVersion: in.APIVersion.pointer(), Settings: in.Settings.pointer(), Programs: in.Programs.pointer(), Operator: in.Operator.pointer(), Terms: on,
 	}
 	if err := fillQuota(&put, in.Quota); err != nil {
 		return err

@@ -265,6 +265,10 @@ func (d *document) endpoint(name string, e *hook.Endpoint) {
 		e.Ordering = hook.Ordering(d.text())
 	case "SkipAfter":
 		e.SkipAfter = int(d.int())
+	case "DisableAfter":
+		e.DisableAfter = time.Duration(d.int())
+	case "FailingSince":
+		e.FailingSince = d.time()
 	case "State":
 		e.State = hook.EndpointState(d.text())
 	case "StateReason":
@@ -350,6 +354,8 @@ func (d *document) tenant(name string, t *hook.Tenant) {
 		d.members(func(name string) { d.quota(name, &t.Quota) })
 	case "Programs":
 		t.Programs = d.bool()
+	case "Operator":
+		t.Operator = d.bool()
 	case "LinkEpoch":
 		t.LinkEpoch = d.int()
 	case "CreatedAt":

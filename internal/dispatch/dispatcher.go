@@ -34,6 +34,12 @@ type Egress interface {
 type Manager interface {
 	DisableEndpoint(ctx context.Context, num hook.EndpointNum, reason string) error
 	Unsubscribe(ctx context.Context, num hook.EndpointNum, reason string) error
+	// EndpointFailing tells that all attempts have failed since a time; warning
+	// counts from 1.
+	EndpointFailing(ctx context.Context, num hook.EndpointNum, since time.Time, warning int, reason string) error
+	// EndpointRecovered tells that one that was told of as failing has taken a
+	// delivery.
+	EndpointRecovered(ctx context.Context, num hook.EndpointNum) error
 }
 
 // Defaults of Config.
@@ -118,7 +124,8 @@ type Dispatcher struct {
 	barred    bool // a lost lease, or a store that does not take outcomes
 	lanes     map[hook.EndpointNum]*lane
 	tenants   map[hook.TenantNum]*tenant
-	spent     allowances // of lanes that have gone
+	spent     allowances                   // of lanes that have gone
+	ailments  map[hook.EndpointNum]ailment // of endpoints whose lanes went for want of work
 	rings     rings
 	timers    timers
 	wides     []*wide     // events that are being handed out, in their order
@@ -521,6 +528,10 @@ func (d *Dispatcher) configure(l *lane) {
 	if old != 0 && (old != l.url || was != sending && l.mode == sending) {
 		l.startAnew()
 	}
+	l.disableAfter = e.DisableAfter
+	if l.ailment.since.IsZero() {
+		l.ailment.since = e.FailingSince
+	}
 	d.reorder(l)
 }
 
@@ -565,6 +576,7 @@ func (d *Dispatcher) lane(num hook.EndpointNum) *lane {
 	t.lanes++
 	l := newLane(num, t)
 	l.allowance = d.spent.take(num)
+	l.ailment = d.takesAilment(num)
 	d.configure(l)
 	d.lanes[num] = l
 	return l

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -315,6 +316,28 @@ func (w *world) DisableEndpoint(_ context.Context, num hook.EndpointNum, reason 
 	w.mu.Unlock()
 	w.change(num, func(e *hook.Endpoint) { e.State, e.StateReason = hook.EndpointDisabled, reason })
 	return nil
+}
+
+func (w *world) EndpointFailing(_ context.Context, num hook.EndpointNum, since time.Time, warning int, reason string) error {
+	w.noted(fmt.Sprintf("failing %d since %s, warning %d: %s", num, since.UTC().Format(time.TimeOnly), warning, reason))
+	w.change(num, func(e *hook.Endpoint) {
+		if e.FailingSince.IsZero() {
+			e.FailingSince = since
+		}
+	})
+	return nil
+}
+
+func (w *world) EndpointRecovered(_ context.Context, num hook.EndpointNum) error {
+	w.noted("recovered " + strconv.Itoa(int(num)))
+	w.change(num, func(e *hook.Endpoint) { e.FailingSince = time.Time{} })
+	return nil
+}
+
+func (w *world) noted(action string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.actions = append(w.actions, action)
 }
 
 func (w *world) Unsubscribe(context.Context, hook.EndpointNum, string) error {

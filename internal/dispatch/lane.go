@@ -37,27 +37,29 @@ type lane struct {
 
 	complained atomic.Int64 // Unix time of the last complaint that it cannot send
 
-	host      uint64 // stands for the endpoint's host
-	url       uint64 // stands for the endpoint's URL, as it was when it was configured; 0: not known
-	ordering  hook.Ordering
-	stays     bool // no delivery may be skipped
-	mode      mode
-	acting    bool // its endpoint is being disabled or removed because of an answer
-	most      int  // the endpoint's own limit of requests at once
-	rate      float64
-	known     bool // it answered lately
-	turn      uint8
-	inFlight  int
-	limit     limiter
-	breaker   breaker
-	pacer     pacer
-	allowance allowance
-	bytes     int   // of its deliveries in memory
-	pending   int64 // deliveries that are not over
-	idleSince time.Time
-	downSince time.Time // the first of the last requests that got no answer, if the last got none
-	giveUpAt  time.Time // not before
-	cutoff    int64     // events before it are being given up; 0: none are
+	host         uint64 // stands for the endpoint's host
+	url          uint64 // stands for the endpoint's URL, as it was when it was configured; 0: not known
+	ordering     hook.Ordering
+	stays        bool // no delivery may be skipped
+	mode         mode
+	disableAfter time.Duration // for how long all attempts may fail; 0: for ever
+	acting       bool          // its endpoint is being disabled or removed because of an answer
+	most         int           // the endpoint's own limit of requests at once
+	rate         float64
+	known        bool // it answered lately
+	turn         uint8
+	inFlight     int
+	limit        limiter
+	breaker      breaker
+	pacer        pacer
+	allowance    allowance
+	bytes        int   // of its deliveries in memory
+	pending      int64 // deliveries that are not over
+	idleSince    time.Time
+	ailment      ailment
+	downSince    time.Time // the first of the last requests that got no answer, if the last got none
+	giveUpAt     time.Time // not before
+	cutoff       int64     // events before it are being given up; 0: none are
 
 	window  list[*delivery] // live ones that wait
 	backlog list[*delivery] // paged ones that wait
@@ -104,7 +106,7 @@ func (l *lane) class() class {
 
 // startAnew forgets what was learned of the endpoint.
 func (l *lane) startAnew() {
-	l.limit, l.breaker, l.known = newLimiter(), breaker{}, false
+	l.limit, l.breaker, l.known, l.ailment = newLimiter(), breaker{}, false, ailment{}
 	l.isUp()
 }
 

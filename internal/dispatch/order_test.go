@@ -239,19 +239,20 @@ func orderedWorld(t *testing.T, change func(*hook.Endpoint), f func(w *world, o 
 	})
 }
 
-// poison lets an endpoint refuse one event.
-func (w *world) poison(bad *hook.Event, code int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answer[1] = func(ctx context.Context, n int) *egress.Result {
-		w.mu.Lock()
-		last := w.requests[len(w.requests)-1]
-		w.mu.Unlock()
-		if last.id == bad.ID.String() {
+// poisoned publishes an event that endpoint 1 refuses, from its first attempt on.
+func (w *world) poisoned(code int, publish func() *hook.Event) *hook.Event {
+	bad, known := "", make(chan struct{})
+	w.answers(1, func(ctx context.Context, n int) *egress.Result {
+		<-known
+		if w.seen(1)[n-1].id == bad {
 			return after(ctx, time.Millisecond, status(code))
 		}
 		return after(ctx, time.Millisecond, status(200))
-	}
+	})
+	e := publish()
+	bad = e.ID.String()
+	close(known)
+	return e
 }
 
 // order are the events that an endpoint saw, by their place among the published.
@@ -267,8 +268,7 @@ func (w *world) order() []int {
 // its owner says; its reason says so.
 func TestSkipAfter(t *testing.T) {
 	orderedWorld(t, func(e *hook.Endpoint) { e.Ordering, e.SkipAfter = hook.OrderedStrict, 3 }, func(w *world, _ *orderly) {
-		bad := w.publish(1)
-		w.poison(bad, 500)
+		bad := w.poisoned(500, func() *hook.Event { return w.publish(1) })
 		w.publish(1)
 		w.publish(1)
 		time.Sleep(time.Minute)
@@ -304,8 +304,7 @@ func TestHold(t *testing.T) {
 		for _, restart := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, restarted: %v", name, restart), func(t *testing.T) {
 				orderedWorld(t, func(e *hook.Endpoint) { e.Ordering = hook.OrderedStrict }, func(w *world, o *orderly) {
-					bad := w.publish(1)
-					w.poison(bad, 500)
+					bad := w.poisoned(500, func() *hook.Event { return w.publish(1) })
 					for range 40 {
 						w.publish(1)
 					}
@@ -339,8 +338,7 @@ func TestOtherKeysGoOn(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restarted: %v", restart), func(t *testing.T) {
 			orderedWorld(t, func(e *hook.Endpoint) { e.Ordering = hook.OrderedByKey }, func(w *world, _ *orderly) {
-				bad := w.keyed("bad", 1)
-				w.poison(bad, 400)
+				w.poisoned(400, func() *hook.Event { return w.keyed("bad", 1) })
 				for i := range 600 {
 					w.keyed("bad", 1)
 					w.keyed(fmt.Sprint(i%7), 1)
@@ -412,8 +410,7 @@ func TestAwayInOrder(t *testing.T) {
 // Who waits can be told for what.
 func TestWaitsFor(t *testing.T) {
 	orderedWorld(t, func(e *hook.Endpoint) { e.Ordering = hook.OrderedByKey }, func(w *world, _ *orderly) {
-		bad := w.keyed("a", 1)
-		w.poison(bad, 500)
+		bad := w.poisoned(500, func() *hook.Event { return w.keyed("a", 1) })
 		behind, other := w.keyed("a", 1), w.keyed("b", 1)
 		time.Sleep(time.Second)
 		key := func(e *hook.Event) hook.DeliveryKey { return hook.DeliveryKey{Event: e.ID, Endpoint: 1} }

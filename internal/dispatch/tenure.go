@@ -175,6 +175,7 @@ func (d *Dispatcher) detach(partitions uint64) (gone []*lane) {
 	if partitions == 0 {
 		return nil
 	}
+	clear(d.ailments) // another server may learn other things of these
 	gone = d.lanesOf(partitions)
 	now := time.Now()
 	for _, l := range gone {

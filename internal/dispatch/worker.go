@@ -117,6 +117,7 @@ func (d *Dispatcher) takeIn(dl *delivery, e *effect, now time.Time) {
 	if e.health == strained {
 		d.hopeless(l, now)
 	}
+	d.examine(l, dl, e, now)
 	if e.act != dialect.None && !l.acting {
 		l.acting = true
 		d.upkeep.Add(1) // the worker is running, so Stop is not waiting yet
@@ -348,6 +349,7 @@ func (d *Dispatcher) retire(l *lane, now time.Time) time.Time {
 	if gone := l.idleSince.Add(keep); gone.After(now) {
 		return gone
 	}
+	d.keepsAilment(l)
 	d.remove(l, now)
 	return time.Time{}
 }

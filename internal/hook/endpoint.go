@@ -81,13 +81,20 @@ type Endpoint struct {
 	// that those which wait for it in order go on; 0: never, they wait until it is
 	// delivered, cancelled, or its schedule has ended and somebody redelivers or
 	// cancels it. It means nothing to an endpoint that is Unordered.
-	SkipAfter   int
-	State       EndpointState
-	StateReason string    // why it is disabled
-	StateAt     time.Time // since when
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-	Deleted     bool // kept as a tombstone while its deliveries are
+	SkipAfter int
+	// DisableAfter is for how long all its attempts may fail before it is disabled;
+	// 0: for ever.
+	DisableAfter time.Duration `json:",omitempty"`
+	// FailingSince is when the first of the attempts began that have all failed
+	// since, once there are enough of them to tell of it; zero: it is well, as far
+	// as is known.
+	FailingSince time.Time `json:",omitzero"`
+	State        EndpointState
+	StateReason  string    // why it is disabled
+	StateAt      time.Time // since when
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	Deleted      bool // kept as a tombstone while its deliveries are
 }
 
 // Active reports whether deliveries are sent.

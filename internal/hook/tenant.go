@@ -33,6 +33,7 @@ type Tenant struct {
 	Connection  *Connection // set while the connection with the tenant's store is lost
 	Quota       Quota
 	Programs    bool `json:",omitempty"` // keys and portal links of the tenant's own may write programs
+	Operator    bool `json:",omitempty"` // it is told what all tenants are told; it is the provider's own
 	// LinkEpoch counts how often all portal links of the tenant were ended: those
 	// of an earlier epoch are no good.
 	LinkEpoch int64

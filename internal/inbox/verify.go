@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"grapnel/internal/signature"
 )
 
 // Tolerance is how far a request's timestamp may be from the receiver's clock.
@@ -66,7 +68,7 @@ func verify(keys []key, h http.Header, body []byte, now time.Time) error {
 		if !ok {
 			return fmt.Errorf("webhook-signature holds %q, which has no version", token)
 		}
-		sig, err := base64.StdEncoding.DecodeString(text)
+		sig, err := signature.Base64.Decode(text) // which knows one text for each signature
 		if err == nil && fits(keys, version, signed, sig) {
 			return nil
 		}

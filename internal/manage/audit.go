@@ -192,7 +192,7 @@ func tenantFields(t *hook.Tenant) []auditField {
 	return []auditField{
 		{"name", t.Name, nil}, {"dialect", t.Dialect, asIs}, {"api_version", t.APIVersion, asIs}, {"settings", t.Settings, nil}, {secretsField, t.Secrets, nil},
 		{"connection", connection, asIs}, {"quota_events", t.Quota.Events, asIs}, {"quota_pending", t.Quota.Pending, asIs},
-		{"portal_links_ended", t.LinkEpoch, asIs}, {"programs", t.Programs, asIs},
+		{"portal_links_ended", t.LinkEpoch, asIs}, {"programs", t.Programs, asIs}, {"operator", t.Operator, asIs},
 	}
 }
 
@@ -201,7 +201,7 @@ func endpointFields(e *hook.Endpoint) []auditField {
 		{"url", e.URL, origin}, {"event_types", e.EventTypes, asIs}, {"dialect", e.Dialect, asIs}, {secretsField, e.Secrets, nil}, {"description", e.Description, nil},
 		{"vendor_id", e.VendorID, asIs}, {"fields", e.Fields, asIs}, {"settings", e.Settings, nil}, {"headers", e.Headers, nil}, {"auth", e.Auth, authType}, {"tls", e.TLS, nil}, {"filter", e.Filter, nil}, {"transform", e.Transform, nil},
 		{"schedule", e.Schedule, durations}, {"timeout", e.Timeout, duration}, {"rate_limit", e.RateLimit, asIs}, {"max_in_flight", e.MaxInFlight, asIs},
-		{"ordering", e.Ordering, asIs}, {"skip_after", e.SkipAfter, asIs}, {"state", e.State, asIs}, {"state_reason", e.StateReason, nil},
+		{"ordering", e.Ordering, asIs}, {"skip_after", e.SkipAfter, asIs}, {"disable_after", e.DisableAfter, duration}, {"failing_since", e.FailingSince, instant}, {"state", e.State, asIs}, {"state_reason", e.StateReason, nil},
 	}
 }
 

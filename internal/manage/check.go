@@ -24,6 +24,8 @@ const (
 	maxRate        = 10_000
 	maxInFlight    = 1000
 	maxSkipAfter   = 1000
+	minDisable     = 5 * time.Second
+	maxDisable     = 90 * 24 * time.Hour
 )
 
 // fillEndpoint checks what is given and puts it into e.
@@ -35,6 +37,9 @@ func (m *Manager) fillEndpoint(e *hook.Endpoint, in EndpointInput, now time.Time
 	if in.URL != nil {
 		if err := m.CheckURL(*in.URL); err != nil {
 			return err
+		}
+		if e.URL != *in.URL {
+			e.FailingSince = time.Time{} // of the new one nothing is known
 		}
 		e.URL = *in.URL
 	}
@@ -191,6 +196,12 @@ func (m *Manager) fillPolicy(e *hook.Endpoint, in EndpointInput, d *dialect.Dial
 	if err := fillOrder(e, in); err != nil {
 		return err
 	}
+	if in.DisableAfter != nil {
+		if d := *in.DisableAfter; d != 0 && (d < minDisable || d > maxDisable) {
+			return hook.Invalid("/disable_after", "is %s; it may be from %s to %d days, or null for never", d, minDisable, maxDisable/(24*time.Hour))
+		}
+		e.DisableAfter = *in.DisableAfter
+	}
 	return m.checkSpan(d, e.Schedule)
 }
 
@@ -241,6 +252,6 @@ func fillState(e *hook.Endpoint, state *hook.EndpointState, now time.Time) error
 	if *state != hook.EndpointActive && *state != hook.EndpointPaused {
 		return hook.Invalid("/state", "can be set to active or paused")
 	}
-	e.State, e.StateReason, e.StateAt = *state, "", touched(e.StateAt, now)
+	e.State, e.StateReason, e.StateAt, e.FailingSince = *state, "", touched(e.StateAt, now), time.Time{}
 	return nil
 }

@@ -34,9 +34,12 @@ type EndpointInput struct {
 	MaxInFlight *int               // 0: the server's
 	Ordering    *hook.Ordering
 	SkipAfter   *int // failed attempts of one delivery; 0: those behind it wait for it
-	State       *hook.EndpointState
-	Terms       Terms[hook.Endpoint]
-	Keep        Keep[hook.Endpoint] // only while it is created
+	// DisableAfter is for how long all attempts may fail until it is disabled; 0:
+	// for ever.
+	DisableAfter *time.Duration
+	State        *hook.EndpointState
+	Terms        Terms[hook.Endpoint]
+	Keep         Keep[hook.Endpoint] // only while it is created
 
 	peers func() []*hook.Endpoint // that a contract's limit counts; nil: those of the directory
 }
@@ -224,16 +227,29 @@ func (m *Manager) Unsubscribe(ctx context.Context, num hook.EndpointNum, reason 
 // changeByNum makes a change that the server itself has decided on, and tells
 // the tenant of it.
 func (m *Manager) changeByNum(ctx context.Context, what string, num hook.EndpointNum, notice string, change func(e *hook.Endpoint, now time.Time) *hook.Endpoint) error {
-	var changed *hook.Endpoint
-	err := m.commit(ctx, what, func(now time.Time) (*store.Change, error) {
+	changed, err := m.changeOwn(ctx, what, num, func(e *hook.Endpoint, now time.Time) (*hook.Endpoint, bool) {
+		changed := change(e, now)
+		return changed, changed != nil
+	})
+	if err == nil && changed != nil {
+		m.tellOf(ctx, notice, changed)
+	}
+	return err
+}
+
+// changeOwn makes a change of an endpoint that the server itself has decided on,
+// and returns what change made. change says whether that is to be stored.
+func (m *Manager) changeOwn(ctx context.Context, what string, num hook.EndpointNum, change func(e *hook.Endpoint, now time.Time) (*hook.Endpoint, bool)) (changed *hook.Endpoint, err error) {
+	err = m.commit(ctx, what, func(now time.Time) (*store.Change, error) {
 		e, ok := m.Directory.Endpoint(num)
 		if !ok {
 			return nil, hook.Errorf(hook.CodeNotFound, "there is no endpoint number %d", num)
 		}
+		stores := false
 		if changed = nil; !e.Deleted {
-			changed = change(e, now)
+			changed, stores = change(e, now)
 		}
-		if changed == nil {
+		if !stores {
 			return nil, nil
 		}
 		if err := m.sealHeaders(changed); err != nil {
@@ -241,10 +257,10 @@ func (m *Manager) changeByNum(ctx context.Context, what string, num hook.Endpoin
 		}
 		return &store.Change{Endpoints: []*hook.Endpoint{changed}}, nil
 	})
-	if err == nil && changed != nil {
-		m.tellOf(ctx, notice, changed)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return changed, nil
 }
 
 // tombstone is a deleted endpoint. It keeps what its deliveries are shown

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,16 +42,28 @@ type NoticeKind struct {
 
 // The types of notices.
 const (
-	NoticeDisabled = hook.OperationalPrefix + "endpoint.disabled"
-	NoticeRemoved  = hook.OperationalPrefix + "endpoint.removed"
-	NoticeRejected = hook.OperationalPrefix + "event.rejected"
+	NoticeFailing   = hook.OperationalPrefix + "endpoint.failing"
+	NoticeRecovered = hook.OperationalPrefix + "endpoint.recovered"
+	NoticeFailed    = hook.OperationalPrefix + "delivery.failed"
+	NoticeRotated   = hook.OperationalPrefix + "secret.rotated"
+	NoticeDisabled  = hook.OperationalPrefix + "endpoint.disabled"
+	NoticeRemoved   = hook.OperationalPrefix + "endpoint.removed"
+	NoticeRejected  = hook.OperationalPrefix + "event.rejected"
 )
 
 // Notices lists all types of notices.
 func Notices() []NoticeKind {
 	return []NoticeKind{
 		{NoticeDisabled, "endpointDisabled", "The server has disabled an endpoint",
-			"Its receiver gave an answer that, by the endpoint's dialect, means that nothing more is to be sent, such as 410, or the connection with the tenant's store stayed lost. What waits for it is held until its owner sets its state to active, or cancelled, as its dialect has it.", EndpointNotice{}},
+			"Its receiver gave an answer that, by the endpoint's dialect, means that nothing more is to be sent, such as 410, or all its attempts failed for as long as its disable_after, or the connection with the tenant's store stayed lost. What waits for it is held until its owner sets its state to active, or cancelled, as its dialect has it.", EndpointNotice{}},
+		{NoticeFailing, "endpointFailing", "All attempts of an endpoint fail",
+			"It has got none of its deliveries for ten minutes, or for half of its disable_after where that is shorter, and three attempts at least. Where it has a disable_after, this is told once more when a quarter of that is left.", HealthNotice{}},
+		{NoticeRecovered, "endpointRecovered", "An endpoint takes deliveries again",
+			"It has taken one, after it was told of as failing.", HealthNotice{}},
+		{NoticeFailed, "deliveryFailed", "A delivery has failed for good",
+			"Its attempts are used up, or its receiver gave an answer after which none is made. The event is kept, and can be delivered again. Deliveries of operational events are not told of.", FailedNotice{}},
+		{NoticeRotated, "secretRotated", "An endpoint has a new signing secret",
+			"Requests are signed with both until the old one's time is over.", RotatedNotice{}},
 		{NoticeRemoved, "endpointRemoved", "The server has removed an endpoint",
 			"Its receiver gave an answer that, by the endpoint's dialect, ends the subscription. What waited for it ends as cancelled.", EndpointNotice{}},
 		{NoticeRejected, "eventRejected", "An event that an application published in its database could not be taken",
@@ -60,6 +73,7 @@ func Notices() []NoticeKind {
 
 // EndpointNotice is the data of a notice about an endpoint.
 type EndpointNotice struct {
+	Tenant   string    `json:"tenant" doc:"the tenant's id" example:"acme"`
 	Endpoint string    `json:"endpoint" doc:"the endpoint's id" example:"ep_01JB2X3Y4Z"`
 	URL      string    `json:"url" doc:"where its deliveries went" example:"https://example.com/hooks"`
 	Reason   string    `json:"reason" doc:"why, in words" example:"answered 410: the endpoint is gone and was disabled"`
@@ -68,6 +82,7 @@ type EndpointNotice struct {
 
 // RejectedNotice is the data of a notice about an event that was rejected.
 type RejectedNotice struct {
+	Tenant      string    `json:"tenant" doc:"the tenant's id" example:"acme"`
 	ID          string    `json:"id" doc:"what grapnel.publish returned" example:"invoice-17-paid"`
 	Type        string    `json:"type" doc:"the event's type" example:"invoice.paid"`
 	Code        string    `json:"code" doc:"what kind of thing is wrong with it" example:"invalid"`
@@ -80,15 +95,15 @@ type RejectedNotice struct {
 // database and that could not be taken, if one of its endpoints wants to know. It may be
 // called again of the same one.
 func (m *Manager) TellRejected(ctx context.Context, r *store.Rejected) error {
-	if m.Tell == nil || r.TenantID == "" || !m.wantsNotice(r.TenantID, NoticeRejected) {
+	if m.Tell == nil || r.TenantID == "" {
 		return nil
 	}
-	data, err := json.Marshal(RejectedNotice{ID: r.Key, Type: r.Type, Code: string(r.Code), Reason: r.Reason, PublishedAt: r.At.UTC(), At: r.RejectedAt.UTC()})
+	data, err := json.Marshal(RejectedNotice{Tenant: r.TenantID, ID: r.Key, Type: r.Type, Code: string(r.Code), Reason: r.Reason, PublishedAt: r.At.UTC(), At: r.RejectedAt.UTC()})
 	if err != nil {
 		return fmt.Errorf("tell of a rejected event: %w", err)
 	}
 	key := NoticeRejected + "/" + strconv.FormatInt(r.N, 10) + "/" + strconv.FormatInt(r.RejectedAt.UnixMilli(), 10)
-	return m.Tell(ctx, Notice{Key: key, Tenant: r.TenantID, Type: NoticeRejected, Time: r.RejectedAt, Data: data})
+	return m.tellAll(ctx, Notice{Key: key, Tenant: r.TenantID, Type: NoticeRejected, Time: r.RejectedAt, Data: data})
 }
 
 // told are the notices that need not be told again by this process, by their
@@ -132,25 +147,41 @@ func (m *Manager) tellOf(ctx context.Context, noticeType string, e *hook.Endpoin
 	if m.told.has(key) {
 		return
 	}
-	if !m.wantsNotice(e.Tenant, noticeType) {
-		m.told.add(key, e.StateAt) // who subscribes later is not told of what was before
-		return
-	}
-	data, err := json.Marshal(EndpointNotice{Endpoint: e.ID, URL: e.URL, Reason: e.StateReason, At: e.StateAt})
+	data, err := json.Marshal(EndpointNotice{Tenant: e.Tenant, Endpoint: e.ID, URL: e.URL, Reason: e.StateReason, At: e.StateAt})
 	if err == nil {
-		err = m.Tell(ctx, Notice{Key: key, Tenant: e.Tenant, Type: noticeType, Time: e.StateAt, Data: data})
+		err = m.tellAll(ctx, Notice{Key: key, Tenant: e.Tenant, Type: noticeType, Time: e.StateAt, Data: data})
 	}
 	if err != nil {
 		m.Logger.Error("a tenant could not be told", "notice", noticeType, "endpoint_id", e.ID, "tenant_id", e.Tenant, "error", err)
 		return
 	}
-	m.told.add(key, e.StateAt)
+	m.told.add(key, e.StateAt) // who subscribes later is not told of what was before
+}
+
+// tellAll tells a notice to its tenant and to the operators, so far as they have
+// an endpoint for it.
+func (m *Manager) tellAll(ctx context.Context, n Notice) error {
+	tenants := m.Directory.Operators()
+	if !slices.Contains(tenants, n.Tenant) {
+		tenants = append(tenants, n.Tenant)
+	}
+	var failed error
+	for _, tenant := range tenants {
+		n.Tenant = tenant
+		if m.wantsNotice(n.Tenant, n.Type) {
+			failed = errors.Join(failed, m.Tell(ctx, n))
+		}
+	}
+	return failed
 }
 
 // wantsNotice reports whether a tenant has an endpoint for a type of notice.
 // Without one there is nobody to tell, and no event is stored.
 func (m *Manager) wantsNotice(tenant, noticeType string) bool {
 	wants := false
+	if t, ok := m.Directory.Tenant(tenant); !ok || !m.Directory.Noticed(t.Num) {
+		return false
+	}
 	m.Directory.Outlines(tenant, func(o *directory.Outline) {
 		wants = wants || slices.Contains(o.EventTypes, noticeType)
 	})

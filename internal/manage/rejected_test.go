@@ -58,7 +58,7 @@ func TestTellRejected(t *testing.T) {
 	if err := json.Unmarshal(n.Data, &data); err != nil {
 		t.Fatal(err)
 	}
-	want := manage.RejectedNotice{ID: "invoice-17-paid", Type: "invoice.paid", Code: "invalid", Reason: "/data: twice the same name", PublishedAt: published, At: published.Add(time.Second)}
+	want := manage.RejectedNotice{Tenant: "acme", ID: "invoice-17-paid", Type: "invoice.paid", Code: "invalid", Reason: "/data: twice the same name", PublishedAt: published, At: published.Add(time.Second)}
 	if diff := cmp.Diff(want, data); diff != "" || n.Tenant != "acme" || n.Type != manage.NoticeRejected || !n.Time.Equal(r.RejectedAt) || n.Only != nil {
 		t.Errorf("told %+v: %s", n, diff)
 	}

@@ -68,6 +68,7 @@ func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotatio
 		return nil, "", err
 	}
 	m.Logger.Info("endpoint secret rotated", "endpoint_id", id, "tenant_id", tenant, "overlap", overlap.String())
+	m.tellRotated(ctx, e)
 	return e, secret, nil
 }
 

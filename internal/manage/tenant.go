@@ -29,6 +29,7 @@ type TenantInput struct {
 	QuotaEvents  *float64
 	QuotaPending *int64
 	Programs     *bool // keys and portal links of the tenant's own may write programs
+	Operator     *bool // it is told what all tenants are told
 	// Merge are settings to change beside the others; "" removes one.
 	Merge map[string]string
 	// Secret is the store-wide secret of the contract that the tenant's dialect is
@@ -110,6 +111,9 @@ func (m *Manager) fillTenant(t *hook.Tenant, in TenantInput) error {
 	}
 	if in.Programs != nil {
 		t.Programs = *in.Programs
+	}
+	if in.Operator != nil {
+		t.Operator = *in.Operator
 	}
 	if in.Settings != nil {
 		if err := checkSettings(*in.Settings); err != nil {

@@ -80,7 +80,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 		return err
 	}
 	metrics := telemetry.NewMetrics()
-	s.live = live.New(live.Config{})
+	s.live, s.failures = live.New(live.Config{}), newFailures()
 	if s.tracer, err = telemetry.NewTracer(ctx, os.Getenv, s.logger); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Server) build(ctx context.Context, cfg Config) error {
 		Metrics: metrics, Tracer: s.tracer, Logger: s.logger, PublicURL: s.PublicURL(), Pins: s.pins, MaxInFlight: s.settings.MaxInFlight, Observe: cfg.Observe,
 		CatchUp:  s.catchUpTo(),
 		Busy:     busyPerCore * runtime.GOMAXPROCS(0),
-		Recorded: s.live.Recorded,
+		Recorded: s.recorded,
 	})
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.running.Go(func() { s.upkeep(background) })
 	s.running.Go(func() { s.keepSize(background) })
 	s.running.Go(func() { s.tellLost(background) })
+	s.running.Go(func() { s.tellFailed(background) })
 	s.running.Go(func() { s.noteKeyUses(background) })
 	s.running.Go(func() { s.followConfiguration(background) })
 	s.running.Go(func() { s.hear(background) })

@@ -73,6 +73,7 @@ type Server struct {
 	ingest        *ingest.Ingester
 	mover         atomic.Pointer[ingest.Mover] // nil: the store has no inbox
 	live          *live.Hub
+	failures      *failures
 	vendors       *vendors.Host
 	incomplete    bool // the configuration lacks something; only the upkeep asks after the start
 	room          *room

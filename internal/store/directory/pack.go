@@ -48,6 +48,8 @@ const (
 	pTLS
 	pTransform
 	pPastTransforms
+	pDisableAfter
+	pFailingSince
 )
 
 // packEndpoint appends an endpoint. What matching needs stands first, so that it
@@ -126,7 +128,7 @@ func partsOf(e *hook.Endpoint) (parts uint64) {
 	for i, there := range [...]bool{
 		e.Tenant != "", e.Description != "", e.Fields != nil, e.PastFields != nil, e.PastSettings != nil, e.Headers != nil, e.Schedule != nil,
 		e.Timeout != 0, e.RateLimit != 0, e.MaxInFlight != 0, e.Ordering != "", e.SkipAfter != 0, e.StateReason != "", e.Secrets != nil,
-		e.Auth != nil, e.TLS != nil, e.Transform != "", e.PastTransforms != nil,
+		e.Auth != nil, e.TLS != nil, e.Transform != "", e.PastTransforms != nil, e.DisableAfter != 0, !e.FailingSince.IsZero(),
 	} {
 		if there {
 			parts |= 1 << i
@@ -168,6 +170,8 @@ func (p *packer) restOf(e *hook.Endpoint, parts uint64, at time.Time) {
 	part(pTLS, func() { p.text(e.TLS.Certificate); p.text(string(e.TLS.Key)); p.text(e.TLS.CA) })
 	part(pTransform, func() { p.text(e.Transform) })
 	part(pPastTransforms, func() { packPast(p, e.PastTransforms, at, p.text) })
+	part(pDisableAfter, func() { p.int(int64(e.DisableAfter)) })
+	part(pFailingSince, func() { p.time(e.FailingSince, at) })
 }
 
 // unpackEndpoint reads what packEndpoint made. The endpoint's texts are parts of s.
@@ -240,6 +244,10 @@ func (u *unpacker) restOf(e *hook.Endpoint, parts uint64) {
 			e.Transform = u.text()
 		case pPastTransforms:
 			e.PastTransforms = unpackPast(u, at, u.text)
+		case pDisableAfter:
+			e.DisableAfter = time.Duration(u.int())
+		case pFailingSince:
+			e.FailingSince = u.time(at)
 		}
 	}
 }
@@ -248,6 +256,7 @@ func (u *unpacker) restOf(e *hook.Endpoint, parts uint64) {
 const (
 	tenantDeleted byte = 1 << iota
 	tenantPrograms
+	tenantOperator
 )
 
 // packTenant appends a tenant.
@@ -260,6 +269,9 @@ func packTenant(b []byte, t *hook.Tenant) []byte {
 	}
 	if t.Programs {
 		flags |= tenantPrograms
+	}
+	if t.Operator {
+		flags |= tenantOperator
 	}
 	p.b = append(p.b, flags)
 	p.text(t.ID)
@@ -296,7 +308,8 @@ func unpackTenant(s string) *hook.Tenant {
 	u := unpacker{s[1:]}
 	t := &hook.Tenant{Num: hook.TenantNum(u.int())}
 	flags := u.take(1)[0]
-	t.Deleted, t.Programs, t.ID = flags&tenantDeleted != 0, flags&tenantPrograms != 0, u.text()
+	t.Deleted, t.Programs, t.Operator = flags&tenantDeleted != 0, flags&tenantPrograms != 0, flags&tenantOperator != 0
+	t.ID = u.text()
 	at := u.time(time.Time{})
 	t.CreatedAt, t.UpdatedAt = at, u.time(at)
 	t.Name, t.Dialect, t.APIVersion = u.text(), u.text(), u.text()

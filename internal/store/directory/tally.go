@@ -14,12 +14,14 @@ type tallies struct {
 	states   map[hook.EndpointState]*int   // live endpoints of live tenants
 	dialects map[string]*int               // the same ones
 	lost     map[hook.TenantNum]struct{}   // live tenants whose connection is lost
+	noticed  map[hook.TenantNum]int        // live endpoints of live tenants that subscribe to operational types
+	operator map[hook.TenantNum]struct{}   // live tenants that are told what all are told
 	expiring map[hook.EndpointNum]struct{} // live endpoints with a secret that expires
 	sealed   map[string]hook.Sealed        // one of all that begin alike, see Sealed
 }
 
 func newTallies() tallies {
-	return tallies{states: map[hook.EndpointState]*int{}, dialects: map[string]*int{}, lost: map[hook.TenantNum]struct{}{}, expiring: map[hook.EndpointNum]struct{}{}, sealed: map[string]hook.Sealed{}}
+	return tallies{states: map[hook.EndpointState]*int{}, dialects: map[string]*int{}, lost: map[hook.TenantNum]struct{}{}, noticed: map[hook.TenantNum]int{}, operator: map[hook.TenantNum]struct{}{}, expiring: map[hook.EndpointNum]struct{}{}, sealed: map[string]hook.Sealed{}}
 }
 
 // count counts an endpoint of a tenant that is there or not.
@@ -34,6 +36,11 @@ func (t *tallies) add(o *Outline, tenant bool, n int) {
 	}
 	tally(t.states, o.State, n)
 	tally(t.dialects, o.Dialect, n)
+	if slices.ContainsFunc(o.EventTypes, hook.Operational) {
+		if t.noticed[o.Tenant] += n; t.noticed[o.Tenant] == 0 {
+			delete(t.noticed, o.Tenant)
+		}
+	}
 }
 
 // tally adds to a count. What is counted may be a part of a record: the map gets a
@@ -93,11 +100,37 @@ func (t *tallies) watchTenant(of *hook.Tenant) {
 	for _, s := range of.Secrets {
 		t.seal(s)
 	}
-	if of.Connection != nil && !of.Deleted {
-		t.lost[of.Num] = struct{}{}
+	note(t.lost, of.Num, of.Connection != nil && !of.Deleted)
+	note(t.operator, of.Num, of.Operator && !of.Deleted)
+}
+
+// note has a number in a set, or not.
+func note[N comparable](set map[N]struct{}, num N, in bool) {
+	if in {
+		set[num] = struct{}{}
 		return
 	}
-	delete(t.lost, of.Num)
+	delete(set, num)
+}
+
+// Noticed reports whether a live endpoint of a tenant subscribes to an
+// operational type.
+func (d *Directory) Noticed(tenant hook.TenantNum) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.tallies.noticed[tenant] > 0
+}
+
+// Operators lists the live tenants that are told what all tenants are told, by
+// number.
+func (d *Directory) Operators() []string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var out []string
+	for _, num := range sortedNums(d.tallies.operator) {
+		out = append(out, strings.Clone(d.tenantAt(num, d.tenants.at(int64(num)).record).ID))
+	}
+	return out
 }
 
 // Sealed gives for each key that has sealed something one thing that it has
