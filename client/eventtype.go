@@ -112,6 +112,20 @@ func (c *Client) TenantCatalogue(ctx context.Context, tenant, format string, opt
 	return c.catalogue(ctx, at("tenants", tenant, "catalogue"), format, options)
 }
 
+// Samples gets bodies of a type as a tenant's endpoints get them, newest first; limit is
+// from 1 to 20, or 0 for three.
+func (c *Client) Samples(ctx context.Context, tenant, eventType string, limit int, options ...Option) ([]json.RawMessage, error) {
+	with := func(r *request) {
+		r.query.Set("type", eventType)
+		if limit != 0 {
+			r.query.Set("limit", strconv.Itoa(limit))
+		}
+	}
+	var out []json.RawMessage
+	err := c.call(ctx, http.MethodGet, at("tenants", tenant, "samples"), append([]Option{with}, options...), nil, &out)
+	return out, err
+}
+
 func (c *Client) catalogue(ctx context.Context, path []string, format string, options []Option) (json.RawMessage, error) {
 	var out json.RawMessage
 	with := func(r *request) { r.query.Set("format", format) }

@@ -12,12 +12,13 @@ import (
 
 // typesCmd is about event types.
 type typesCmd struct {
-	List   typesListCmd   `cmd:"" help:"List the event types of the catalogue."`
-	Get    typesGetCmd    `cmd:"" help:"Show an event type."`
-	Put    typesPutCmd    `cmd:"" help:"Create an event type, or change one."`
-	Delete typesDeleteCmd `cmd:"" help:"Delete an event type."`
-	Import typesImportCmd `cmd:"" help:"Take event types over from OpenAPI, AsyncAPI and JSON Schema files."`
-	Export typesExportCmd `cmd:"" help:"Print the catalogue as OpenAPI, AsyncAPI or JSON Schema."`
+	List    typesListCmd    `cmd:"" help:"List the event types of the catalogue."`
+	Get     typesGetCmd     `cmd:"" help:"Show an event type."`
+	Put     typesPutCmd     `cmd:"" help:"Create an event type, or change one."`
+	Delete  typesDeleteCmd  `cmd:"" help:"Delete an event type."`
+	Import  typesImportCmd  `cmd:"" help:"Take event types over from OpenAPI, AsyncAPI and JSON Schema files."`
+	Export  typesExportCmd  `cmd:"" help:"Print the catalogue as OpenAPI, AsyncAPI or JSON Schema."`
+	Samples typesSamplesCmd `cmd:"" help:"Print bodies of a type as a tenant's endpoints get them."`
 }
 
 // Help gives examples.

@@ -83,6 +83,7 @@ var access = []struct {
 	{"GET /v1/event-types/{type}", "/v1/event-types/invoice.paid", "", [14]int{200, 200, 403, 200, 200, 403, 200, 200, 200, 200, 401, 401, 401, 401}},
 	{"DELETE /v1/event-types/{type}", "/v1/event-types/{fresh type}", "", [14]int{204, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"GET /v1/catalogue", "/v1/catalogue", "", [14]int{200, 200, 403, 200, 200, 403, 200, 200, 200, 200, 401, 401, 401, 401}},
+	{"GET /v1/tenants/{tenant}/samples", "/v1/tenants/acme/samples?type=a", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/tenants/{tenant}/catalogue", "/v1/tenants/acme/catalogue", "", [14]int{200, 200, 403, 200, 200, 403, 200, 404, 200, 404, 401, 401, 401, 401}},
 	{"GET /v1/keys", "/v1/keys", "", [14]int{200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},
 	{"POST /v1/keys", "/v1/keys", `{"scopes":["read"]}`, [14]int{201, 403, 403, 403, 403, 403, 403, 403, 403, 403, 401, 401, 401, 401}},

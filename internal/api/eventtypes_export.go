@@ -94,9 +94,7 @@ func (a *API) tenantBody(t *hook.Tenant, eventType *hook.EventType) catalogue.Bo
 	if len(data) == 0 {
 		data = []byte("{}")
 	}
-	endpoint := &hook.Endpoint{ID: "ep_example", Tenant: t.ID, TenantNum: t.Num, URL: "https://example.com/", Dialect: a.Manager.DialectOf(t), State: hook.EndpointActive}
-	event := &hook.Event{ID: hook.EventIDFrom(0, 0), Tenant: t.Num, Type: eventType.Name, Time: eventType.UpdatedAt, Data: data, Revision: a.Directory.Revision()}
-	body, err := a.Composer.Render(event, endpoint, t)
+	body, err := a.Composer.Render(a.exampleEvent(t, eventType, data), a.exampleEndpoint(t), t)
 	if err != nil || !json.Valid(body) { // a contract that has no such event, or no JSON
 		b.Schema, b.Sample = nil, nil
 		return b

@@ -160,7 +160,7 @@ const (
 
 // routes is the whole API.
 func (a *API) routes() []routeRow {
-	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.auditRoutes(), a.linkRoutes(), a.purgeRoutes(), a.eventTypeRoutes(), a.catalogueRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
+	return slices.Concat(a.publishRoutes(), a.tenantRoutes(), a.endpointRoutes(), a.logRoutes(), a.replayRoutes(), a.liveDeliveriesRoutes(), a.liveRequestsRoutes(), a.auditRoutes(), a.linkRoutes(), a.purgeRoutes(), a.eventTypeRoutes(), a.catalogueRoutes(), a.sampleRoutes(), a.keyRoutes(), a.importRoutes(), a.storeRoutes(), a.serverRoutes())
 }
 
 func (a *API) publishRoutes() []routeRow {
